@@ -1,0 +1,88 @@
+//! What a sidecar is born with: written into the pod's spec by the webhook, so that a pod drains by
+//! it even if no controller ever speaks to it.
+
+use crate::settings::Settings;
+use serde::{Deserialize, Serialize};
+
+/// What a sidecar is born with, as JSON in [`BIRTH_VARIABLE`](crate::names::BIRTH_VARIABLE).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Birth {
+    /// The settings in force when the pod was made.
+    pub settings: Settings,
+    /// The pod's `terminationGracePeriodSeconds` as the webhook left it.
+    pub grace_seconds: u32,
+    /// The same before the webhook raised it.
+    pub original_grace_seconds: u32,
+    /// Every hook call must carry this.
+    pub token: String,
+    /// The id of the key that desired states must be signed with.
+    pub key: String,
+    /// That key's public half: Ed25519, 32 bytes, in standard base64.
+    pub public_key: String,
+    /// The app's containers, in the pod's order.
+    pub containers: Vec<AppContainer>,
+    /// Inbound TCP ports that the redirect leaves alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude_ports: Vec<u16>,
+}
+
+/// One of the app's containers, with what Ebb took over from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppContainer {
+    /// Its name, which is also that of its hook: `GET /hook/{name}`.
+    pub name: String,
+    /// TCP ports that it declares; hints only, an app may listen on others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<u16>,
+    /// Its probes that look like a client's connection (`tcpSocket` and `grpc`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<ConnectingProbe>,
+    /// The shortest grace of its liveness and startup probes, in seconds: how long kubelet waits
+    /// for it when it restarts this container alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_grace_seconds: Option<u32>,
+    /// The container's own preStop hook, where it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_hook: Option<OwnHook>,
+}
+
+/// A probe that opens a connection to the app and cannot be told from a client by its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectingProbe {
+    /// The port that it connects to.
+    pub port: u16,
+    /// How often, in seconds.
+    pub period_seconds: u32,
+}
+
+/// A preStop hook that the app brought along and that Ebb now carries out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum OwnHook {
+    /// `sleep`: at least this long passes before the drain can end.
+    #[serde(rename_all = "camelCase")]
+    Sleep {
+        /// In seconds.
+        seconds: u32,
+    },
+    /// `httpGet`: called by the sidecar.
+    #[serde(rename_all = "camelCase")]
+    HttpGet {
+        /// The host to connect to; nothing means the pod itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+        /// The port to connect to.
+        port: u16,
+        /// Path and query.
+        path: String,
+        /// Headers, in order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        headers: Vec<(String, String)>,
+        /// True: when the drain begins. False: when it ends.
+        #[serde(default)]
+        at_start: bool,
+    },
+}

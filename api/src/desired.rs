@@ -1,0 +1,91 @@
+//! What the controller wants of a sidecar: level-triggered, signed, the newest order wins.
+
+use crate::phase::Trigger;
+use crate::settings::Settings;
+use serde::{Deserialize, Serialize};
+
+/// The body of `PUT /v1/desired`.
+///
+/// It states a level, never an edge: losing one, repeating one or sending one late changes nothing
+/// in the end. It adds knowledge, never permission: without it the hooks alone drain the pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Desired {
+    /// The UID of the pod that is meant. Any other pod refuses it.
+    pub pod: String,
+    /// The start of the sidecar that is meant: [`Report::boot`](crate::report::Report::boot).
+    pub boot: String,
+    /// Higher than any order that this sidecar has accepted.
+    pub order: Order,
+    /// The settings in force.
+    pub settings: Settings,
+    /// Whether the pod is to leave, and why. Nothing takes back what only a person or the
+    /// controller asked for; it never takes back what kubelet does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leave: Option<Leave>,
+    /// What the cluster still says about the pod's endpoints.
+    pub endpoints: Endpoints,
+}
+
+/// The place of a desired state in time: who wrote it, then which one it was.
+///
+/// Compared in the order of its parts, so every state of a later leader is newer than all of an
+/// earlier one.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Order(
+    /// How often the leadership had changed hands.
+    pub u64,
+    /// Counts the states that one leader wrote.
+    pub u64,
+);
+
+/// A pod is to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Leave {
+    /// Why.
+    pub trigger: Trigger,
+    /// The grace that the deletion gives, in seconds (`metadata.deletionGracePeriodSeconds`), where
+    /// it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_seconds: Option<u32>,
+}
+
+/// What the EndpointSlices of the pod say, worst slice first.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Endpoints {
+    /// Some slice still sends new connections here, or it is not known.
+    #[default]
+    Present,
+    /// In no slice is it ready: absent, or terminating, or not ready.
+    Gone,
+    /// Nor serving, so not even the fallback to terminating endpoints sends anything here.
+    NotServing,
+}
+
+/// The answer to a desired state whose order was not higher than the present one, or whose boot was
+/// not this one: HTTP 409. Nothing has changed; put again with a higher order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Conflict {
+    /// The sidecar's present start.
+    pub boot: String,
+    /// The highest order that it has accepted.
+    pub order: Order,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A later leader's first word beats an earlier leader's last.
+    #[test]
+    fn orders_compare_leaders_before_counters() {
+        assert!(Order(2, 0) > Order(1, 900));
+        assert!(Order(2, 1) > Order(2, 0));
+    }
+}

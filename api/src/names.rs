@@ -1,0 +1,98 @@
+//! Every name that Ebb puts on, or reads from, an object of the cluster.
+//!
+//! They live in one file because they are a contract with what already runs: a pod that was
+//! injected a year ago still carries them.
+
+use std::collections::BTreeMap;
+
+/// The API group of all of Ebb's kinds, and the prefix of its labels and annotations.
+pub const GROUP: &str = "ebb.dev";
+
+/// Label on a pod or a namespace: `enabled` asks for the sidecar, `disabled` refuses it and wins.
+pub const INJECT_LABEL: &str = "ebb.dev/inject";
+
+/// Label on every pod that carries the sidecar, so that one watch can be narrowed to them.
+pub const INJECTED_LABEL: &str = "ebb.dev/injected";
+
+/// Annotation: the pod's own `terminationGracePeriodSeconds` from before the webhook raised it.
+/// Its presence is what makes a second pass of the webhook add nothing.
+pub const ORIGINAL_GRACE_ANNOTATION: &str = "ebb.dev/original-grace-seconds";
+
+/// Annotation: the id of the key whose signatures the pod's sidecar accepts. A key is kept as long
+/// as a pod names it.
+pub const KEY_ANNOTATION: &str = "ebb.dev/key";
+
+/// Annotation: why a pod that a policy selects was not injected (one CamelCase word).
+pub const REFUSED_ANNOTATION: &str = "ebb.dev/not-injected";
+
+/// Annotation on a pod: when the sidecar calls the app's own `httpGet` preStop hook. `start` calls
+/// it when the drain begins (hooks that deregister elsewhere); anything else, and the default, when
+/// it ends.
+pub const OWN_HOOK_ANNOTATION: &str = "ebb.dev/own-hook";
+
+/// The name of the sidecar's container in every pod.
+pub const SIDECAR_CONTAINER: &str = "ebb";
+
+/// The name of the one-shot init container that writes the redirect rules.
+pub const REDIRECT_CONTAINER: &str = "ebb-redirect";
+
+/// The port that redirected connections arrive on. 17440 and 17441 are unassigned at IANA.
+pub const RELAY_PORT: u16 = 17440;
+
+/// The port of the sidecar's hooks, probes, metrics, status and desired state.
+pub const ADMIN_PORT: u16 = 17441;
+
+/// Environment variable of the sidecar that holds its [`Birth`](crate::birth::Birth) as JSON.
+pub const BIRTH_VARIABLE: &str = "EBB_BIRTH";
+
+/// Environment variable of the sidecar: the pod's UID, through the downward API (the webhook cannot
+/// know it: an object under admission has none).
+pub const POD_UID_VARIABLE: &str = "EBB_POD_UID";
+
+/// Environment variable of the sidecar: the pod's name, through the downward API.
+pub const POD_NAME_VARIABLE: &str = "EBB_POD_NAME";
+
+/// Environment variable of the sidecar: the pod's namespace, through the downward API.
+pub const POD_NAMESPACE_VARIABLE: &str = "EBB_POD_NAMESPACE";
+
+/// Header of a hook call that carries the pod's token.
+pub const TOKEN_HEADER: &str = "ebb-token";
+
+/// Header of `PUT /v1/desired`: the id of the key that signed the body.
+pub const KEY_HEADER: &str = "ebb-key";
+
+/// Header of `PUT /v1/desired`: the Ed25519 signature of the body, in standard base64.
+pub const SIGNATURE_HEADER: &str = "ebb-signature";
+
+/// The path that kubelet calls as the preStop hook of the given container.
+pub fn hook_path(container: &str) -> String {
+    format!("/hook/{container}")
+}
+
+/// What [`INJECT_LABEL`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inject {
+    /// The label is not there.
+    Unset,
+    /// `enabled`.
+    Enabled,
+    /// `disabled`.
+    Disabled,
+    /// Any other value: treated like [`Inject::Unset`], and reported.
+    Garbage,
+}
+
+impl Inject {
+    /// Reads the label from the labels of a pod or a namespace.
+    pub fn of(labels: Option<&BTreeMap<String, String>>) -> Inject {
+        match labels
+            .and_then(|labels| labels.get(INJECT_LABEL))
+            .map(String::as_str)
+        {
+            None => Inject::Unset,
+            Some("enabled") => Inject::Enabled,
+            Some("disabled") => Inject::Disabled,
+            Some(_) => Inject::Garbage,
+        }
+    }
+}

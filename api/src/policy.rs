@@ -1,0 +1,184 @@
+//! The DrainPolicy: what a person writes.
+//!
+//! Integers in seconds, as in the pod API; no defaults are written into the object, they are applied
+//! when the policy is [resolved](DrainPolicySpec::resolve). Every rule has a sentence of its own,
+//! which `kubectl apply` shows.
+
+use crate::selector::Selector;
+use crate::settings::{
+    DEFAULT_MAX_SECONDS, DEFAULT_QUIET_SECONDS, DEFAULT_TIMEOUT_SECONDS, DeregistrationSettings,
+    Settings,
+};
+use crate::status::DrainPolicyStatus;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+/// How the pods of a workload leave: they get no new work, finish what they have begun, and are
+/// stopped when it is done or the timeout expires.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "ebb.dev",
+    version = "v1alpha1",
+    kind = "DrainPolicy",
+    plural = "drainpolicies",
+    shortname = "dp",
+    category = "ebb",
+    namespaced,
+    status = "DrainPolicyStatus",
+    doc = "Connection draining for the pods that it selects.",
+    printcolumn = r#"{"name":"Timeout","type":"integer","jsonPath":".status.inForce.timeoutSeconds","description":"The longest drain, in seconds."}"#,
+    printcolumn = r#"{"name":"Targets","type":"integer","jsonPath":".status.targets.selected","description":"Pods that the policy selects."}"#,
+    printcolumn = r#"{"name":"Protected","type":"string","jsonPath":".status.conditions[?(@.type==\"Protected\")].reason","description":"Whether all of them can drain, or why not."}"#,
+    printcolumn = r#"{"name":"Leaving","type":"integer","jsonPath":".status.targets.leaving","description":"Pods that are draining now."}"#,
+    printcolumn = r#"{"name":"Cut","type":"integer","jsonPath":".status.totals.connectionsCut","description":"Requests and connections cut at a timeout so far."}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status","description":"Whether the policy is in force."}"#,
+    printcolumn = r#"{"name":"Enabled","type":"boolean","jsonPath":".status.inForce.enabled","priority":1,"description":"False: Ebb stands aside."}"#,
+    printcolumn = r#"{"name":"Mode","type":"string","jsonPath":".status.inForce.mode","priority":1,"description":"How connections reach the sidecar."}"#,
+    printcolumn = r#"{"name":"Last","type":"string","jsonPath":".status.recent[0].result","priority":1,"description":"How the last drain ended."}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+pub struct DrainPolicySpec {
+    /// The pods of this namespace that the policy is for. Where two policies select a pod, the
+    /// oldest is in force.
+    pub selector: Selector,
+
+    /// False: Ebb stands aside. Hooks return at once, nothing is closed, nobody is told to leave.
+    /// Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+
+    /// The longest drain, from the signal to the release of the app, in seconds: 1 to 3600.
+    /// What is in flight then is cut, and counted. Default: 300.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 3600")
+        .message("timeoutSeconds is the longest drain: 1 to 3600 seconds. To have none, set enabled: false"))]
+    pub timeout_seconds: Option<i32>,
+
+    /// When a leaving pod stops accepting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deregistration: Option<Deregistration>,
+
+    /// The least time that the app gets after SIGTERM, in seconds: 0 to 3600. Default: the pod's own
+    /// terminationGracePeriodSeconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self >= 0 && self <= 3600")
+        .message("shutdownSeconds is the time the app gets after SIGTERM: 0 to 3600 seconds"))]
+    pub shutdown_seconds: Option<i32>,
+
+    /// How connections reach the sidecar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<Capture>,
+}
+
+/// The lame-duck phase of a leaving pod: it still accepts, since load balancers go on sending for a
+/// while, and tells clients to move on. It ends when minSeconds have passed, the endpoints are gone
+/// and no new work came for quietSeconds; at the latest at maxSeconds or the policy's timeout,
+/// whichever is smaller.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(has(self.minSeconds) ? self.minSeconds : 0) <= (has(self.maxSeconds) ? self.maxSeconds : 30)")
+    .message("minSeconds must not be larger than maxSeconds (30 when not set)"))]
+pub struct Deregistration {
+    /// Its least length, in seconds: 0 to 3600. Give the time that a load balancer outside of the
+    /// cluster needs to notice. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self >= 0 && self <= 3600")
+        .message("minSeconds is the least length of the lame-duck phase: 0 to 3600 seconds"))]
+    pub min_seconds: Option<i32>,
+    /// How long no new work must have come before it ends, in seconds: 0 to 300. Default: 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self >= 0 && self <= 300")
+        .message("quietSeconds is how long no new work must have come: 0 to 300 seconds"))]
+    pub quiet_seconds: Option<i32>,
+    /// Its greatest length, in seconds: 0 to 3600. Default: 30.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self >= 0 && self <= 3600")
+        .message("maxSeconds is the greatest length of the lame-duck phase: 0 to 3600 seconds"))]
+    pub max_seconds: Option<i32>,
+}
+
+/// How connections reach the sidecar. Read when a pod is made: a change takes effect as pods are
+/// replaced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Capture {
+    /// Inbound TCP ports, 1 to 65535, that do not pass the sidecar. Connections to them are neither
+    /// counted nor waited for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.all(port, port >= 1 && port <= 65535)")
+        .message("excludePorts are TCP ports: 1 to 65535"))]
+    pub exclude_ports: Vec<i32>,
+}
+
+impl DrainPolicySpec {
+    /// Applies the defaults.
+    ///
+    /// Numbers out of range, which only an API server without Ebb's rules lets through, are moved to
+    /// the nearest end of their range.
+    pub fn resolve(&self, policy: &str) -> Settings {
+        let seconds = |value: Option<i32>, default: u32, least: i32, most: i32| {
+            value.map_or(default, |value| value.clamp(least, most).unsigned_abs())
+        };
+        let deregistration = self.deregistration.clone().unwrap_or_default();
+        Settings {
+            policy: Some(policy.to_owned()),
+            enabled: self.enabled.unwrap_or(true),
+            timeout_seconds: seconds(self.timeout_seconds, DEFAULT_TIMEOUT_SECONDS, 1, 3600),
+            deregistration: DeregistrationSettings {
+                min_seconds: seconds(deregistration.min_seconds, 0, 0, 3600),
+                quiet_seconds: seconds(deregistration.quiet_seconds, DEFAULT_QUIET_SECONDS, 0, 300),
+                max_seconds: seconds(deregistration.max_seconds, DEFAULT_MAX_SECONDS, 0, 3600),
+            },
+            shutdown_seconds: self
+                .shutdown_seconds
+                .map(|value| value.clamp(0, 3600).unsigned_abs()),
+        }
+    }
+
+    /// The ports that the redirect leaves alone; what is no port is left out.
+    pub fn exclude_ports(&self) -> Vec<u16> {
+        let ports = self
+            .capture
+            .iter()
+            .flat_map(|capture| &capture.exclude_ports);
+        ports
+            .filter_map(|port| u16::try_from(*port).ok())
+            .filter(|port| *port != 0)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A policy that names nothing but pods gets what the documentation promises.
+    #[test]
+    fn defaults_are_those_of_the_documentation() {
+        let spec: DrainPolicySpec = serde_json::from_str(r#"{"selector":{}}"#).unwrap();
+        let settings = spec.resolve("web");
+        assert_eq!(settings.policy.as_deref(), Some("web"));
+        assert!(settings.enabled);
+        assert_eq!(settings.timeout_seconds, 300);
+        assert_eq!(settings.deregistration.min_seconds, 0);
+        assert_eq!(settings.deregistration.quiet_seconds, 2);
+        assert_eq!(settings.deregistration.max_seconds, 30);
+        assert_eq!(settings.shutdown_seconds, None);
+    }
+
+    /// No number that reaches us can overflow or turn negative.
+    #[test]
+    fn numbers_out_of_range_move_to_the_nearest_end() {
+        let spec: DrainPolicySpec = serde_json::from_str(
+            r#"{"selector":{},"timeoutSeconds":-5,"shutdownSeconds":2147483647,
+                "capture":{"excludePorts":[-1,0,70000,8080]}}"#,
+        )
+        .unwrap();
+        let settings = spec.resolve("web");
+        assert_eq!(settings.timeout_seconds, 1);
+        assert_eq!(settings.shutdown_seconds, Some(3600));
+        assert_eq!(spec.exclude_ports(), [8080]);
+    }
+}

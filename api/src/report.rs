@@ -1,0 +1,135 @@
+//! What a sidecar says about itself: while it lives ([`Report`]) and when it ends
+//! ([`FinalReport`]).
+//!
+//! Durations cross the wire, never instants: the two sides' clocks are not compared anywhere.
+
+use crate::desired::Order;
+use crate::phase::{Outcome, Phase, Trigger};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What flows on a connection, as far as the relay can tell without opening it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Protocol {
+    /// HTTP/1.0 or HTTP/1.1.
+    Http1,
+    /// Anything else, or what the relay is not sure of: upgraded connections, TLS, other protocols.
+    Opaque,
+}
+
+/// How inbound connections reach the sidecar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Mode {
+    /// The pod's inbound TCP is redirected through the relay.
+    Redirect,
+    /// No data path: the sidecar only sees the hooks. Nothing is counted and nobody is told to
+    /// leave.
+    Observe,
+}
+
+/// The state of a sidecar: the body of `GET /v1/status`, and each line of its stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The pod's UID.
+    pub pod: String,
+    /// A random word of this start of the sidecar.
+    pub boot: String,
+    /// The highest order accepted.
+    pub order: Order,
+    /// The mode that the sidecar runs in.
+    pub mode: Mode,
+    /// Why that is not the mode that was asked for, as a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode_reason: Option<String>,
+    /// How far the pod has come.
+    pub phase: Phase,
+    /// The drain that is going on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<Leaving>,
+    /// What is open now.
+    pub now: Census,
+    /// The last drain that ended since this start, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Drain>,
+}
+
+/// A drain that is going on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Leaving {
+    /// Why.
+    pub trigger: Trigger,
+    /// Time since the signal, in milliseconds.
+    pub elapsed_ms: u64,
+    /// Time until what is left will be cut, in milliseconds.
+    pub remaining_ms: u64,
+}
+
+/// What is open at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Census {
+    /// Open connections by protocol.
+    pub connections: BTreeMap<Protocol, u64>,
+    /// Requests and opaque connections in flight, by protocol.
+    pub in_flight: BTreeMap<Protocol, u64>,
+    /// The age of the oldest of those, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_ms: Option<u64>,
+}
+
+/// A drain that has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drain {
+    /// Why the pod left.
+    pub trigger: Trigger,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// From the signal to the release of the hooks, in milliseconds.
+    pub took_ms: u64,
+    /// From the signal to the end of the lame-duck phase, in milliseconds; nothing if it never
+    /// ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deregistered_ms: Option<u64>,
+    /// From the signal until the controller said that the endpoints are gone, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints_gone_ms: Option<u64>,
+    /// Requests and opaque connections that finished after the signal.
+    pub finished: u64,
+    /// Requests and opaque connections cut at the end, by protocol.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cut: BTreeMap<Protocol, u64>,
+    /// The age of the oldest that was cut, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_cut_ms: Option<u64>,
+    /// Idle connections closed without having been told to leave.
+    pub idle_closed: u64,
+    /// New work that came after the endpoints were gone (without a controller: after the signal).
+    pub late: u64,
+}
+
+impl Drain {
+    /// How many requests and opaque connections were cut in all.
+    pub fn cut_in_all(&self) -> u64 {
+        self.cut.values().sum()
+    }
+}
+
+/// The termination message of the sidecar's container, as JSON: at most 4 KiB, and in the pod's
+/// status before the object goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FinalReport {
+    /// The start that this is the end of.
+    pub boot: String,
+    /// The mode that the sidecar ran in.
+    pub mode: Mode,
+    /// The policy in force at the end, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// The drain that ended the pod; nothing if the process ended without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
+}

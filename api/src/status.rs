@@ -1,0 +1,134 @@
+//! What a DrainPolicy says about itself, written for `kubectl describe`.
+//!
+//! Describe sorts keys and prints the items of a list without a separator, so records have few keys,
+//! `pod` is the first of them, and the numbers stand in one sentence.
+
+use crate::phase::{Outcome, Trigger};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How many records `active` and `recent` hold at most.
+pub const RECORDS: usize = 5;
+
+/// The state of a policy and of the pods that it selects.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainPolicyStatus {
+    /// Pods that are leaving now; the first five to go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub active: Vec<Active>,
+    /// Ready: whether the policy is in force. Protected: whether every pod that it selects can
+    /// drain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// The values in force, defaults applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<InForce>,
+    /// The generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The last five drains that ended, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent: Vec<Recent>,
+    /// How many pods are meant, and what they are doing.
+    #[serde(default)]
+    pub targets: Targets,
+    /// How many drains ended how, since the policy was made.
+    #[serde(default)]
+    pub totals: Totals,
+}
+
+/// The values in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InForce {
+    /// Whether pods drain at all.
+    pub enabled: bool,
+    /// How connections reach the sidecar.
+    pub mode: String,
+    /// The longest drain, in seconds.
+    pub timeout_seconds: i32,
+}
+
+/// A pod that is leaving.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Active {
+    /// The pod.
+    pub pod: String,
+    /// How far it is, in a sentence.
+    pub progress: String,
+    /// When the controller saw it begin.
+    pub since: Time,
+    /// Why it leaves.
+    pub trigger: Trigger,
+}
+
+/// A drain that has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Recent {
+    /// The pod.
+    pub pod: String,
+    /// How it ended.
+    pub result: Outcome,
+    /// What came of it, in a sentence.
+    pub summary: String,
+    /// When the controller learned of it.
+    pub time: Time,
+    /// Why the pod left.
+    pub trigger: Trigger,
+}
+
+/// How many pods are meant, and what they are doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Targets {
+    /// Pods that the policy selects.
+    pub selected: u32,
+    /// Those of them that can drain.
+    pub protected: u32,
+    /// Those of them that can't; the condition Protected says why.
+    pub unprotected: u32,
+    /// Those in service.
+    pub serving: u32,
+    /// Those on their way out.
+    pub leaving: u32,
+}
+
+/// How many drains ended how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Totals {
+    /// All that was in flight finished.
+    pub drained: u64,
+    /// The deadline came first.
+    pub timed_out: u64,
+    /// The grace period or the process ended first, or no report came.
+    pub killed: u64,
+    /// The pod went back to serving.
+    pub cancelled: u64,
+    /// The policy was disabled.
+    pub skipped: u64,
+    /// Requests and connections cut in all.
+    pub connections_cut: u64,
+    /// Requests and connections that arrived after the endpoints were gone.
+    pub late_arrivals: u64,
+}
+
+impl Totals {
+    /// Counts one more drain.
+    pub fn count(&mut self, outcome: Outcome, cut: u64, late: u64) {
+        let counter = match outcome {
+            Outcome::Drained => &mut self.drained,
+            Outcome::TimedOut => &mut self.timed_out,
+            Outcome::Killed => &mut self.killed,
+            Outcome::Cancelled => &mut self.cancelled,
+            Outcome::Skipped => &mut self.skipped,
+        };
+        *counter += 1;
+        self.connections_cut += cut;
+        self.late_arrivals += late;
+    }
+}

@@ -1,0 +1,22 @@
+//! What the drain machine wants of the relay.
+
+/// How the relay treats connections, from the gentlest to the last. It is a level, not an event:
+/// handed over in a `tokio::sync::watch`, so a connection that looks late sees the newest.
+///
+/// It can go back to [`Stance::Serving`] from any of them: a drain that kubelet began for a restart
+/// of the app's container, or that was never followed by SIGTERM, heals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stance {
+    /// Accept; bytes pass unchanged.
+    #[default]
+    Serving,
+    /// Accept; every connection gets its protocol's goodbye at the first moment that loses nothing.
+    Parting,
+    /// Accept what the kernel has queued, then close the listener in the same tick; goodbyes go on.
+    Draining,
+    /// The app is gone or about to go: idle connections are closed, and a request that still comes
+    /// is answered by the relay with 503.
+    Closing,
+    /// The deadline: whatever is in flight is cut, so that it can't pass for whole, and counted.
+    Cut,
+}
