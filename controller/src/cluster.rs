@@ -1,0 +1,256 @@
+//! What the controller knows of the cluster: one small view per object, sorted by namespace.
+//!
+//! The watches write here, each object once as it arrives; the webhook and the plan read. Nothing
+//! larger than a view is ever kept: ten thousand pods as they come from the API server are hundreds
+//! of megabytes, their views a few. What changed is noted beside it, so that the plan looks at that
+//! alone.
+
+pub mod endpoints;
+pub mod pod;
+pub mod policy;
+
+pub use endpoints::EndpointIndex;
+pub use pod::{Owner, PodView, SidecarView};
+pub use policy::{InvalidPolicy, PolicyView};
+
+use ebb_api::names::Inject;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::RwLock;
+use tokio::sync::Notify;
+
+/// A namespace and all that is known in it.
+#[derive(Debug)]
+pub struct NamespaceView {
+    /// What the namespace's own label says about injection.
+    pub inject: Inject,
+    /// The valid policies, in no particular order: [`in_force`](crate::plan::select::in_force)
+    /// decides between them.
+    pub policies: Vec<PolicyView>,
+    /// Policies that cannot be read or matched, by name. They select nothing, and say so.
+    pub invalid: BTreeMap<String, InvalidPolicy>,
+    /// The pods, by name.
+    pub pods: BTreeMap<String, PodView>,
+    /// What the EndpointSlices say about them.
+    pub endpoints: EndpointIndex,
+}
+
+/// Everything that is known, by namespace.
+#[derive(Debug, Default)]
+pub struct Cluster {
+    namespaces: HashMap<String, NamespaceView>,
+    changes: Changes,
+}
+
+/// What changed since somebody last asked.
+#[derive(Debug, Default, PartialEq)]
+pub struct Changes {
+    /// Namespaces in which a policy changed, so that every pod may be meant by another one.
+    pub namespaces: BTreeSet<String>,
+    /// Pods that changed, or whose endpoints did: namespace and name.
+    pub pods: BTreeSet<(String, String)>,
+    /// Pods that are gone, as they were last seen.
+    pub gone: Vec<PodView>,
+}
+
+/// The [`Cluster`], shared by the watches that write it and all that read it.
+#[derive(Debug, Default)]
+pub struct SharedCluster {
+    cluster: RwLock<Cluster>,
+    changed: Notify,
+}
+
+// === impl NamespaceView ===
+
+impl Default for NamespaceView {
+    fn default() -> Self {
+        NamespaceView {
+            inject: Inject::Unset,
+            policies: Vec::new(),
+            invalid: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            endpoints: EndpointIndex::default(),
+        }
+    }
+}
+
+impl NamespaceView {
+    fn is_empty(&self) -> bool {
+        self.inject == Inject::Unset
+            && self.policies.is_empty()
+            && self.invalid.is_empty()
+            && self.pods.is_empty()
+            && self.endpoints.is_empty()
+    }
+
+    /// The valid policy of that name.
+    pub fn policy(&self, name: &str) -> Option<&PolicyView> {
+        self.policies.iter().find(|policy| policy.name == name)
+    }
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// The namespace, if anything is known in it.
+    pub fn namespace(&self, namespace: &str) -> Option<&NamespaceView> {
+        self.namespaces.get(namespace)
+    }
+
+    /// All namespaces with something in them, in no particular order.
+    pub fn namespaces(&self) -> impl Iterator<Item = (&String, &NamespaceView)> {
+        self.namespaces.iter()
+    }
+
+    /// What changed since the last call.
+    pub fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Notes what the label of a namespace says.
+    pub fn set_inject(&mut self, namespace: &str, inject: Inject) {
+        self.entry(namespace).inject = inject;
+        self.forget_if_empty(namespace);
+    }
+
+    /// Takes in a policy that was added or has changed.
+    pub fn set_policy(&mut self, policy: Result<PolicyView, InvalidPolicy>) {
+        let (namespace, name) = match &policy {
+            Ok(policy) => (policy.namespace.clone(), policy.name.clone()),
+            Err(policy) => (policy.namespace.clone(), policy.name.clone()),
+        };
+        let view = self.entry(&namespace);
+        view.policies.retain(|other| other.name != name);
+        view.invalid.remove(&name);
+        match policy {
+            Ok(policy) => view.policies.push(policy),
+            Err(policy) => {
+                view.invalid.insert(name, policy);
+            }
+        }
+        self.changes.namespaces.insert(namespace);
+    }
+
+    /// Forgets a policy that is gone.
+    pub fn remove_policy(&mut self, namespace: &str, name: &str) {
+        let view = self.entry(namespace);
+        view.policies.retain(|other| other.name != name);
+        view.invalid.remove(name);
+        self.changes.namespaces.insert(namespace.to_owned());
+        self.forget_if_empty(namespace);
+    }
+
+    /// Takes in a pod that was added or has changed. Another pod of the same name is gone then.
+    pub fn set_pod(&mut self, pod: PodView) {
+        let (namespace, name, uid) = (pod.namespace.clone(), pod.name.clone(), pod.uid.clone());
+        let pods = &mut self.entry(&namespace).pods;
+        if pods.get(&name) == Some(&pod) {
+            return;
+        }
+        if let Some(before) = pods.insert(name.clone(), pod)
+            && before.uid != uid
+        {
+            self.changes.gone.push(before);
+        }
+        self.changes.pods.insert((namespace, name));
+    }
+
+    /// Forgets a pod that is gone. `last` is how it was when it went, where that is known.
+    pub fn remove_pod(&mut self, namespace: &str, name: &str, last: Option<PodView>) {
+        if let Some(before) = self.entry(namespace).pods.remove(name) {
+            self.changes.gone.push(last.unwrap_or(before));
+            self.changes
+                .pods
+                .insert((namespace.to_owned(), name.to_owned()));
+        }
+        self.forget_if_empty(namespace);
+    }
+
+    /// Takes in what an EndpointSlice says now; nothing, when it is gone.
+    pub fn set_slice(&mut self, namespace: &str, slice: &str, says: endpoints::SliceView) {
+        let touched = self.entry(namespace).endpoints.set(slice, says);
+        let touched = touched.into_iter().map(|pod| (namespace.to_owned(), pod));
+        self.changes.pods.extend(touched);
+        self.forget_if_empty(namespace);
+    }
+
+    fn entry(&mut self, namespace: &str) -> &mut NamespaceView {
+        // `entry` would need an owned key for every event of a namespace that is there already.
+        if !self.namespaces.contains_key(namespace) {
+            self.namespaces
+                .insert(namespace.to_owned(), NamespaceView::default());
+        }
+        self.namespaces
+            .get_mut(namespace)
+            .expect("it was put there above")
+    }
+
+    fn forget_if_empty(&mut self, namespace: &str) {
+        if self
+            .namespaces
+            .get(namespace)
+            .is_some_and(NamespaceView::is_empty)
+        {
+            self.namespaces.remove(namespace);
+        }
+    }
+}
+
+// === impl SharedCluster ===
+
+impl SharedCluster {
+    /// Reads. The closure must be short: the watches wait for it.
+    pub fn read<T>(&self, look: impl FnOnce(&Cluster) -> T) -> T {
+        look(&self.cluster.read().expect("no holder of the lock panics"))
+    }
+
+    /// Writes, and wakes whoever waits in [`SharedCluster::changed`].
+    pub fn write<T>(&self, change: impl FnOnce(&mut Cluster) -> T) -> T {
+        let result = change(&mut self.cluster.write().expect("no holder of the lock panics"));
+        self.changed.notify_one();
+        result
+    }
+
+    /// Waits until something was written. For one caller at a time; cancel safe.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::pod::tests::pod;
+
+    /// A pod that is replaced by another of the same name (a StatefulSet's) is reported as gone.
+    #[test]
+    fn a_new_uid_under_an_old_name_means_the_old_pod_is_gone() {
+        let mut cluster = Cluster::default();
+        let first = pod("web-0");
+        let mut second = first.clone();
+        second.uid = "another".to_owned();
+        cluster.set_pod(first.clone());
+        cluster.take_changes();
+        cluster.set_pod(second);
+        assert_eq!(cluster.take_changes().gone, [first]);
+    }
+
+    /// An event that tells nothing new wakes nobody to work.
+    #[test]
+    fn a_repeated_pod_is_no_change() {
+        let mut cluster = Cluster::default();
+        cluster.set_pod(pod("web-0"));
+        cluster.take_changes();
+        cluster.set_pod(pod("web-0"));
+        assert_eq!(cluster.take_changes(), Changes::default());
+    }
+
+    /// Namespaces come and go; nothing of them stays behind.
+    #[test]
+    fn a_namespace_with_nothing_left_is_forgotten() {
+        let mut cluster = Cluster::default();
+        cluster.set_pod(pod("web-0"));
+        let namespace = pod("web-0").namespace;
+        cluster.remove_pod(&namespace, "web-0", None);
+        assert!(cluster.namespace(&namespace).is_none());
+    }
+}

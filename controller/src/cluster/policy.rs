@@ -1,0 +1,125 @@
+//! A DrainPolicy as the controller keeps it: defaults applied, and known to be matchable.
+
+use ebb_api::policy::DrainPolicy;
+use ebb_api::selector::Selector;
+use ebb_api::settings::Settings;
+use ebb_api::status::DrainPolicyStatus;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// A valid policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyView {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// The generation of its spec.
+    pub generation: i64,
+    /// When it was made: the oldest policy that selects a pod is the one in force.
+    pub created: Timestamp,
+    /// Which pods it means.
+    pub selector: Selector,
+    /// Its values with every default applied.
+    pub settings: Settings,
+    /// Inbound TCP ports that do not pass the sidecar.
+    pub exclude_ports: Vec<u16>,
+    /// The status as last seen: its totals and records go on from there.
+    pub status: DrainPolicyStatus,
+}
+
+/// A policy that selects nothing, because it cannot be read or its selector cannot be matched. Only
+/// an API server without Ebb's rules lets one through.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InvalidPolicy {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// The generation of its spec.
+    pub generation: i64,
+    /// What is wrong, as a sentence.
+    pub why: String,
+    /// The status as last seen, as far as it can be read.
+    pub status: DrainPolicyStatus,
+}
+
+impl PolicyView {
+    /// Narrows a policy to its view.
+    ///
+    /// # Errors
+    ///
+    /// Fails if its selector cannot be matched.
+    pub fn of(policy: DrainPolicy) -> Result<PolicyView, InvalidPolicy> {
+        let metadata = policy.metadata;
+        let name = metadata.name.unwrap_or_default();
+        let status = policy.status.unwrap_or_default();
+        let view = PolicyView {
+            namespace: metadata.namespace.unwrap_or_default(),
+            uid: metadata.uid.unwrap_or_default(),
+            generation: metadata.generation.unwrap_or_default(),
+            created: metadata
+                .creation_timestamp
+                .map_or(Timestamp::MAX, |time| time.0),
+            settings: policy.spec.resolve(&name),
+            exclude_ports: policy.spec.exclude_ports(),
+            selector: policy.spec.selector,
+            name,
+            status,
+        };
+        // Whether a selector can be matched does not depend on the labels.
+        match view.selector.matches(&BTreeMap::new()) {
+            Ok(_) => Ok(view),
+            Err(error) => Err(InvalidPolicy {
+                namespace: view.namespace,
+                name: view.name,
+                uid: view.uid,
+                generation: view.generation,
+                why: error.to_string(),
+                status: view.status,
+            }),
+        }
+    }
+
+    /// Whether a pod with these labels is meant.
+    pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        // A view's selector was matched once when the view was made, so it never fails.
+        self.selector.matches(labels).unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A policy for all pods with the label `app: web`, made at the given second.
+    pub(crate) fn policy(name: &str, created: i64) -> PolicyView {
+        let object = json!({
+            "apiVersion": "ebb.dev/v1alpha1",
+            "kind": "DrainPolicy",
+            "metadata": {"namespace": "shop", "name": name, "uid": name, "generation": 1,
+                "creationTimestamp": Timestamp::from_second(created).unwrap().to_string()},
+            "spec": {"selector": {"matchLabels": {"app": "web"}}},
+        });
+        PolicyView::of(serde_json::from_value(object).unwrap()).unwrap()
+    }
+
+    /// A selector that cannot be matched makes an invalid policy with a sentence, not one that
+    /// guesses.
+    #[test]
+    fn an_unknown_operator_makes_the_policy_invalid() {
+        let object = json!({
+            "apiVersion": "ebb.dev/v1alpha1",
+            "kind": "DrainPolicy",
+            "metadata": {"namespace": "shop", "name": "web"},
+            "spec": {"selector": {"matchExpressions": [{"key": "app", "operator": "Foo"}]}},
+        });
+        let invalid = PolicyView::of(serde_json::from_value(object).unwrap()).unwrap_err();
+        assert!(invalid.why.contains("\"Foo\""), "{}", invalid.why);
+    }
+}
