@@ -1,1 +1,4 @@
-//! Ebb.
+//! The project's tests on a real Kubernetes, and all that they need: the test bed, load clients, a
+//! sample application.
+
+pub mod bed;

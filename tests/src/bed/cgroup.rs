@@ -1,0 +1,174 @@
+//! The cgroup below which a node's kubelet puts its pods; version 1 and version 2.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::process::wait_for;
+
+/// Makes a node's cgroup in every hierarchy.
+pub fn create(name: &str) -> Result<()> {
+    for hierarchy in hierarchies()? {
+        let folder = hierarchy.folder.join(name);
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("can't make the cgroup {}", folder.display()))?;
+        match hierarchy.version {
+            Version::One => copy_down_cpuset(&hierarchy.folder, &folder)?,
+            Version::Two => {
+                enable_controllers(&hierarchy.folder)?;
+                enable_controllers(&folder)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes a node's cgroup and all below it. The processes in it have been ended before; the kernel
+/// may need a moment to let go of them.
+pub fn remove(name: &str) -> Result<()> {
+    for hierarchy in hierarchies()? {
+        let folder = hierarchy.folder.join(name);
+        wait_for(
+            &format!("the cgroup {} to be empty", folder.display()),
+            Duration::from_secs(10),
+            || match remove_tree(&folder) {
+                Ok(()) => Ok(Some(())),
+                Err(error) if error.kind() == ErrorKind::ResourceBusy => Ok(None),
+                Err(error) => Err(error)
+                    .with_context(|| format!("can't remove the cgroup {}", folder.display())),
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// The cgroups of this name that are there.
+pub fn existing(name: &str) -> Result<Vec<PathBuf>> {
+    let folders = hierarchies()?
+        .into_iter()
+        .map(|hierarchy| hierarchy.folder.join(name));
+    Ok(folders.filter(|folder| folder.exists()).collect())
+}
+
+#[derive(Debug, PartialEq)]
+struct Hierarchy {
+    folder: PathBuf,
+    version: Version,
+}
+
+#[derive(Debug, PartialEq)]
+enum Version {
+    One,
+    Two,
+}
+
+fn hierarchies() -> Result<Vec<Hierarchy>> {
+    let mounts =
+        fs::read_to_string("/proc/self/mounts").context("can't read the list of mounts")?;
+    Ok(parse_mounts(&mounts))
+}
+
+/// The hierarchies to use. Where version 1 is mounted the controllers are there, and a version 2
+/// mount beside it has none.
+fn parse_mounts(mounts: &str) -> Vec<Hierarchy> {
+    let of_type = |wanted: &'static str| {
+        mounts.lines().filter_map(move |line| {
+            let mut fields = line.split(' ').skip(1);
+            let (folder, kind) = (fields.next()?, fields.next()?);
+            (kind == wanted).then(|| PathBuf::from(folder))
+        })
+    };
+    let first: Vec<_> = of_type("cgroup")
+        .map(|folder| Hierarchy {
+            folder,
+            version: Version::One,
+        })
+        .collect();
+    if !first.is_empty() {
+        return first;
+    }
+    of_type("cgroup2")
+        .map(|folder| Hierarchy {
+            folder,
+            version: Version::Two,
+        })
+        .collect()
+}
+
+/// A new cpuset of version 1 allows no CPU and no memory until it is told.
+fn copy_down_cpuset(parent: &Path, child: &Path) -> Result<()> {
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        if let Ok(value) = fs::read(parent.join(file)) {
+            let path = child.join(file);
+            fs::write(&path, value).with_context(|| format!("can't write {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn enable_controllers(folder: &Path) -> Result<()> {
+    let available = folder.join("cgroup.controllers");
+    let available = fs::read_to_string(&available)
+        .with_context(|| format!("can't read {}", available.display()))?;
+    let path = folder.join("cgroup.subtree_control");
+    for controller in available.split_whitespace() {
+        fs::write(&path, format!("+{controller}")).with_context(|| {
+            format!(
+                "can't enable the controller {controller} in {}",
+                path.display()
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// Removes a cgroup from its leaves up. Only the folders can be removed: their files are the
+/// kernel's.
+fn remove_tree(folder: &Path) -> std::io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_tree(&entry.path())?;
+        }
+    }
+    match fs::remove_dir(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_2_beside_version_1_is_left_alone() {
+        let mounts = "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
+        assert_eq!(
+            parse_mounts(mounts),
+            [Hierarchy {
+                folder: "/sys/fs/cgroup/cpu".into(),
+                version: Version::One
+            }]
+        );
+    }
+
+    #[test]
+    fn version_2_alone_is_used() {
+        let mounts = "proc /proc proc rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n";
+        assert_eq!(
+            parse_mounts(mounts),
+            [Hierarchy {
+                folder: "/sys/fs/cgroup".into(),
+                version: Version::Two
+            }]
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! Debian packages, downloaded by apt and unpacked into the cache.
+//!
+//! Installing them would start services and could replace a user's Docker. apt keeps its lists and
+//! archives in the cache as well, so the system's own state is only read: its sources, proxies and
+//! keys count.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::bed::command;
+use crate::bed::folders::Folders;
+use crate::bed::progress::{say, step};
+
+/// The packages whose programs the bed runs, and the libraries that these need beside the C
+/// library. Dependencies are named and not resolved: apt would bring half of a system.
+const PACKAGES: [&str; 16] = [
+    "containerd",
+    "containernetworking-plugins",
+    "etcd-server",
+    "nftables",
+    "runc",
+    "libbsd0",
+    "libedit2",
+    "libgmp10",
+    "libjansson4",
+    "libmd0",
+    "libmnl0",
+    "libnftables1",
+    "libnftnl11",
+    "libseccomp2",
+    "libtinfo6",
+    "libxtables12",
+];
+
+/// Unpacks the packages unless that is done; returns the stamp.
+pub fn fetch(folders: &Folders) -> Result<String> {
+    let folder = folders.debian();
+    let stamp_file = folder.join("stamp");
+    let release = fs::read("/etc/os-release").unwrap_or_default();
+    let stamp = super::digest(&[
+        PACKAGES.join(" ").as_bytes(),
+        &release,
+        std::env::consts::ARCH.as_bytes(),
+    ]);
+    if !super::is_stamped(&stamp_file, &stamp) {
+        step(
+            "Debian packages: containerd, runc, etcd, CNI plugins, nftables",
+            || {
+                unpack(&folder)?;
+                super::write_stamp(&stamp_file, &stamp)
+            },
+        )?;
+    }
+    Ok(stamp)
+}
+
+fn unpack(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("can't empty {}", folder.display()))?;
+    }
+    let apt = folder.join("apt");
+    let archives = apt.join("archives");
+    for needed in [apt.join("lists/partial"), archives.join("partial")] {
+        fs::create_dir_all(&needed).with_context(|| format!("can't make {}", needed.display()))?;
+    }
+    // A broken source that has nothing to do with us (apt then fails as a whole) is no reason to
+    // stop: what counts is whether the packages can be downloaded.
+    if let Err(error) = command::run(apt_get(&apt).arg("update")) {
+        say(format!(
+            "a package source failed, going on with the others: {error:#}"
+        ));
+    }
+    command::run(
+        apt_get(&apt)
+            .arg("download")
+            .args(PACKAGES)
+            .current_dir(&archives),
+    )
+    .context("can't download Debian packages: are the apt sources and the proxy right?")?;
+    for entry in fs::read_dir(&archives)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "deb") {
+            command::run(Command::new("dpkg-deb").arg("-x").arg(&path).arg(folder))?;
+        }
+    }
+    fs::remove_dir_all(&apt).with_context(|| format!("can't remove {}", apt.display()))
+}
+
+fn apt_get(folder: &Path) -> Command {
+    let mut command = Command::new("apt-get");
+    let option = |name: &str, path: &Path| format!("{name}={}", path.display());
+    command
+        .arg("--quiet=2")
+        .arg("-o")
+        .arg(option("Dir::State::Lists", &folder.join("lists")))
+        .arg("-o")
+        .arg(option("Dir::Cache", folder))
+        // The download runs as root: the cache folder may be closed to apt's own user.
+        .args(["-o", "APT::Sandbox::User=root"])
+        .args(["-o", "Acquire::Languages=none"])
+        .env("LC_ALL", "C");
+    command
+}

@@ -1,0 +1,107 @@
+//! Where the bed keeps its things on this machine, and what they are called inside its machines.
+//!
+//! Everything is below one cache folder. Each machine of the bed sees that same folder as
+//! [`INSIDE`], so command lines and configuration files hold short and constant paths, whatever
+//! the user's cache folder is called (a unix socket's path may have 107 bytes only).
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// The cache folder's name inside every machine of the bed.
+pub const INSIDE: &str = "/run/ebb";
+
+/// The folder for what must be found whatever the cache folder is: the lock and the record. There
+/// is one bed on a machine, since its cgroups have fixed names.
+pub const MACHINE_WIDE: &str = "/run/ebb";
+
+/// The folders of the bed, all below one cache folder.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    cache: PathBuf,
+}
+
+impl Folders {
+    /// `$EBB_CACHE`, else `$XDG_CACHE_HOME/ebb`, else `~/.cache/ebb`.
+    pub fn from_environment() -> Result<Self> {
+        let variable = |name| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        let cache = choose_cache(
+            variable("EBB_CACHE"),
+            variable("XDG_CACHE_HOME"),
+            variable("HOME"),
+        )
+        .context("no folder for the cache: set EBB_CACHE to a folder with 6 GB to spare")?;
+        Ok(Self {
+            cache: std::path::absolute(cache)?,
+        })
+    }
+
+    /// The folders below a cache folder that is already known.
+    pub fn at(cache: impl Into<PathBuf>) -> Self {
+        Self {
+            cache: cache.into(),
+        }
+    }
+
+    /// All of it.
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// Programs built by Go, with their stamps.
+    pub fn programs(&self) -> PathBuf {
+        self.cache.join("bin")
+    }
+
+    /// Debian packages, unpacked.
+    pub fn debian(&self) -> PathBuf {
+        self.cache.join("debian")
+    }
+
+    /// What belongs to the cluster that runs now; `down` removes it.
+    pub fn bed(&self) -> PathBuf {
+        self.cache.join("bed")
+    }
+
+    /// Configuration files and certificates of the cluster that runs now.
+    pub fn config(&self) -> PathBuf {
+        self.bed().join("config")
+    }
+
+    /// The one log folder: a file for each process of the bed. It outlives `down`.
+    pub fn logs(&self) -> PathBuf {
+        self.cache.join("logs")
+    }
+
+    /// An administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.config().join("admin.kubeconfig")
+    }
+}
+
+fn choose_cache(
+    own: Option<PathBuf>,
+    xdg: Option<PathBuf>,
+    home: Option<PathBuf>,
+) -> Option<PathBuf> {
+    own.or_else(|| xdg.map(|folder| folder.join("ebb")))
+        .or_else(|| home.map(|folder| folder.join(".cache/ebb")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_specific_variable_names_the_cache() {
+        let path = |text: &str| Some(PathBuf::from(text));
+        assert_eq!(choose_cache(path("/a"), path("/b"), path("/c")), path("/a"));
+        assert_eq!(choose_cache(None, path("/b"), path("/c")), path("/b/ebb"));
+        assert_eq!(choose_cache(None, None, path("/c")), path("/c/.cache/ebb"));
+        assert_eq!(choose_cache(None, None, None), None);
+    }
+}

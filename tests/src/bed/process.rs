@@ -1,0 +1,184 @@
+//! The bed's processes: started in a machine, each in its own session and with its own log file.
+//!
+//! Two things find a process again. The record keeps its pid together with its start time, so that
+//! a recycled pid is never taken for it. And every process carries [`MARK`] in its environment, so
+//! that `down` finds those too that a killed `up` had no time to write down.
+
+pub mod explain;
+pub mod table;
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::folders::INSIDE;
+
+/// The environment variable that marks the bed's processes; its value is the machine's name.
+pub const MARK: &str = "EBB_BED_MACHINE";
+
+/// How often a condition is looked at again.
+const POLL: Duration = Duration::from_millis(50);
+
+/// A process that can't be mistaken for another one with the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The process number, as the root process namespace counts.
+    pub pid: i32,
+    /// When it started, in clock ticks after the boot of this computer.
+    pub start: u64,
+}
+
+/// A program to run in a machine, with paths as that machine sees them.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// The name of its log and of its line in `cluster status`.
+    pub name: String,
+    /// The machine that it runs in.
+    pub machine: &'static str,
+    /// The program's path.
+    pub program: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+}
+
+// === impl Identity ===
+
+impl Identity {
+    /// The process that has this number now.
+    pub fn of(pid: i32) -> Option<Self> {
+        table::start_time(pid).map(|start| Self { pid, start })
+    }
+
+    /// Whether exactly this process still runs.
+    pub fn is_alive(self) -> bool {
+        table::start_time(self.pid) == Some(self.start)
+    }
+}
+
+// === impl Component ===
+
+impl Component {
+    /// Starts it in the machine that `holder` is the first process of.
+    pub fn start(&self, holder: Identity, logs: &Path) -> Result<Identity> {
+        let mut command = enter(holder, &["--net", "--mount", "--pid"]);
+        command.args(["--", "env", &format!("PATH={}", search_path())]);
+        command.arg(format!("LD_LIBRARY_PATH={}", library_path()));
+        command.arg(&self.program).args(&self.arguments);
+        start_in_session(&mut command, &self.name, self.machine, logs)
+    }
+}
+
+/// Starts `command` in a session of its own, marked, with its output in `logs`/`name`.log, and
+/// returns the process that it becomes: the child of the `nsenter` or `unshare` that forks.
+pub fn start_in_session(
+    command: &mut Command,
+    name: &str,
+    machine: &str,
+    logs: &Path,
+) -> Result<Identity> {
+    let path = logs.join(format!("{name}.log"));
+    let log = File::create(&path).with_context(|| format!("can't write {}", path.display()))?;
+    let mut session = Command::new("setsid");
+    session.arg(command.get_program()).args(command.get_args());
+    session
+        .env(MARK, machine)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    let mut outer = session
+        .spawn()
+        .with_context(|| format!("can't start {name}"))?;
+    let outer_pid = i32::try_from(outer.id()).context("a process number does not fit")?;
+    wait_for(&format!("{name} to start"), Duration::from_secs(10), || {
+        if outer.try_wait()?.is_some() {
+            bail!("{name} ended at once{}", explain::of_log(&path));
+        }
+        Ok(table::only_child(outer_pid).and_then(Identity::of))
+    })
+}
+
+/// An `nsenter` into the given namespaces of a machine; the program to run there follows.
+pub fn enter(holder: Identity, namespaces: &[&str]) -> Command {
+    let mut command = Command::new("nsenter");
+    command
+        .arg("--target")
+        .arg(holder.pid.to_string())
+        .args(namespaces);
+    command
+}
+
+/// Looks at a condition until it holds. An error of the condition ends the wait.
+pub fn wait_for<T>(
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(value) = condition()? {
+            return Ok(value);
+        }
+        if Instant::now() >= deadline {
+            bail!("waited {} s for {what}", limit.as_secs());
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Ends every process of the bed at once. They hold nothing that is worth a farewell: etcd's data
+/// goes too, and the kernel takes a machine's mounts and network away with its last process.
+pub fn kill_all() -> Result<usize> {
+    let mut killed = 0;
+    wait_for(
+        "the bed's processes to end",
+        Duration::from_secs(30),
+        || {
+            let marked = table::marked();
+            for pid in &marked {
+                if table::kill_if_marked(*pid)? {
+                    killed += 1;
+                }
+            }
+            Ok(marked.is_empty().then_some(()))
+        },
+    )?;
+    Ok(killed)
+}
+
+fn search_path() -> String {
+    let own =
+        ["bin", "debian/usr/sbin", "debian/usr/bin"].map(|folder| format!("{INSIDE}/{folder}"));
+    format!(
+        "{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        own.join(":")
+    )
+}
+
+fn library_path() -> String {
+    let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
+    format!("{INSIDE}/debian/usr/lib/{triple}:{INSIDE}/debian/lib/{triple}")
+}
+
+/// Removes a folder of the bed. Refuses while something is mounted below it: deleting through a
+/// mount would delete what is mounted.
+pub fn remove_folder(folder: &Path) -> Result<()> {
+    let mounts =
+        fs::read_to_string("/proc/self/mountinfo").context("can't read the list of mounts")?;
+    if let Some(mount) = table::mount_below(&mounts, folder) {
+        bail!(
+            "{mount} is mounted below {}: unmount it first",
+            folder.display()
+        );
+    }
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("can't remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
