@@ -1,0 +1,243 @@
+//! What is open, what is in flight, and what has come and gone: the one thing that the relay tells
+//! the rest of the sidecar.
+//!
+//! Every connection holds a [`Connection`] and writes to it as bytes pass; dropping it, by a panic
+//! too, takes it out again. The drain machine reads a [`Snapshot`] whenever [`Changes::changed`]
+//! says that it is worth it. Writing is a handful of relaxed atomic operations; only connecting and
+//! disconnecting take a lock. Reading looks at every connection, so it belongs to a drain, a report
+//! or a scrape, never to a request.
+
+mod connection;
+mod snapshot;
+
+pub use connection::{Answered, Connection};
+pub use snapshot::Snapshot;
+
+use connection::Record;
+use ebb_api::report::Protocol;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// How long an HTTP/1 head may dribble before nobody waits for it: a client that sends a head byte
+/// by byte (slowloris) must not hold a drain, and a head over a bad network takes a second or two.
+pub const HEAD_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an opaque connection is waited for after the app spoke last: the app may have more to
+/// say (a second result set, the next chunk of a stream), and 15 s is where the applications that
+/// were looked at place their own heartbeats.
+pub const OPAQUE_PATIENCE: Duration = Duration::from_secs(15);
+
+/// The longest that an idle HTTP/1 connection is expected to come back: longer pauses would make
+/// every drain wait for the least busy client.
+pub const HTTP1_PAUSE: Duration = Duration::from_secs(5);
+
+/// Counts of one relay. Shared by `Arc`.
+#[derive(Debug)]
+pub struct Census {
+    /// All times are kept as nanoseconds since this moment, plus one: nought is never.
+    epoch: Instant,
+    records: Mutex<Records>,
+    /// Open requests and busy opaque connections: those that only an event ends. What ends by time
+    /// alone (patience) is found by looking at the records.
+    busy: AtomicU64,
+    totals: Totals,
+    version: AtomicU64,
+    waiting: AtomicU64,
+    changed: Notify,
+}
+
+/// Numbers that only grow.
+#[derive(Debug, Default)]
+struct Totals {
+    finished: AtomicU64,
+    cut: [AtomicU64; 2],
+    /// The greatest age of anything cut, in nanoseconds.
+    oldest_cut: AtomicU64,
+    idle_closed: AtomicU64,
+    refused: AtomicU64,
+    work: AtomicU64,
+    last_work: AtomicU64,
+    accept_errors: AtomicU64,
+    panics: AtomicU64,
+}
+
+/// The open connections, in slots that are used again.
+#[derive(Debug, Default)]
+struct Records {
+    slots: Vec<Option<Arc<Record>>>,
+    free: Vec<usize>,
+}
+
+/// A reader's place in the stream of changes; see [`Census::changes`].
+#[derive(Debug)]
+pub struct Changes {
+    census: Arc<Census>,
+    seen: u64,
+}
+
+// === impl Census ===
+
+impl Census {
+    /// An empty census that counts from `now`.
+    pub fn new(now: Instant) -> Arc<Census> {
+        Arc::new(Census {
+            epoch: now,
+            records: Mutex::default(),
+            busy: AtomicU64::new(0),
+            totals: Totals::default(),
+            version: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Counts a new connection, of which nothing is known yet, until the handle is dropped.
+    pub fn connect(self: &Arc<Self>) -> Connection {
+        let record = Arc::new(Record::default());
+        let slot = {
+            let mut records = self.records();
+            match records.free.pop() {
+                Some(slot) => {
+                    records.slots[slot] = Some(record.clone());
+                    slot
+                }
+                None => {
+                    records.slots.push(Some(record.clone()));
+                    records.slots.len() - 1
+                }
+            }
+        };
+        Connection::new(self.clone(), record, slot)
+    }
+
+    /// A reader's place: the next [`Changes::changed`] tells of everything after this call.
+    pub fn changes(self: &Arc<Self>) -> Changes {
+        Changes {
+            census: self.clone(),
+            seen: self.version.load(Ordering::SeqCst),
+        }
+    }
+
+    /// When the last new work came (see [`Snapshot::work`]). Cheap.
+    pub fn last_work(&self) -> Option<Instant> {
+        self.instant(self.totals.last_work.load(Ordering::Relaxed))
+    }
+
+    /// Counts an error of `accept` that cost a client its connection or the listener a pause.
+    pub(crate) fn accept_failed(&self) {
+        add(&self.totals.accept_errors, 1);
+    }
+
+    /// Counts a connection that was lost to a bug of ours.
+    pub(crate) fn panicked(&self) {
+        add(&self.totals.panics, 1);
+    }
+
+    fn records(&self) -> MutexGuard<'_, Records> {
+        // A panic while the lock was held can at worst have lost one slot; the counts go on.
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stamp(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.epoch).as_nanos();
+        // 584 years of uptime fit.
+        u64::try_from(since).map_or(u64::MAX, |nanos| nanos.saturating_add(1))
+    }
+
+    fn instant(&self, stamp: u64) -> Option<Instant> {
+        let nanos = stamp.checked_sub(1)?;
+        Some(self.epoch + Duration::from_nanos(nanos))
+    }
+
+    fn began(&self, count: u64) {
+        if self.busy.fetch_add(count, Ordering::Relaxed) == 0 {
+            self.bump();
+        }
+    }
+
+    fn ended(&self, count: u64) {
+        if self.busy.fetch_sub(count, Ordering::Relaxed) == count {
+            self.bump();
+        }
+    }
+
+    fn worked(&self, now: Instant) {
+        add(&self.totals.work, 1);
+        self.totals
+            .last_work
+            .store(self.stamp(now), Ordering::Relaxed);
+    }
+
+    fn disconnect(&self, slot: usize) {
+        let mut records = self.records();
+        records.slots[slot] = None;
+        records.free.push(slot);
+        drop(records);
+        if self.busy.load(Ordering::Relaxed) == 0 {
+            self.bump();
+        }
+    }
+
+    fn bump(&self) {
+        // SeqCst here and in `Changes::changed`: either the reader sees the new version, or this
+        // sees the reader waiting.
+        self.version.fetch_add(1, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.changed.notify_waiters();
+        }
+    }
+}
+
+// === impl Changes ===
+
+impl Changes {
+    /// Waits until something happened that a drain waits for: the last thing in flight finished,
+    /// the first new thing came, a connection went while nothing was in flight. Returns at once if
+    /// that was so since the last call. Cancel safe. What ends by time alone is not told here:
+    /// [`Snapshot::settles_at`] says when to look again.
+    pub async fn changed(&mut self) {
+        let census = &self.census;
+        let _waiting = Waiting::new(&census.waiting);
+        loop {
+            let notified = census.changed.notified();
+            let version = census.version.load(Ordering::SeqCst);
+            if version != self.seen {
+                self.seen = version;
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// Counts a reader for as long as it waits.
+struct Waiting<'a>(&'a AtomicU64);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Waiting(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}
+
+fn index(protocol: Protocol) -> usize {
+    match protocol {
+        Protocol::Http1 => 0,
+        Protocol::Opaque => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests;

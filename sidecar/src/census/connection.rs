@@ -1,0 +1,280 @@
+//! One connection's line in the census: written by its task, read by whoever takes a snapshot.
+
+use super::{Census, HEAD_PATIENCE, HTTP1_PAUSE, OPAQUE_PATIENCE, add, index};
+use ebb_api::report::Protocol;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
+
+/// The handle of an open connection. Its methods say what has happened on the wire; dropping it is
+/// the connection's end.
+#[derive(Debug)]
+pub struct Connection {
+    census: Arc<Census>,
+    record: Arc<Record>,
+    slot: usize,
+}
+
+/// How a request was answered by the relay itself, because no app was there to do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// It came when the app had closed its side.
+    Refused,
+    /// It was open at the deadline.
+    Cut,
+}
+
+/// One writer (the connection's task), any number of readers. A reader may see two fields of
+/// different moments; it decides nothing that the next change would not correct.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    /// False until the first bytes show HTTP/1, and again when it stops being that.
+    http1: AtomicBool,
+    /// Open requests; for an opaque connection one while the client spoke last.
+    open: AtomicU32,
+    /// When the oldest of those, or what patience waits for, began.
+    since: AtomicU64,
+    /// In flight until then although nothing is open: a head dribbles in, or the app spoke last.
+    patience: AtomicU64,
+    /// The last request's head.
+    last_request: AtomicU64,
+    /// The longest time between two heads, in nanoseconds.
+    longest_gap: AtomicU64,
+    /// The goodbye was said.
+    told: AtomicBool,
+    /// An opaque connection's client has sent something.
+    spoken: AtomicBool,
+}
+
+/// What one record says at one moment.
+pub(super) struct Reading {
+    pub(super) protocol: Protocol,
+    pub(super) in_flight: u64,
+    pub(super) since: Option<Instant>,
+    /// When patience alone ends what is in flight.
+    pub(super) settles_at: Option<Instant>,
+    /// Until when the connection may come back before it was told to leave.
+    pub(super) pausing_until: Option<Instant>,
+}
+
+// === impl Connection ===
+
+impl Connection {
+    pub(super) fn new(census: Arc<Census>, record: Arc<Record>, slot: usize) -> Connection {
+        Connection {
+            census,
+            record,
+            slot,
+        }
+    }
+
+    /// The first bytes of a request head came, and the head is not complete.
+    pub fn head_began(&self, now: Instant) {
+        self.record.http1.store(true, Ordering::Relaxed);
+        if self.open() == 0 {
+            self.set_since(now);
+            self.set_patience(Some(now + HEAD_PATIENCE));
+        }
+    }
+
+    /// A request's head is complete. `counts` is false for health checkers, whose requests are no
+    /// traffic.
+    pub fn request_began(&self, now: Instant, counts: bool) {
+        let record = &*self.record;
+        record.http1.store(true, Ordering::Relaxed);
+        let stamp = self.census.stamp(now);
+        let last = record.last_request.swap(stamp, Ordering::Relaxed);
+        if last != 0 {
+            record
+                .longest_gap
+                .fetch_max(stamp.saturating_sub(last), Ordering::Relaxed);
+        }
+        if counts {
+            self.census.worked(now);
+        }
+        if self.open() == 0 {
+            self.set_since(now);
+        }
+        self.set_patience(None);
+        record.open.fetch_add(1, Ordering::Relaxed);
+        self.census.began(1);
+    }
+
+    /// The last byte of the oldest request's answer was read from the app. `next_began` is when the
+    /// head of the request behind it was complete, if there is one.
+    pub fn request_ended(&self, next_began: Option<Instant>) {
+        let since = next_began.map_or(0, |began| self.census.stamp(began));
+        self.record.since.store(since, Ordering::Relaxed);
+        add(&self.census.totals.finished, 1);
+        self.close(1);
+    }
+
+    /// The connection is no HTTP/1, or no longer. Open requests become the one thing in flight that
+    /// an opaque connection is.
+    pub fn turned_opaque(&self, now: Instant) {
+        let record = &*self.record;
+        record.http1.store(false, Ordering::Relaxed);
+        self.set_patience(None);
+        match self.open() {
+            0 => {}
+            1 => record.spoken.store(true, Ordering::Relaxed),
+            more => {
+                record.spoken.store(true, Ordering::Relaxed);
+                self.close(more - 1);
+            }
+        }
+        if self.open() == 0 && record.last_request.load(Ordering::Relaxed) != 0 {
+            record.spoken.store(true, Ordering::Relaxed);
+            self.app_spoke(now);
+        }
+    }
+
+    /// An opaque connection's client sent something, or bytes wait for one of the two sides.
+    pub fn client_spoke(&self, now: Instant) {
+        if !self.record.spoken.swap(true, Ordering::Relaxed) {
+            self.census.worked(now);
+        }
+        self.set_patience(None);
+        if self.open() == 0 {
+            self.set_since(now);
+            self.record.open.store(1, Ordering::Relaxed);
+            self.census.began(1);
+        }
+    }
+
+    /// An opaque connection's app sent something, and all of it was handed to the client. If nobody
+    /// else ever spoke this is a greeting, and the connection stays idle.
+    pub fn app_spoke(&self, now: Instant) {
+        if !self.record.spoken.load(Ordering::Relaxed) {
+            return;
+        }
+        if self.open() == 0 && self.record.patience.load(Ordering::Relaxed) == 0 {
+            self.set_since(now);
+        }
+        self.set_patience(Some(now + OPAQUE_PATIENCE));
+        self.close(self.open());
+    }
+
+    /// Nothing is in flight any more: patience ended, or one of the sides did.
+    pub fn settled(&self) {
+        self.set_patience(None);
+        self.close(self.open());
+        if self.census.busy.load(Ordering::Relaxed) == 0 {
+            self.census.bump();
+        }
+    }
+
+    /// An opaque connection on which somebody had spoken ended by itself.
+    pub fn opaque_finished(&self) {
+        if self.record.spoken.load(Ordering::Relaxed) {
+            add(&self.census.totals.finished, 1);
+        }
+        self.settled();
+    }
+
+    /// The goodbye was said: the client knows that it must go.
+    pub fn told(&self) {
+        self.record.told.store(true, Ordering::Relaxed);
+    }
+
+    /// A request that no app will answer was answered by the relay.
+    pub fn answered(&self, how: Answered) {
+        match how {
+            Answered::Refused => add(&self.census.totals.refused, 1),
+            Answered::Cut => add(&self.census.totals.cut[index(Protocol::Http1)], 1),
+        }
+    }
+
+    /// The deadline came. What is in flight is counted as cut; a connection with nothing in flight
+    /// that was not told to leave as closed idle.
+    pub fn cut(&self, now: Instant) {
+        let reading = self.record.read(&self.census, now);
+        if reading.in_flight == 0 {
+            return self.idle_closed();
+        }
+        let totals = &self.census.totals;
+        add(&totals.cut[index(reading.protocol)], reading.in_flight);
+        if let Some(since) = reading.since {
+            let age = now.saturating_duration_since(since).as_nanos();
+            let age = u64::try_from(age).unwrap_or(u64::MAX);
+            totals.oldest_cut.fetch_max(age, Ordering::Relaxed);
+        }
+        self.settled();
+    }
+
+    /// The connection is closed by the relay with nothing in flight; counted if it was not told.
+    pub fn idle_closed(&self) {
+        if !self.record.told.load(Ordering::Relaxed) {
+            add(&self.census.totals.idle_closed, 1);
+        }
+    }
+
+    fn open(&self) -> u32 {
+        self.record.open.load(Ordering::Relaxed)
+    }
+
+    fn close(&self, count: u32) {
+        if count > 0 {
+            self.record.open.fetch_sub(count, Ordering::Relaxed);
+            self.census.ended(count.into());
+        }
+    }
+
+    fn set_since(&self, since: Instant) {
+        let stamp = self.census.stamp(since);
+        self.record.since.store(stamp, Ordering::Relaxed);
+    }
+
+    fn set_patience(&self, until: Option<Instant>) {
+        let stamp = until.map_or(0, |until| self.census.stamp(until));
+        self.record.patience.store(stamp, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.close(self.open());
+        self.census.disconnect(self.slot);
+    }
+}
+
+// === impl Record ===
+
+impl Record {
+    pub(super) fn read(&self, census: &Census, now: Instant) -> Reading {
+        let http1 = self.http1.load(Ordering::Relaxed);
+        let open = u64::from(self.open.load(Ordering::Relaxed));
+        let patience = census
+            .instant(self.patience.load(Ordering::Relaxed))
+            .filter(|until| open == 0 && *until > now);
+        let in_flight = open.max(u64::from(patience.is_some()));
+        let since = census.instant(self.since.load(Ordering::Relaxed));
+        Reading {
+            protocol: if http1 {
+                Protocol::Http1
+            } else {
+                Protocol::Opaque
+            },
+            in_flight,
+            since: since.filter(|_| in_flight > 0),
+            settles_at: patience,
+            pausing_until: self
+                .pausing_until(census)
+                .filter(|until| http1 && open == 0 && *until > now),
+        }
+    }
+
+    /// Three times the connection's own longest gap after its last request, at most
+    /// [`HTTP1_PAUSE`]; with one request so far nothing is known of its gaps, so all of that.
+    fn pausing_until(&self, census: &Census) -> Option<Instant> {
+        if self.told.load(Ordering::Relaxed) {
+            return None;
+        }
+        let last = census.instant(self.last_request.load(Ordering::Relaxed))?;
+        let pause = match self.longest_gap.load(Ordering::Relaxed) {
+            0 => HTTP1_PAUSE,
+            gap => std::time::Duration::from_nanos(gap.saturating_mul(3)).min(HTTP1_PAUSE),
+        };
+        Some(last + pause)
+    }
+}

@@ -1,0 +1,120 @@
+//! The census at one moment.
+
+use super::{Census, index};
+use ebb_api::report::{self, Protocol};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// The census at one moment. The numbers from [`Snapshot::finished`] on only grow: a drain takes a
+/// snapshot at its start and subtracts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Open connections, by protocol; one that has not shown what it is counts as opaque.
+    pub connections: BTreeMap<Protocol, u64>,
+    /// HTTP/1 requests and opaque connections in flight, by protocol.
+    pub in_flight: BTreeMap<Protocol, u64>,
+    /// The age of the oldest of those.
+    pub oldest: Option<Duration>,
+    /// If nothing else happens, something stops being in flight by time alone at this moment
+    /// (patience with a dribbled head or a silent opaque connection ends): look again then.
+    pub settles_at: Option<Instant>,
+    /// Until when some HTTP/1 connection that was busy lately and was not told to leave may still
+    /// come back. It can end sooner; look again then.
+    pub http1_pausing_until: Option<Instant>,
+    /// HTTP/1 requests answered to the last byte, and opaque connections that ended by themselves.
+    pub finished: u64,
+    /// What was cut at the deadline, by protocol: never more than was in flight.
+    pub cut: BTreeMap<Protocol, u64>,
+    /// The greatest age of anything that was cut.
+    pub oldest_cut: Option<Duration>,
+    /// Connections closed by the relay with nothing in flight, and not told to leave before.
+    pub idle_closed: u64,
+    /// Requests that came when the app had gone, and were answered by the relay with 503.
+    pub refused: u64,
+    /// New work that counts as traffic: HTTP/1 requests but those of health checkers, and opaque
+    /// connections from their client's first byte.
+    pub work: u64,
+    /// When the last of that came.
+    pub last_work: Option<Instant>,
+    /// Errors of `accept`.
+    pub accept_errors: u64,
+    /// Connections lost to a bug of ours.
+    pub panics: u64,
+}
+
+impl Census {
+    /// Takes a snapshot. It looks at every connection: some 5 us for each thousand of them.
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let totals = &self.totals;
+        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let mut snapshot = Snapshot {
+            finished: load(&totals.finished),
+            idle_closed: load(&totals.idle_closed),
+            refused: load(&totals.refused),
+            work: load(&totals.work),
+            last_work: self.instant(load(&totals.last_work)),
+            accept_errors: load(&totals.accept_errors),
+            panics: load(&totals.panics),
+            ..Snapshot::default()
+        };
+        for protocol in [Protocol::Http1, Protocol::Opaque] {
+            count(
+                &mut snapshot.cut,
+                protocol,
+                load(&totals.cut[index(protocol)]),
+            );
+        }
+        if !snapshot.cut.is_empty() {
+            snapshot.oldest_cut = Some(Duration::from_nanos(load(&totals.oldest_cut)));
+        }
+        for record in self.records().slots.iter().flatten() {
+            let reading = record.read(self, now);
+            count(&mut snapshot.connections, reading.protocol, 1);
+            count(&mut snapshot.in_flight, reading.protocol, reading.in_flight);
+            let age = reading
+                .since
+                .map(|since| now.saturating_duration_since(since));
+            snapshot.oldest = snapshot.oldest.max(age);
+            snapshot.settles_at = earlier(snapshot.settles_at, reading.settles_at);
+            snapshot.http1_pausing_until = snapshot.http1_pausing_until.max(reading.pausing_until);
+        }
+        snapshot
+    }
+}
+
+impl Snapshot {
+    /// How much is in flight in all.
+    pub fn in_flight_in_all(&self) -> u64 {
+        self.in_flight.values().sum()
+    }
+
+    /// How many connections are open in all.
+    pub fn connections_in_all(&self) -> u64 {
+        self.connections.values().sum()
+    }
+
+    /// What a report says of it.
+    pub fn report(&self) -> report::Census {
+        report::Census {
+            connections: self.connections.clone(),
+            in_flight: self.in_flight.clone(),
+            oldest_ms: self
+                .oldest
+                .map(|oldest| u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+fn count(numbers: &mut BTreeMap<Protocol, u64>, protocol: Protocol, count: u64) {
+    if count > 0 {
+        *numbers.entry(protocol).or_default() += count;
+    }
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
