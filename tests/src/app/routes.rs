@@ -1,0 +1,206 @@
+//! What the application answers.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::stream;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::json;
+
+use super::Config;
+use super::log::Log;
+
+type Body = BoxBody<Bytes, Infallible>;
+
+/// How far apart the lines of a stream are.
+const STREAM_PERIOD: Duration = Duration::from_millis(100);
+
+/// The longest answer that can be asked for: a bound, so that no typing error holds a pod for days.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// The application's handlers and their state. Clones share the state.
+#[derive(Clone)]
+pub(super) struct Routes {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    pod_name: String,
+    delay: Duration,
+    log: Log,
+    failing: AtomicBool,
+    hanging: AtomicBool,
+    open: AtomicUsize,
+}
+
+/// A request from its arrival to the end of its answer. Logs the end of those that it was told to
+/// log, whole or not.
+struct OpenRequest {
+    shared: Arc<Shared>,
+    path: String,
+    since: Instant,
+    logged: bool,
+    whole: bool,
+}
+
+impl Routes {
+    pub(super) fn new(config: &Config, log: Log) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                pod_name: config.pod_name.clone(),
+                delay: Duration::from_millis(config.delay_ms),
+                log,
+                failing: AtomicBool::new(false),
+                hanging: AtomicBool::new(false),
+                open: AtomicUsize::new(0),
+            }),
+        }
+    }
+
+    pub(super) fn open_requests(&self) -> usize {
+        self.shared.open.load(Ordering::Relaxed)
+    }
+
+    pub(super) async fn answer(
+        self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Infallible> {
+        let shared = self.shared;
+        let (head, body) = request.into_parts();
+        let path = head.uri.path().to_owned();
+        let mut open = OpenRequest::new(shared.clone(), path.clone());
+        if shared.hanging.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        if body.collect().await.is_err() {
+            // The client left in the middle of its request; this answer reaches nobody.
+            return Ok(text(StatusCode::BAD_REQUEST, "the body is not whole\n"));
+        }
+        let duration = seconds(head.uri.query());
+        let answer = match (&head.method, path.as_str()) {
+            (_, "/") => {
+                tokio::time::sleep(shared.delay).await;
+                text(StatusCode::OK, format!("hello from {}\n", shared.pod_name))
+            }
+            (_, "/whoami") => text(StatusCode::OK, format!("{}\n", shared.pod_name)),
+            (_, "/slow") => {
+                open.logged = true;
+                tokio::time::sleep(duration).await;
+                open.whole = true;
+                text(
+                    StatusCode::OK,
+                    format!("slow hello from {}\n", shared.pod_name),
+                )
+            }
+            (_, "/stream") => {
+                open.logged = true;
+                Response::new(lines(duration, open))
+            }
+            (_, "/healthz") if shared.failing.load(Ordering::Relaxed) => {
+                text(StatusCode::SERVICE_UNAVAILABLE, "failing, as asked\n")
+            }
+            (_, "/healthz") => text(StatusCode::OK, "ok\n"),
+            (&Method::POST, "/fail") => {
+                shared.failing.store(true, Ordering::Relaxed);
+                text(StatusCode::OK, "from now on /healthz fails\n")
+            }
+            (&Method::POST, "/hang") => {
+                shared.hanging.store(true, Ordering::Relaxed);
+                text(StatusCode::OK, "from now on nothing is answered\n")
+            }
+            _ => text(StatusCode::NOT_FOUND, "no such page\n"),
+        };
+        Ok(answer)
+    }
+}
+
+fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Full::new(text.into()).boxed());
+    *response.status_mut() = status;
+    response
+}
+
+/// A line every 100 ms for `duration`; the last one says so.
+fn lines(duration: Duration, open: OpenRequest) -> Body {
+    let end = tokio::time::Instant::now() + duration;
+    let frames = stream::unfold(Some(open), move |open| async move {
+        let mut open = open?;
+        let next = tokio::time::Instant::now() + STREAM_PERIOD;
+        tokio::time::sleep_until(next.min(end)).await;
+        let frame = |line: &'static str| Ok(Frame::data(Bytes::from_static(line.as_bytes())));
+        if next < end {
+            return Some((frame("more\n"), Some(open)));
+        }
+        open.whole = true;
+        Some((frame("done\n"), None))
+    });
+    StreamBody::new(Box::pin(frames)).boxed()
+}
+
+/// The value of `seconds` in a query, fractions allowed; 1 if it is missing or no duration.
+fn seconds(query: Option<&str>) -> Duration {
+    query
+        .unwrap_or_default()
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("seconds="))
+        .and_then(|value| value.parse().ok())
+        .and_then(|value| Duration::try_from_secs_f64(value).ok())
+        .unwrap_or(Duration::from_secs(1))
+        .min(LONGEST)
+}
+
+// === impl OpenRequest ===
+
+impl OpenRequest {
+    fn new(shared: Arc<Shared>, path: String) -> Self {
+        shared.open.fetch_add(1, Ordering::Relaxed);
+        Self {
+            shared,
+            path,
+            since: Instant::now(),
+            logged: false,
+            whole: false,
+        }
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        if self.logged {
+            let took_ms = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.shared.log.line(
+                "request",
+                json!({"path": self.path, "tookMs": took_ms, "whole": self.whole}),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing that a client writes there can panic or hold a pod for ever.
+    #[test]
+    fn durations_from_outside_are_bounded() {
+        assert_eq!(seconds(Some("seconds=20")), Duration::from_secs(20));
+        assert_eq!(seconds(Some("a=b&seconds=0.5")), Duration::from_millis(500));
+        for odd in [
+            None,
+            Some(""),
+            Some("seconds=-1"),
+            Some("seconds=NaN"),
+            Some("seconds=x"),
+        ] {
+            assert_eq!(seconds(odd), Duration::from_secs(1), "{odd:?}");
+        }
+        assert_eq!(seconds(Some("seconds=1e15")), LONGEST);
+    }
+}

@@ -1,0 +1,235 @@
+//! The load clients against servers that lose requests in every way there is: a tally that missed
+//! one kind would make every proof of "nothing lost" worthless. Loopback only, no cluster.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ebb_tests::load::tally::Tally;
+use ebb_tests::load::{Plan, Progress};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// Runs one client of the given kind for `requests` requests against a server that treats each
+/// connection as `serve` does.
+async fn tally_of<F>(kind: Kind, requests: u64, serve: fn(TcpStream) -> F) -> Tally
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            connections.spawn(serve(stream));
+        }
+    });
+    run(kind, requests, address).await
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    KeepAlive,
+    Fresh,
+}
+
+async fn run(kind: Kind, requests: u64, address: SocketAddr) -> Tally {
+    let (keep_alive, fresh) = match kind {
+        Kind::KeepAlive => (1, 0),
+        Kind::Fresh => (0, 1),
+    };
+    let plan = Plan {
+        keep_alive,
+        fresh,
+        most_requests: requests,
+        longest: Duration::from_secs(30),
+        answer_timeout: Duration::from_secs(1),
+        ..Plan::usual(address.try_into().unwrap())
+    };
+    let (_stop, stopping) = watch::channel(false);
+    let (progress, _seen) = watch::channel(Progress::default());
+    plan.run(stopping, progress).await
+}
+
+/// Reads one request; false at the end of the connection.
+async fn read_request(stream: &mut TcpStream) -> bool {
+    let mut seen = Vec::new();
+    let mut buffer = [0; 1024];
+    while !seen.ends_with(b"}") {
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return false,
+            Ok(length) => seen.extend_from_slice(&buffer[..length]),
+        }
+    }
+    true
+}
+
+fn assert_all_failed(tally: &Tally, requests: u64, reason: &str) {
+    assert_eq!(tally.requests, requests);
+    assert_eq!(tally.failed, requests, "{:?}", tally.reasons);
+    assert_eq!(
+        tally.reasons.get(reason),
+        Some(&requests),
+        "{:?}",
+        tally.reasons
+    );
+}
+
+/// A good server: nothing fails, and keep-alive clients stay on one connection.
+#[tokio::test]
+async fn a_good_server_loses_nothing() {
+    async fn serve(mut stream: TcpStream) {
+        while read_request(&mut stream).await {
+            stream.write_all(GOOD).await.unwrap();
+        }
+    }
+    let kept = tally_of(Kind::KeepAlive, 20, serve).await;
+    assert_eq!((kept.requests, kept.failed, kept.connections), (20, 0, 1));
+    let fresh = tally_of(Kind::Fresh, 20, serve).await;
+    assert_eq!(
+        (fresh.requests, fresh.failed, fresh.connections),
+        (20, 0, 20)
+    );
+}
+
+/// `Connection: close` and a close between two requests are the two ways in which a server may end
+/// a connection: a new one is made, nothing has failed.
+#[tokio::test]
+async fn an_announced_or_idle_close_is_no_failure() {
+    async fn says_close(mut stream: TcpStream) {
+        if read_request(&mut stream).await {
+            let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+            stream.write_all(answer).await.unwrap();
+        }
+    }
+    let announced = tally_of(Kind::KeepAlive, 20, says_close).await;
+    assert_eq!(
+        (announced.requests, announced.failed, announced.connections),
+        (20, 0, 20)
+    );
+
+    // The FIN travels with the answer, so the client has seen it before its next request.
+    async fn closes_when_idle(mut stream: TcpStream) {
+        if read_request(&mut stream).await {
+            stream.write_all(GOOD).await.unwrap();
+        }
+    }
+    let idle = tally_of(Kind::KeepAlive, 20, closes_when_idle).await;
+    assert_eq!(idle.requests, 20);
+    // A request that was written before the FIN was seen may fail; none may be sent twice, so the
+    // only reasons are those of a request that was sent.
+    assert!(
+        idle.reasons
+            .keys()
+            .all(|reason| reason.contains("request") || reason.contains("answer"))
+    );
+}
+
+/// A request that was read and not answered was lost.
+#[tokio::test]
+async fn a_close_without_an_answer_is_a_failure() {
+    async fn serve(mut stream: TcpStream) {
+        read_request(&mut stream).await;
+    }
+    for kind in [Kind::KeepAlive, Kind::Fresh] {
+        assert_all_failed(
+            &tally_of(kind, 5, serve).await,
+            5,
+            "closed without an answer",
+        );
+    }
+}
+
+/// A connection that is taken and closed at once lost its request, too.
+#[tokio::test]
+async fn a_connection_closed_at_once_is_a_failure() {
+    async fn serve(stream: TcpStream) {
+        drop(stream);
+    }
+    for kind in [Kind::KeepAlive, Kind::Fresh] {
+        let tally = tally_of(kind, 5, serve).await;
+        assert_eq!(
+            (tally.requests, tally.failed),
+            (5, 5),
+            "{:?}",
+            tally.reasons
+        );
+    }
+}
+
+/// A reset after the request is told apart from a close.
+#[tokio::test]
+async fn a_reset_is_a_failure() {
+    async fn serve(mut stream: TcpStream) {
+        read_request(&mut stream).await;
+        stream.set_zero_linger().unwrap();
+    }
+    for kind in [Kind::KeepAlive, Kind::Fresh] {
+        assert_all_failed(
+            &tally_of(kind, 5, serve).await,
+            5,
+            "reset after the request",
+        );
+    }
+}
+
+/// Half an answer is no answer.
+#[tokio::test]
+async fn half_an_answer_is_a_failure() {
+    async fn serve(mut stream: TcpStream) {
+        if read_request(&mut stream).await {
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nok")
+                .await
+                .unwrap();
+        }
+    }
+    for kind in [Kind::KeepAlive, Kind::Fresh] {
+        assert_all_failed(&tally_of(kind, 5, serve).await, 5, "answer cut short");
+    }
+}
+
+/// An error of the server is a failure with its number.
+#[tokio::test]
+async fn an_error_status_is_a_failure() {
+    async fn serve(mut stream: TcpStream) {
+        while read_request(&mut stream).await {
+            let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+        }
+    }
+    for kind in [Kind::KeepAlive, Kind::Fresh] {
+        assert_all_failed(&tally_of(kind, 5, serve).await, 5, "status 503");
+    }
+}
+
+/// An answer that does not come is a failure after the plan's time.
+#[tokio::test]
+async fn no_answer_is_a_failure() {
+    async fn serve(mut stream: TcpStream) {
+        while read_request(&mut stream).await {}
+    }
+    assert_all_failed(
+        &tally_of(Kind::KeepAlive, 1, serve).await,
+        1,
+        "answer timed out",
+    );
+}
+
+/// A port that nobody listens on refuses every request.
+#[tokio::test]
+async fn a_closed_port_is_a_failure() {
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    for kind in [Kind::KeepAlive, Kind::Fresh] {
+        let tally = run(kind, 3, closed).await;
+        assert_all_failed(&tally, 3, "connection refused");
+        assert_eq!(tally.samples.len(), 3);
+    }
+}
