@@ -1,4 +1,7 @@
 //! The project's tests on a real Kubernetes, and all that they need: the test bed, load clients, a
 //! sample application.
 
+pub mod app;
 pub mod bed;
+pub mod eventually;
+pub mod load;
