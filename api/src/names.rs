@@ -25,10 +25,17 @@ pub const KEY_ANNOTATION: &str = "ebb.dev/key";
 /// Annotation: why a pod that a policy selects was not injected (one CamelCase word).
 pub const REFUSED_ANNOTATION: &str = "ebb.dev/not-injected";
 
+/// Annotation: the containers, by name and separated by commas, whose own preStop hook only kubelet
+/// can carry out (a command, or a call by HTTPS). It stays in place, so a drain can't hold them.
+pub const UNHELD_ANNOTATION: &str = "ebb.dev/not-held";
+
 /// Annotation on a pod: when the sidecar calls the app's own `httpGet` preStop hook. `start` calls
 /// it when the drain begins (hooks that deregister elsewhere); anything else, and the default, when
 /// it ends.
 pub const OWN_HOOK_ANNOTATION: &str = "ebb.dev/own-hook";
+
+/// Kubernetes' label on a namespace: the Pod Security level that its pods are held to.
+pub const POD_SECURITY_LABEL: &str = "pod-security.kubernetes.io/enforce";
 
 /// The name of the sidecar's container in every pod.
 pub const SIDECAR_CONTAINER: &str = "ebb";

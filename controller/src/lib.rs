@@ -9,5 +9,6 @@
 //!
 //! Data enters on the left and leaves on the right; no room reaches back.
 
+pub mod admission;
 pub mod cluster;
 pub mod plan;

@@ -1,0 +1,140 @@
+//! Who is injected.
+//!
+//! A pod whose own or whose namespace's label asks for it, or that a policy selects. `disabled`
+//! always wins, on the pod as on the namespace: whoever is responsible for either can keep Ebb out.
+
+use super::arrival::Arrival;
+use super::birthright::Birthright;
+use super::guest::NO_TOKEN_VOLUME;
+use ebb_api::names::{ADMIN_PORT, Inject, REDIRECT_CONTAINER, RELAY_PORT, SIDECAR_CONTAINER};
+
+/// Annotation that kubelet puts on the API server's copy of a static pod.
+const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+
+/// What becomes of a pod under admission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Eligibility {
+    /// It gets the sidecar.
+    Inject,
+    /// It should get the sidecar, and can't.
+    Refuse(Refusal),
+    /// Nobody wants it to have the sidecar, or it must not be touched.
+    LeaveAlone(Bystander),
+}
+
+/// Why a pod that should get the sidecar can't.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// It uses its node's network: a redirect would hit everybody there, and kubelet's hooks would
+    /// reach whichever pod has the port.
+    HostNetwork,
+    /// It runs on Windows.
+    Windows,
+    /// One of its containers has one of our two ports.
+    PortTaken,
+    /// One of its containers or volumes has one of our names.
+    NameTaken,
+}
+
+/// Why a pod is none of our business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bystander {
+    /// No label asks for the sidecar and no policy selects the pod.
+    NotAsked,
+    /// The pod's or the namespace's label says `disabled`.
+    OptedOut,
+    /// The API server's copy of a static pod: kubelet runs another one, from a file.
+    Mirror,
+}
+
+/// What others say about a pod.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// The namespace's label.
+    pub namespace: Inject,
+    /// Whether a policy selects the pod.
+    pub selected: bool,
+}
+
+impl Refusal {
+    /// The word that stands in the annotation and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Refusal::HostNetwork => "HostNetwork",
+            Refusal::Windows => "Windows",
+            Refusal::PortTaken => "PortTaken",
+            Refusal::NameTaken => "NameTaken",
+        }
+    }
+}
+
+impl Bystander {
+    /// The word that stands in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Bystander::NotAsked => "NotAsked",
+            Bystander::OptedOut => "OptedOut",
+            Bystander::Mirror => "Mirror",
+        }
+    }
+}
+
+/// Decides what becomes of a pod. `ours` is what an earlier pass has left in it.
+pub(super) fn decide(arrival: &Arrival, asked: Asked, ours: Option<&Birthright>) -> Eligibility {
+    let own = Inject::of(arrival.labels());
+    if arrival.annotation(MIRROR_ANNOTATION).is_some() {
+        return Eligibility::LeaveAlone(Bystander::Mirror);
+    }
+    if own == Inject::Disabled || asked.namespace == Inject::Disabled {
+        return Eligibility::LeaveAlone(Bystander::OptedOut);
+    }
+    let labeled = own == Inject::Enabled || asked.namespace == Inject::Enabled;
+    // A pod that already has the sidecar is gone over again whoever asked for it the first time: the
+    // policy may have gone between two passes.
+    if !labeled && !asked.selected && ours.is_none() {
+        return Eligibility::LeaveAlone(Bystander::NotAsked);
+    }
+    match refusal(arrival, ours) {
+        Some(refusal) => Eligibility::Refuse(refusal),
+        None => Eligibility::Inject,
+    }
+}
+
+fn refusal(arrival: &Arrival, ours: Option<&Birthright>) -> Option<Refusal> {
+    if arrival.spec().host_network == Some(true) {
+        Some(Refusal::HostNetwork)
+    } else if is_windows(arrival) {
+        Some(Refusal::Windows)
+    } else if is_port_taken(arrival) {
+        Some(Refusal::PortTaken)
+    } else if ours.is_none() && is_name_taken(arrival) {
+        Some(Refusal::NameTaken)
+    } else {
+        None
+    }
+}
+
+fn is_windows(arrival: &Arrival) -> bool {
+    let os = arrival.spec().os.as_ref().map(|os| os.name.as_str());
+    let selector = arrival.spec().node_selector.as_ref();
+    let selected = selector.and_then(|selector| selector.get("kubernetes.io/os"));
+    os == Some("windows") || selected.is_some_and(|os| os == "windows")
+}
+
+fn is_port_taken(arrival: &Arrival) -> bool {
+    let ours = [i32::from(RELAY_PORT), i32::from(ADMIN_PORT)];
+    arrival
+        .all_containers()
+        // Our own container declares none.
+        .flat_map(|container| container.ports.as_deref().unwrap_or_default())
+        .any(|port| ours.contains(&port.container_port))
+}
+
+fn is_name_taken(arrival: &Arrival) -> bool {
+    let containers = [SIDECAR_CONTAINER, REDIRECT_CONTAINER];
+    let volumes = arrival.spec().volumes.as_deref().unwrap_or_default();
+    arrival
+        .all_containers()
+        .any(|container| containers.contains(&container.name.as_str()))
+        || volumes.iter().any(|volume| volume.name == NO_TOKEN_VOLUME)
+}

@@ -1,0 +1,117 @@
+//! What we put into a pod: two init containers and a volume.
+//!
+//! A guest behaves: no privilege but the one that the redirect needs, and that only in the container
+//! that ends at once; no root file system to write to; none of the app's credentials; no liveness or
+//! startup probe that could ever keep the pod from running.
+
+use super::arrival::Arrival;
+use super::resources::{self, GuestResources};
+use ebb_api::names::{
+    ADMIN_PORT, BIRTH_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
+    REDIRECT_CONTAINER, SIDECAR_CONTAINER,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The volume that keeps the app's service account token out of our containers: the API server
+/// mounts the token into every container that has nothing at that path.
+pub(super) const NO_TOKEN_VOLUME: &str = "ebb-no-token";
+
+/// Where the token would be.
+const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// A user that is nobody in particular, the same as in many images without a distribution.
+const GUEST_USER: u32 = 65532;
+
+/// What the chart says about our containers.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Guest {
+    /// The sidecar's image.
+    pub image: String,
+    /// When the image is pulled; nothing leaves it to Kubernetes.
+    #[serde(default)]
+    pub image_pull_policy: Option<String>,
+    /// Whether connections may be redirected at all. Without it sidecars only observe.
+    pub redirect: bool,
+    /// What they ask of the node.
+    pub resources: GuestResources,
+}
+
+/// The one-shot init container that writes the redirect rules. The birth tells it which ports to
+/// leave alone.
+pub(super) fn redirect(guest: &Guest, arrival: &Arrival, birth: &str) -> Value {
+    let mut container = common(guest, arrival);
+    container["env"] = json!([{"name": BIRTH_VARIABLE, "value": birth}]);
+    container["name"] = json!(REDIRECT_CONTAINER);
+    container["args"] = json!(["redirect"]);
+    container["securityContext"] = json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]},
+        "readOnlyRootFilesystem": true,
+        "runAsGroup": 0,
+        "runAsNonRoot": false,
+        "runAsUser": 0,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    container
+}
+
+/// The sidecar.
+pub(super) fn sidecar(guest: &Guest, arrival: &Arrival, birth: &str, hook: Value) -> Value {
+    let field = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}});
+    let mut container = common(guest, arrival);
+    container["name"] = json!(SIDECAR_CONTAINER);
+    container["restartPolicy"] = json!("Always");
+    container["env"] = json!([
+        {"name": BIRTH_VARIABLE, "value": birth},
+        field(POD_UID_VARIABLE, "metadata.uid"),
+        field(POD_NAME_VARIABLE, "metadata.name"),
+        field(POD_NAMESPACE_VARIABLE, "metadata.namespace"),
+    ]);
+    container["securityContext"] = json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": true,
+        "runAsGroup": GUEST_USER,
+        "runAsNonRoot": true,
+        "runAsUser": GUEST_USER,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    container["lifecycle"] = json!({"preStop": hook});
+    // One failed probe takes the pod out of its Services: flipping readiness is how a leaving pod
+    // gets out of the endpoints, and a second of delay there is a second of new connections.
+    container["readinessProbe"] = json!({
+        "httpGet": {"path": "/readyz", "port": ADMIN_PORT, "scheme": "HTTP"},
+        "periodSeconds": 1,
+        "failureThreshold": 1,
+    });
+    container
+}
+
+/// Renews the birth of a container that an earlier pass has put there.
+pub(super) fn renew_birth(container: &mut Value, birth: &str) {
+    let variables = container["env"].as_array_mut().into_iter().flatten();
+    for variable in variables.filter(|variable| variable["name"] == BIRTH_VARIABLE) {
+        variable["value"] = json!(birth);
+    }
+}
+
+/// The volume over the token's path: it holds nothing.
+pub(super) fn no_token_volume() -> Value {
+    json!({"name": NO_TOKEN_VOLUME, "downwardAPI": {"items": []}})
+}
+
+fn common(guest: &Guest, arrival: &Arrival) -> Value {
+    let mut container = json!({
+        "image": guest.image,
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+        "resources": resources::for_pod(arrival, &guest.resources),
+        "volumeMounts": [{"name": NO_TOKEN_VOLUME, "mountPath": TOKEN_PATH, "readOnly": true}],
+    });
+    if let Some(policy) = &guest.image_pull_policy {
+        container["imagePullPolicy"] = json!(policy);
+    }
+    container
+}

@@ -1,0 +1,251 @@
+//! What the webhook makes of a pod: a pure function of the pod and of what is known about it.
+//!
+//! ```text
+//!  initContainers: ebb-redirect   one-shot: writes the redirect rules (where the namespace permits)
+//!                  ebb            the sidecar, before all others, so that it outlives them
+//!                  …              the pod's own
+//!  containers:     each with a preStop hook to the sidecar; its own hook moves into the birth
+//!  grace:          raised by what the drain needs; liveness and startup kills keep the old one
+//! ```
+//!
+//! A second pass over a pod that has the sidecar adds nothing that is there: see
+//! [`birthright`](super::birthright). Our containers then stay as they are, whatever others
+//! have made of them (a mirror's image, a default for resources), and only go to the front again.
+
+use super::arrival::Arrival;
+use super::birthright::Birthright;
+use super::eligible::{self, Asked, Bystander, Eligibility, Refusal};
+use super::grace::Grace;
+use super::guest::{self, Guest};
+use super::hooks::{self, PreStop};
+use super::probes;
+use ebb_api::birth::{AppContainer, Birth};
+use ebb_api::names::{
+    INJECTED_LABEL, Inject, KEY_ANNOTATION, ORIGINAL_GRACE_ANNOTATION, OWN_HOOK_ANNOTATION,
+    REDIRECT_CONTAINER, REFUSED_ANNOTATION, SIDECAR_CONTAINER, UNHELD_ANNOTATION,
+};
+use ebb_api::settings::Settings;
+use k8s_openapi::api::core::v1::Container;
+use serde_json::{Value, json};
+
+/// What is known about a pod under admission, besides the pod.
+#[derive(Clone, Debug)]
+pub struct Context<'a> {
+    /// What the label of its namespace says.
+    pub namespace: Inject,
+    /// Whether a container with the capability NET_ADMIN is admitted there.
+    pub net_admin: bool,
+    /// The policy in force for it.
+    pub policy: Option<InForce>,
+    /// The key whose signatures the sidecar is to accept.
+    pub key: PublicKey,
+    /// A token that nobody has seen, for the hook calls.
+    pub token: String,
+    /// Our containers.
+    pub guest: &'a Guest,
+}
+
+/// What a policy says about the pods that it selects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// Its values with every default applied.
+    pub settings: Settings,
+    /// Inbound TCP ports that do not pass the sidecar.
+    pub exclude_ports: Vec<u16>,
+}
+
+/// The public half of a key of the controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey {
+    /// Its id.
+    pub id: String,
+    /// Ed25519, 32 bytes, in standard base64.
+    pub base64: String,
+}
+
+/// What becomes of a pod.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// It gets the sidecar: the whole pod as it is to be.
+    Inject(Value),
+    /// It should get the sidecar and can't: the whole pod with the reason in an annotation.
+    Refuse(Value, Refusal),
+    /// It stays as it is.
+    LeaveAlone(Bystander),
+}
+
+/// Decides what becomes of a pod. No IO, no clock, no chance: the same pod and context give the same
+/// decision, and a pod that comes out of it goes through unchanged the next time.
+pub fn inject(arrival: &Arrival, context: &Context<'_>) -> Decision {
+    let ours = Birthright::find(arrival);
+    let asked = Asked {
+        namespace: context.namespace,
+        selected: context.policy.is_some(),
+    };
+    match eligible::decide(arrival, asked, ours.as_ref()) {
+        Eligibility::LeaveAlone(bystander) => Decision::LeaveAlone(bystander),
+        Eligibility::Refuse(refusal) => {
+            let mut pod = arrival.object().clone();
+            pod["metadata"]["annotations"][REFUSED_ANNOTATION] = json!(refusal.as_str());
+            Decision::Refuse(pod, refusal)
+        }
+        Eligibility::Inject => Decision::Inject(patched(arrival, context, ours.as_ref())),
+    }
+}
+
+/// The pod with everything in it. Every index below stands on [`Arrival::read`]: what it has typed
+/// is an object or a list here, or is not there.
+fn patched(arrival: &Arrival, context: &Context<'_>, ours: Option<&Birthright>) -> Value {
+    // A birth under another key comes with a pod that was copied from a running one: the hooks that
+    // it took over still count, the rest is stale.
+    let kept = ours
+        .and_then(|ours| ours.birth.as_ref())
+        .filter(|birth| birth.key == context.key.id);
+    let mut birth = kept.cloned().unwrap_or_else(|| new_birth(context));
+    let grace = Grace::of(arrival, &birth.settings);
+    birth.grace_seconds = grace.raised;
+    birth.original_grace_seconds = grace.original;
+    birth.containers.clear();
+
+    let mut pod = arrival.object().clone();
+    let mut unheld = Vec::new();
+    for (index, container) in arrival.spec().containers.iter().enumerate() {
+        let written = &mut pod["spec"]["containers"][index];
+        let (known, held) = take_over(arrival, container, ours, grace, &birth.token, written);
+        if !held {
+            unheld.push(container.name.as_str());
+        }
+        birth.containers.push(known);
+    }
+
+    let spec = &mut pod["spec"];
+    spec["terminationGracePeriodSeconds"] = json!(grace.raised);
+    put_guests(spec, arrival, context, &birth, kept.is_some());
+
+    let metadata = &mut pod["metadata"];
+    metadata["labels"][INJECTED_LABEL] = json!("true");
+    let annotations = &mut metadata["annotations"];
+    annotations[ORIGINAL_GRACE_ANNOTATION] = json!(grace.original.to_string());
+    annotations[KEY_ANNOTATION] = json!(birth.key);
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.remove(REFUSED_ANNOTATION);
+        annotations.remove(UNHELD_ANNOTATION);
+        if !unheld.is_empty() {
+            annotations.insert(UNHELD_ANNOTATION.to_owned(), json!(unheld.join(",")));
+        }
+    }
+    pod
+}
+
+fn new_birth(context: &Context<'_>) -> Birth {
+    let (settings, exclude_ports) = match &context.policy {
+        Some(policy) => (policy.settings.clone(), policy.exclude_ports.clone()),
+        None => (Settings::without_policy(), Vec::new()),
+    };
+    Birth {
+        settings,
+        grace_seconds: 0,
+        original_grace_seconds: 0,
+        token: context.token.clone(),
+        key: context.key.id.clone(),
+        public_key: context.key.base64.clone(),
+        containers: Vec::new(),
+        exclude_ports,
+    }
+}
+
+/// Gives one of the app's containers our hook and its probes their grace. Answers what the sidecar
+/// must know of it, and whether a drain can hold it.
+fn take_over(
+    arrival: &Arrival,
+    container: &Container,
+    ours: Option<&Birthright>,
+    grace: Grace,
+    token: &str,
+    written: &mut Value,
+) -> (AppContainer, bool) {
+    let at_start = arrival.annotation(OWN_HOOK_ANNOTATION) == Some("start");
+    let pre_stop = hooks::pre_stop(container, at_start);
+    let held = pre_stop != PreStop::Foreign;
+    let own_hook = match pre_stop {
+        PreStop::Own(own) => Some(own),
+        PreStop::Ours => ours
+            .and_then(|ours| ours.own_hook(&container.name))
+            .cloned(),
+        PreStop::Absent | PreStop::Foreign => None,
+    };
+    if held {
+        written["lifecycle"]["preStop"] = hooks::call(&container.name, token);
+    }
+    let restart = probes::restart_grace(container, grace.original, grace.raised);
+    for probe in &restart.missing {
+        written[probe.field]["terminationGracePeriodSeconds"] = json!(probe.seconds);
+    }
+    let known = AppContainer {
+        name: container.name.clone(),
+        ports: tcp_ports(container),
+        probes: probes::connecting(container),
+        restart_grace_seconds: restart.shortest_seconds,
+        own_hook,
+    };
+    (known, held)
+}
+
+fn tcp_ports(container: &Container) -> Vec<u16> {
+    let ports = container.ports.as_deref().unwrap_or_default().iter();
+    ports
+        .filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP")
+        .filter_map(|port| u16::try_from(port.container_port).ok())
+        .collect()
+}
+
+/// Puts our containers in front of all init containers, and the volume beside the others. `is_kept`:
+/// the birth is that of an earlier pass, whose containers stay as they are.
+fn put_guests(
+    spec: &mut Value,
+    arrival: &Arrival,
+    context: &Context<'_>,
+    birth: &Birth,
+    is_kept: bool,
+) {
+    let text = serde_json::to_string(birth).expect("a birth is made of strings, numbers and lists");
+    let mut redirect = None;
+    let mut sidecar = None;
+    let mut others = Vec::new();
+    for container in spec["initContainers"]
+        .take()
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+    {
+        match container["name"].as_str() {
+            Some(REDIRECT_CONTAINER) => redirect = Some(container.take()),
+            Some(SIDECAR_CONTAINER) => sidecar = Some(container.take()),
+            _ => others.push(container.take()),
+        }
+    }
+    if is_kept {
+        for container in [&mut redirect, &mut sidecar].into_iter().flatten() {
+            guest::renew_birth(container, &text);
+        }
+    } else {
+        let (guest, hook) = (context.guest, hooks::call(SIDECAR_CONTAINER, &birth.token));
+        sidecar = Some(guest::sidecar(guest, arrival, &text, hook));
+        redirect =
+            (guest.redirect && context.net_admin).then(|| guest::redirect(guest, arrival, &text));
+    }
+    let all = redirect.into_iter().chain(sidecar).chain(others);
+    spec["initContainers"] = all.collect();
+
+    let volume = guest::no_token_volume();
+    if let Some(volumes) = spec["volumes"].as_array_mut() {
+        if !volumes.iter().any(|other| other["name"] == volume["name"]) {
+            volumes.push(volume);
+        }
+    } else {
+        spec["volumes"] = json!([volume]);
+    }
+}
+
+#[cfg(test)]
+mod tests;
