@@ -10,6 +10,7 @@
 
 pub mod certificates;
 pub mod cgroup;
+pub mod client;
 pub mod command;
 pub mod control_plane;
 pub mod fetch;
@@ -17,11 +18,13 @@ pub mod folders;
 pub mod image;
 pub mod lock;
 pub mod machine;
+pub mod namespace;
 pub mod network;
 pub mod node;
 pub mod process;
 pub mod progress;
 pub mod record;
+pub mod status;
 pub mod up;
 
 use std::process::Command;
@@ -29,7 +32,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use folders::Folders;
+use image::Images;
 use machine::CONTROL_PLANE;
+use namespace::Namespace;
 use process::{Identity, enter};
 use record::Record;
 
@@ -93,6 +98,28 @@ impl Bed {
         Ok(command)
     }
 
+    /// A shell in the control plane's network, with kubectl and helm at hand.
+    pub fn shell_command(&self) -> Result<Command> {
+        let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned());
+        let mut command = self.node_command(CONTROL_PLANE, &shell, &[])?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(self.folders.programs()).chain(std::env::split_paths(&path));
+        command
+            .env("PATH", std::env::join_paths(folders)?)
+            .env("KUBECONFIG", self.folders.kubeconfig());
+        Ok(command)
+    }
+
+    /// A Kubernetes client as an administrator; it works from any network.
+    pub async fn client(&self) -> Result<kube::Client> {
+        client::connect(&self.folders, self.network(CONTROL_PLANE)?).await
+    }
+
+    /// The network of a machine, to connect out of: `node-1`, `node-2` or `control-plane`.
+    pub fn network(&self, machine: &str) -> Result<Namespace> {
+        Namespace::of(self.record.machine(machine)?)
+    }
+
     /// A program in the network of a machine: `node-1`, `node-2` or `control-plane`. Services are
     /// reached from nodes only.
     pub fn node_command(
@@ -104,6 +131,20 @@ impl Bed {
         let mut command = enter(self.record.machine(machine)?, &["--net"]);
         command.arg(program).args(arguments);
         Ok(command)
+    }
+
+    /// Loads our images into every node that does not have them yet.
+    pub fn load_images(&self, images: &Images) -> Result<()> {
+        for image in [&images.sidecar, &images.controller, &images.sample_app] {
+            let mut loaded = true;
+            for node in machine::NODES {
+                loaded &= node::image_names(self.record.machine(node)?)?.contains(image);
+            }
+            if !loaded {
+                progress::step(&format!("loading {image}"), || self.load_image(image))?;
+            }
+        }
+        Ok(())
     }
 
     /// Loads an image into every node: the path of an OCI archive, or the name of one of ours.

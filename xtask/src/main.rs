@@ -1,2 +1,188 @@
-//! `cargo xtask`.
-fn main() {}
+//! `cargo xtask`: the only door to the project's tasks.
+//!
+//! It knows the commands, checks at once what they need, and leaves the work to cargo and to the
+//! programs of the tests crate. So it is quick to compile, and on a computer that can't run the
+//! cluster the refusal comes before the long builds.
+
+mod check;
+mod generated;
+mod nftables;
+mod programs;
+mod requirements;
+mod suite;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The tasks of the project.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Shows Ebb at work: a sample application, rolled under load in three set-ups.
+    ///
+    /// Brings up the cluster, builds and loads the images, installs Ebb with its chart, and rolls the
+    /// application three times as it is, with `preStop: sleep 5`, and with a DrainPolicy. Prints a
+    /// table of the three. The cluster stays up.
+    ///
+    /// Needs what `cluster up` needs.
+    Demo {
+        /// Writes the table as JSON too.
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+    },
+    /// Runs the tests; without --fast on a real cluster that it brings up.
+    ///
+    /// Brings up the cluster, builds our images and loads them, and runs all tests of the workspace,
+    /// those included that are `#[ignore]`d because they need the cluster.
+    ///
+    /// Needs what `cluster up` needs; with --fast only Rust.
+    Test {
+        /// Only the tests that need no cluster.
+        #[arg(long)]
+        fast: bool,
+        /// For cargo test: for example `-p ebb-tests`, or `-- some_test_name`.
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "CARGO TEST ARGS"
+        )]
+        arguments: Vec<String>,
+    },
+    /// Checks formatting, lints with warnings denied, generated files, and the chart.
+    ///
+    /// Needs Rust, and Go for Helm, which is built once from its module.
+    Check,
+    /// Writes the generated files: the CRD in the chart, and deploy/ rendered from the chart.
+    ///
+    /// Needs Rust, and Go for Helm, which is built once from its module.
+    Crds,
+    /// Builds our images as OCI archives in target/images, and prints their sizes.
+    ///
+    /// Each image is one static program. Its name ends in a digest of its content, and `:dev` is a
+    /// second name for the one that was built last. Needs Rust, Linux and the GNU C library's static
+    /// files (libc6-dev); neither root nor Docker.
+    Images,
+    /// A real two-node Kubernetes on this computer, in network namespaces of its own.
+    #[command(subcommand)]
+    Cluster(Cluster),
+    /// Runs kubectl as an administrator of the cluster, with the arguments as they are.
+    ///
+    /// Needs root and a cluster that is up.
+    #[command(disable_help_flag = true)]
+    Kubectl {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Runs helm as an administrator of the cluster, with the arguments as they are.
+    ///
+    /// Needs root and a cluster that is up.
+    #[command(disable_help_flag = true)]
+    Helm {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+#[derive(Subcommand)]
+enum Cluster {
+    /// Brings the cluster up; does nothing when it is up already.
+    ///
+    /// A cluster that is broken, or that another version of the bed made, is replaced. What is fetched
+    /// and built is kept in a cache: $EBB_CACHE, else $XDG_CACHE_HOME/ebb, else ~/.cache/ebb. Nothing
+    /// is installed into the system. The first time takes some minutes: Kubernetes is built from its
+    /// Go modules.
+    ///
+    /// Needs Debian or one of its descendants, root, Go, 8 GB of disk, 2 GB of free memory, network
+    /// namespaces and nftables; says at once what is missing.
+    Up,
+    /// Takes the cluster down: no process, mount, namespace or cgroup is left, whatever happened
+    /// before. The cache and the logs stay. Needs root.
+    Down,
+    /// Shows what runs: processes with their logs, nodes, images and versions.
+    ///
+    /// Its exit status is 0 if the whole cluster is up. Needs root.
+    Status,
+    /// Opens a shell in the control plane's network, with KUBECONFIG set and kubectl and helm in PATH.
+    ///
+    /// Needs root and a cluster that is up.
+    Shell,
+    /// Loads an image into both nodes. Needs root and a cluster that is up.
+    Load {
+        /// The path of an OCI archive, or the name of one of our images: ebb-sidecar,
+        /// ebb-controller, ebb-sample-app, ebb-pause.
+        image: String,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<u8> {
+    match task {
+        Task::Demo { report } => {
+            requirements::of_the_cluster()?;
+            let report = report
+                .into_iter()
+                .flat_map(|file| ["--report".into(), file.into_os_string()]);
+            programs::bed("demo", report)
+        }
+        Task::Test {
+            fast: true,
+            arguments,
+        } => suite::fast(&arguments),
+        Task::Test {
+            fast: false,
+            arguments,
+        } => {
+            requirements::of_the_cluster()?;
+            suite::all(&arguments)
+        }
+        Task::Check => check::all(),
+        Task::Crds => generated::write(),
+        Task::Images => programs::bed("images", []),
+        Task::Cluster(Cluster::Up) => {
+            requirements::of_the_cluster()?;
+            programs::bed("up", [])
+        }
+        Task::Cluster(Cluster::Down) => {
+            requirements::root()?;
+            programs::bed("down", [])
+        }
+        Task::Cluster(Cluster::Status) => {
+            requirements::root()?;
+            programs::bed("status", [])
+        }
+        Task::Cluster(Cluster::Shell) => {
+            requirements::root()?;
+            programs::bed("shell", [])
+        }
+        Task::Cluster(Cluster::Load { image }) => {
+            requirements::root()?;
+            programs::bed("load", [image.into()])
+        }
+        Task::Kubectl { arguments } => {
+            requirements::root()?;
+            programs::bed("kubectl", arguments.into_iter().map(Into::into))
+        }
+        Task::Helm { arguments } => {
+            requirements::root()?;
+            programs::bed("helm", arguments.into_iter().map(Into::into))
+        }
+    }
+}

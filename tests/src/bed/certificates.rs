@@ -12,6 +12,7 @@ use rcgen::{
     KeyPair, KeyUsagePurpose,
 };
 
+use super::client::API_PORT;
 use super::folders::INSIDE;
 use super::machine::NODES;
 use super::network::{API_SERVICE_ADDRESS, CONTROL_PLANE_ADDRESS, node_address};
@@ -23,7 +24,7 @@ pub fn inside(file: &str) -> String {
 
 /// The address that the API server is reached at.
 pub fn server() -> String {
-    format!("https://{CONTROL_PLANE_ADDRESS}:6443")
+    format!("https://{CONTROL_PLANE_ADDRESS}:{API_PORT}")
 }
 
 /// Writes all of them into `folder`.

@@ -11,7 +11,7 @@ use super::process::wait_for;
 
 /// Makes a node's cgroup in every hierarchy.
 pub fn create(name: &str) -> Result<()> {
-    for hierarchy in hierarchies()? {
+    for hierarchy in with_controllers(hierarchies()?) {
         let folder = hierarchy.folder.join(name);
         fs::create_dir_all(&folder)
             .with_context(|| format!("can't make the cgroup {}", folder.display()))?;
@@ -45,14 +45,6 @@ pub fn remove(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The cgroups of this name that are there.
-pub fn existing(name: &str) -> Result<Vec<PathBuf>> {
-    let folders = hierarchies()?
-        .into_iter()
-        .map(|hierarchy| hierarchy.folder.join(name));
-    Ok(folders.filter(|folder| folder.exists()).collect())
-}
-
 #[derive(Debug, PartialEq)]
 struct Hierarchy {
     folder: PathBuf,
@@ -71,31 +63,30 @@ fn hierarchies() -> Result<Vec<Hierarchy>> {
     Ok(parse_mounts(&mounts))
 }
 
-/// The hierarchies to use. Where version 1 is mounted the controllers are there, and a version 2
-/// mount beside it has none.
 fn parse_mounts(mounts: &str) -> Vec<Hierarchy> {
-    let of_type = |wanted: &'static str| {
-        mounts.lines().filter_map(move |line| {
-            let mut fields = line.split(' ').skip(1);
-            let (folder, kind) = (fields.next()?, fields.next()?);
-            (kind == wanted).then(|| PathBuf::from(folder))
-        })
+    let parse = |line: &str| {
+        let mut fields = line.split(' ').skip(1);
+        let folder = PathBuf::from(fields.next()?);
+        let version = match fields.next()? {
+            "cgroup" => Version::One,
+            "cgroup2" => Version::Two,
+            _ => return None,
+        };
+        Some(Hierarchy { folder, version })
     };
-    let first: Vec<_> = of_type("cgroup")
-        .map(|folder| Hierarchy {
-            folder,
-            version: Version::One,
-        })
-        .collect();
-    if !first.is_empty() {
-        return first;
+    mounts.lines().filter_map(parse).collect()
+}
+
+/// The hierarchies that limit anything. Where version 1 is mounted, the controllers are there, and
+/// a version 2 beside it has none; containerd makes its folders in that one all the same.
+fn with_controllers(mut all: Vec<Hierarchy>) -> Vec<Hierarchy> {
+    if all
+        .iter()
+        .any(|hierarchy| hierarchy.version == Version::One)
+    {
+        all.retain(|hierarchy| hierarchy.version == Version::One);
     }
-    of_type("cgroup2")
-        .map(|folder| Hierarchy {
-            folder,
-            version: Version::Two,
-        })
-        .collect()
+    all
 }
 
 /// A new cpuset of version 1 allows no CPU and no memory until it is told.
@@ -149,26 +140,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn version_2_beside_version_1_is_left_alone() {
+    fn version_2_beside_version_1_has_no_controllers() {
         let mounts = "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
-        assert_eq!(
-            parse_mounts(mounts),
-            [Hierarchy {
-                folder: "/sys/fs/cgroup/cpu".into(),
-                version: Version::One
-            }]
-        );
+        let all = parse_mounts(mounts);
+        assert_eq!(all.len(), 2, "both are cleaned");
+        let first = Hierarchy {
+            folder: "/sys/fs/cgroup/cpu".into(),
+            version: Version::One,
+        };
+        assert_eq!(with_controllers(all), [first]);
     }
 
     #[test]
     fn version_2_alone_is_used() {
-        let mounts = "proc /proc proc rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n";
-        assert_eq!(
-            parse_mounts(mounts),
-            [Hierarchy {
-                folder: "/sys/fs/cgroup".into(),
-                version: Version::Two
-            }]
-        );
+        let all = parse_mounts("proc /proc proc rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n");
+        let only = Hierarchy {
+            folder: "/sys/fs/cgroup".into(),
+            version: Version::Two,
+        };
+        assert_eq!(with_controllers(all), [only]);
     }
 }

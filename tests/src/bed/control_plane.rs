@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::certificates::inside;
+use super::client::API_PORT;
 use super::command;
 use super::folders::{Folders, INSIDE};
 use super::machine::CONTROL_PLANE;
@@ -94,7 +95,7 @@ fn api_server() -> Component {
         format!("--advertise-address={CONTROL_PLANE_ADDRESS}"),
         format!("--service-cluster-ip-range={SERVICE_RANGE}"),
         "--etcd-servers=http://127.0.0.1:2379".to_owned(),
-        "--secure-port=6443".to_owned(),
+        format!("--secure-port={API_PORT}"),
         "--authorization-mode=Node,RBAC".to_owned(),
         "--enable-admission-plugins=NodeRestriction".to_owned(),
         "--anonymous-auth=false".to_owned(),

@@ -12,7 +12,7 @@ use super::command;
 use super::folders::{Folders, INSIDE};
 use super::machine::NODES;
 use super::network::{POD_RANGE, node_address, node_pod_range};
-use super::process::{Component, Identity, enter, explain, wait_for};
+use super::process::{Component, Identity, enter, explain, library_path, wait_for};
 use super::{control_plane, image};
 
 /// Where containerd listens, inside a node.
@@ -128,6 +128,24 @@ pub fn image_names(node: Identity) -> Result<Vec<String>> {
         .filter(|name| !name.starts_with("sha256:"))
         .map(str::to_owned)
         .collect())
+}
+
+/// What a Debian program says about its version, on one line.
+pub fn version(node: Identity, program: &str) -> Result<String> {
+    let mut command = enter(node, &["--net", "--mount"]);
+    let folders = ["usr/bin", "usr/sbin"].map(|folder| format!("{INSIDE}/debian/{folder}"));
+    command.args([
+        "env",
+        &format!("PATH={}", folders.join(":")),
+        program,
+        "--version",
+    ]);
+    command.env("LD_LIBRARY_PATH", library_path());
+    Ok(command::run(&mut command)?
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned())
 }
 
 /// Waits until the node's containerd answers.

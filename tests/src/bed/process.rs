@@ -159,7 +159,8 @@ fn search_path() -> String {
     )
 }
 
-fn library_path() -> String {
+/// Where the unpacked Debian libraries are, inside a machine.
+pub(super) fn library_path() -> String {
     let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
     format!("{INSIDE}/debian/usr/lib/{triple}:{INSIDE}/debian/lib/{triple}")
 }

@@ -1,15 +1,16 @@
-//! The program behind `cargo xtask cluster`, `kubectl`, `helm` and `images`.
+//! The program behind the commands of `cargo xtask` that touch the cluster or its images; those
+//! document them and check what they need.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use ebb_tests::bed::folders::Folders;
-use ebb_tests::bed::{Bed, command, image, machine, up};
+use ebb_tests::bed::{Bed, command, fetch, image, machine, status, up};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
     #[command(subcommand)]
     command: Door,
@@ -17,43 +18,40 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Door {
-    /// A real two-node Kubernetes on this computer, in network namespaces of its own.
-    #[command(subcommand)]
-    Cluster(Cluster),
-    /// Runs kubectl as an administrator of the cluster.
-    #[command(disable_help_flag = true)]
-    Kubectl {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
-    /// Runs helm as an administrator of the cluster.
-    #[command(disable_help_flag = true)]
-    Helm {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
-    /// Builds our images as OCI archives.
-    Images,
-    /// The first process of a machine of the bed.
-    #[command(name = machine::INIT_COMMAND, hide = true)]
-    MachineInit { name: String, cache: PathBuf },
-}
-
-#[derive(Subcommand)]
-enum Cluster {
-    /// Brings the cluster up.
     Up,
-    /// Takes the cluster down.
     Down,
-    /// Loads an image into both nodes.
+    Status,
+    Shell,
     Load {
-        /// The path of an OCI archive, or the name of one of our images.
         image: String,
     },
+    Images,
+    /// Brings the cluster up, builds our images and loads them.
+    Prepare,
+    Kubectl(Rest),
+    Helm(Rest),
+    /// A helm for what needs no cluster: lint, template.
+    LocalHelm(Rest),
+    /// Prepares, and runs the demo.
+    Demo(Rest),
+    /// The first process of a machine of the bed.
+    #[command(name = machine::INIT_COMMAND)]
+    MachineInit {
+        name: String,
+        cache: PathBuf,
+    },
+}
+
+/// The arguments for another program.
+#[derive(clap::Args)]
+#[command(disable_help_flag = true)]
+struct Rest {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    match run(Arguments::parse().command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -62,24 +60,49 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<u8> {
-    match arguments.command {
-        Door::Cluster(Cluster::Up) => {
-            let program = std::env::current_exe().context("can't find this program's own file")?;
-            up::up(&program)?;
+fn run(command: Door) -> Result<u8> {
+    match command {
+        Door::Up => {
+            bring_up()?;
         }
-        Door::Cluster(Cluster::Down) => up::down()?,
-        Door::Cluster(Cluster::Load { image }) => Bed::attach()?.load_image(&image)?,
-        Door::Kubectl { arguments } => {
-            return command::interactive(Bed::attach()?.kubectl_command()?.args(arguments));
+        Door::Down => up::down()?,
+        Door::Status => {
+            let (text, well) = status::describe()?;
+            std::io::stdout().write_all(text.as_bytes())?;
+            return Ok(u8::from(!well));
         }
-        Door::Helm { arguments } => {
-            return command::interactive(Bed::attach()?.helm_command()?.args(arguments));
-        }
+        Door::Shell => return command::interactive(&mut Bed::attach()?.shell_command()?),
+        Door::Load { image } => Bed::attach()?.load_image(&image)?,
         Door::Images => {
             image::build::all()?;
+        }
+        Door::Prepare => prepare()?,
+        Door::Kubectl(rest) => {
+            return command::interactive(Bed::attach()?.kubectl_command()?.args(rest.arguments));
+        }
+        Door::Helm(rest) => {
+            return command::interactive(Bed::attach()?.helm_command()?.args(rest.arguments));
+        }
+        Door::LocalHelm(rest) => {
+            let helm = fetch::golang::helm(&Folders::from_environment()?)?;
+            return command::interactive(std::process::Command::new(helm).args(rest.arguments));
+        }
+        Door::Demo(rest) => {
+            prepare()?;
+            let demo = image::build::static_program("ebb-demo", "ebb-tests")?;
+            return command::interactive(std::process::Command::new(demo).args(rest.arguments));
         }
         Door::MachineInit { name, cache } => machine::init(&name, &Folders::at(cache))?,
     }
     Ok(0)
+}
+
+fn bring_up() -> Result<Bed> {
+    up::up(&std::env::current_exe().context("can't find this program's own file")?)
+}
+
+fn prepare() -> Result<()> {
+    let bed = bring_up()?;
+    let images = image::build::all()?;
+    bed.load_images(&images)
 }

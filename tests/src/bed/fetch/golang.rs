@@ -33,6 +33,12 @@ const fn kubernetes(name: &'static str, package: &'static str) -> Program {
     }
 }
 
+const HELM: Program = Program {
+    name: "helm",
+    module: "helm",
+    package: "helm.sh/helm/v3/cmd/helm",
+};
+
 const PROGRAMS: [Program; 7] = [
     kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
     kubernetes(
@@ -52,25 +58,34 @@ const PROGRAMS: [Program; 7] = [
 
 /// Builds every program whose stamp does not fit; returns all stamps.
 pub fn build_all(folders: &Folders) -> Result<String> {
-    let bin = folders.programs();
-    fs::create_dir_all(&bin).with_context(|| format!("can't make {}", bin.display()))?;
+    let version = go_version()?;
+    let stamps: Vec<String> = PROGRAMS
+        .iter()
+        .enumerate()
+        .map(|(index, program)| {
+            program.ensure(
+                &folders.programs(),
+                &version,
+                &format!(" (program {} of {})", index + 1, PROGRAMS.len()),
+            )
+        })
+        .collect::<Result<_>>()?;
+    Ok(stamps.join("\n"))
+}
+
+/// Builds Helm alone unless that is done; returns its path.
+pub fn helm(folders: &Folders) -> Result<PathBuf> {
+    HELM.ensure(&folders.programs(), &go_version()?, "")?;
+    Ok(folders.programs().join(HELM.name))
+}
+
+fn go_version() -> Result<String> {
     // Asked in the module's folder, where Go picks the toolchain that go.mod wants.
-    let version = command::run(
+    command::run(
         Command::new("go")
             .arg("version")
             .current_dir(module_folder("kubernetes")),
-    )?;
-    let mut stamps = Vec::new();
-    for (index, program) in PROGRAMS.iter().enumerate() {
-        let stamp = program.stamp(&version)?;
-        let stamp_file = bin.join(format!("{}.stamp", program.name));
-        if !(super::is_stamped(&stamp_file, &stamp) && bin.join(program.name).exists()) {
-            program.build(&bin, index)?;
-            super::write_stamp(&stamp_file, &stamp)?;
-        }
-        stamps.push(stamp);
-    }
-    Ok(stamps.join("\n"))
+    )
 }
 
 fn module_folder(module: &str) -> PathBuf {
@@ -116,14 +131,21 @@ impl Program {
         ]))
     }
 
-    fn build(&self, bin: &Path, index: usize) -> Result<()> {
+    /// Builds it unless its stamp fits; returns the stamp.
+    fn ensure(&self, bin: &Path, go_version: &str, position: &str) -> Result<String> {
+        fs::create_dir_all(bin).with_context(|| format!("can't make {}", bin.display()))?;
+        let stamp = self.stamp(go_version)?;
+        let stamp_file = bin.join(format!("{}.stamp", self.name));
+        if !(super::is_stamped(&stamp_file, &stamp) && bin.join(self.name).exists()) {
+            self.build(bin, position)?;
+            super::write_stamp(&stamp_file, &stamp)?;
+        }
+        Ok(stamp)
+    }
+
+    fn build(&self, bin: &Path, position: &str) -> Result<()> {
         let log = bin.join(format!("{}.build.log", self.name));
-        let what = format!(
-            "building {} (program {} of {})",
-            self.name,
-            index + 1,
-            PROGRAMS.len()
-        );
+        let what = format!("building {}{position}", self.name);
         let compiled = || {
             let lines = fs::read_to_string(&log).map_or(0, |text| text.lines().count());
             format!(", {lines} packages compiled")

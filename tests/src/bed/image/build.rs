@@ -31,7 +31,7 @@ pub fn all() -> Result<Images> {
     // sidecar too.
     for (program, package) in CRATES {
         names.push(step(&format!("image {program}"), || {
-            let built = build_static(program, package)?;
+            let built = static_program(program, package)?;
             write(program, &built)
         })?);
     }
@@ -87,7 +87,8 @@ fn target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
-fn build_static(program: &str, package: &str) -> Result<PathBuf> {
+/// Builds a program of a crate so that it needs no shared library, and returns its path.
+pub fn static_program(program: &str, package: &str) -> Result<PathBuf> {
     let target = target();
     let mut cargo = Command::new("cargo");
     cargo

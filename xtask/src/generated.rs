@@ -1,0 +1,107 @@
+//! Files that are made from others and kept in the repository. [`FILES`] is the list of them.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::programs::{bed_command, cargo, workspace};
+
+/// A file of the repository and the command whose stdout it holds.
+struct Generated {
+    path: &'static str,
+    command: fn() -> Result<Command>,
+}
+
+/// In this order: the manifests hold what the chart holds.
+const FILES: [Generated; 2] = [
+    Generated {
+        path: "charts/ebb/templates/crd.yaml",
+        command: crd,
+    },
+    Generated {
+        path: "deploy/ebb.yaml",
+        command: manifests,
+    },
+];
+
+/// The chart's folder.
+pub(crate) fn chart() -> PathBuf {
+    workspace().join("charts/ebb")
+}
+
+/// Writes every file that is not up to date.
+pub(crate) fn write() -> Result<u8> {
+    for file in &FILES {
+        let content = file.content()?;
+        let path = workspace().join(file.path);
+        if fs::read_to_string(&path).is_ok_and(|found| found == content) {
+            eprintln!("    {} is up to date", file.path);
+            continue;
+        }
+        fs::write(&path, content).with_context(|| format!("can't write {}", path.display()))?;
+        eprintln!("    {} is written", file.path);
+    }
+    Ok(0)
+}
+
+/// Fails if a file is not what its command says now.
+pub(crate) fn compare() -> Result<()> {
+    let mut stale = Vec::new();
+    for file in &FILES {
+        let found = fs::read_to_string(workspace().join(file.path)).unwrap_or_default();
+        if found != file.content()? {
+            stale.push(file.path);
+        }
+    }
+    if stale.is_empty() {
+        return Ok(());
+    }
+    bail!("not up to date: {}; run cargo xtask crds", stale.join(", "))
+}
+
+// === impl Generated ===
+
+impl Generated {
+    fn content(&self) -> Result<String> {
+        let mut command = (self.command)()?;
+        let output = command
+            .output()
+            .with_context(|| format!("can't make {}", self.path))?;
+        if !output.status.success() {
+            bail!(
+                "can't make {}: {}",
+                self.path,
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        String::from_utf8(output.stdout).with_context(|| format!("{} is not UTF-8", self.path))
+    }
+}
+
+/// The CRD, from the Rust type.
+fn crd() -> Result<Command> {
+    let mut command = cargo();
+    command.args([
+        "run",
+        "--quiet",
+        "--package",
+        "ebb-controller",
+        "--bin",
+        "ebb-controller",
+        "--",
+        "crds",
+    ]);
+    Ok(command)
+}
+
+/// What `helm install` would apply, for those who apply plain manifests.
+fn manifests() -> Result<Command> {
+    let mut command = bed_command()?;
+    command
+        .args(["local-helm", "template", "ebb"])
+        .arg(chart())
+        .args(["--namespace", "ebb-system"]);
+    Ok(command)
+}

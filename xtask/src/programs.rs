@@ -1,0 +1,74 @@
+//! Runs cargo and the test bed's program.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+/// The workspace's folder.
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask is a folder of the workspace")
+}
+
+/// A cargo that works on the workspace, in the version that runs this program.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace());
+    command
+}
+
+/// Runs a command of the test bed's program, in the folder where we are, and returns its status.
+pub(crate) fn bed(command: &str, arguments: impl IntoIterator<Item = OsString>) -> Result<u8> {
+    status(bed_command()?.arg(command).args(arguments))
+}
+
+/// The test bed's program, freshly built.
+pub(crate) fn bed_command() -> Result<Command> {
+    // Cargo puts the programs of a workspace beside each other.
+    let program = std::env::current_exe()?.with_file_name("ebb-bed");
+    build_bed(&program)?;
+    Ok(Command::new(program))
+}
+
+/// Runs a command with our stdin, stdout and stderr and returns its status as shells do.
+pub(crate) fn status(command: &mut Command) -> Result<u8> {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    let name = PathBuf::from(command.get_program());
+    let status = command
+        .status()
+        .with_context(|| format!("can't start {}", name.display()))?;
+    let code = status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    Ok(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+fn build_bed(program: &Path) -> Result<()> {
+    let mut build = cargo();
+    build.args(["build", "--package", "ebb-tests", "--bin", "ebb-bed"]);
+    if program.exists() {
+        // Mostly there is nothing to do, and nothing to say.
+        build.arg("--quiet");
+    }
+    let code = std::thread::scope(|scope| {
+        let (finished, patience) = channel::<()>();
+        scope.spawn(move || {
+            if patience.recv_timeout(Duration::from_secs(5)) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("==> building the test bed's own program, or waiting for another cargo");
+            }
+        });
+        let code = status(&mut build);
+        drop(finished);
+        code
+    })?;
+    if code != 0 {
+        bail!("the test bed's program does not build");
+    }
+    Ok(())
+}

@@ -1,0 +1,251 @@
+//! What the cluster needs of this computer: all that is missing is said at once, within seconds,
+//! before anything is built.
+
+use std::fs::{self, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail};
+
+use crate::nftables;
+
+/// What a first run writes: Go's build cache, the programs, the images, the cluster itself.
+const DISK_GIGABYTES: u64 = 8;
+
+/// What the cluster and a build beside it use.
+const MEMORY_GIGABYTES: f64 = 2.0;
+
+/// The oldest Go that Kubernetes' go.mod accepts.
+const GO: (u32, u32) = (1, 25);
+
+/// Since this version Go fetches the toolchain that a go.mod asks for.
+const GO_WITH_TOOLCHAINS: (u32, u32) = (1, 21);
+
+/// The programs that are expected to be there, and the Debian packages that have them.
+const PROGRAMS: [(&str, &str); 9] = [
+    ("apt-get", "apt"),
+    ("dpkg-deb", "dpkg"),
+    ("ip", "iproute2"),
+    ("mount", "mount"),
+    ("nsenter", "util-linux"),
+    ("setsid", "util-linux"),
+    ("unshare", "util-linux"),
+    ("cc", "gcc"),
+    ("env", "coreutils"),
+];
+
+/// Where a run that changes the bed holds a lock; the same file as in the tests crate's `bed::lock`.
+const LOCK: &str = "/run/ebb/lock";
+
+/// Refuses if the cluster can't run here, with everything that is in the way.
+pub(crate) fn of_the_cluster() -> Result<()> {
+    if !cfg!(target_os = "linux") {
+        bail!("the cluster needs Linux: it is made of namespaces and cgroups");
+    }
+    let mut problems = Vec::new();
+    problems.extend(programs());
+    problems.extend(go());
+    if rustix::process::geteuid().is_root() {
+        problems.extend(namespaces());
+        problems.extend(nftables::missing());
+    } else {
+        problems.push(no_root());
+    }
+    problems.extend(kernel());
+    problems.extend(memory());
+    problems.extend(disk());
+    problems.extend(another_run());
+    refuse(&problems)
+}
+
+/// Refuses if this is not root.
+pub(crate) fn root() -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        Ok(())
+    } else {
+        refuse(&[no_root()])
+    }
+}
+
+fn refuse(problems: &[String]) -> Result<()> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "the cluster can't run here:\n  - {}",
+        problems.join("\n  - ")
+    )
+}
+
+fn no_root() -> String {
+    "this is not root: namespaces and cgroups need it".to_owned()
+}
+
+fn programs() -> Vec<String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let missing = |program: &str| !folders.iter().any(|folder| folder.join(program).is_file());
+    PROGRAMS
+        .iter()
+        .filter(|(program, _)| missing(program))
+        .map(|(program, package)| format!("{program} is missing: apt-get install {package}"))
+        .collect()
+}
+
+fn go() -> Option<String> {
+    let ask = |arguments: &[&str]| {
+        // Asked outside of the modules: there Go might fetch a toolchain first.
+        let output = Command::new("go")
+            .args(arguments)
+            .current_dir("/")
+            .output()
+            .ok()?;
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let Some(version) = ask(&["version"]) else {
+        return Some(format!(
+            "go is missing: install Go {}.{} or newer from https://go.dev/dl",
+            GO.0, GO.1
+        ));
+    };
+    let toolchains = ask(&["env", "GOTOOLCHAIN"]).is_some_and(|setting| setting != "local");
+    let oldest = if toolchains { GO_WITH_TOOLCHAINS } else { GO };
+    match parse_go_version(&version) {
+        Some(found) if found >= oldest => None,
+        _ => Some(format!(
+            "{version} is too old: {}.{} or newer is needed",
+            oldest.0, oldest.1
+        )),
+    }
+}
+
+/// The numbers in the answer of `go version`: "go version go1.26.1 linux/amd64".
+fn parse_go_version(answer: &str) -> Option<(u32, u32)> {
+    let version = answer.split_whitespace().nth(2)?.strip_prefix("go")?;
+    let mut numbers = version.split(|character: char| !character.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn namespaces() -> Option<String> {
+    let mut command = Command::new("unshare");
+    command.args([
+        "--net",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        "true",
+    ]);
+    let output = command.stdin(Stdio::null()).output().ok()?;
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    (!output.status.success()).then(|| {
+        format!("namespaces can't be made ({said}): in a container, give it all privileges")
+    })
+}
+
+fn kernel() -> Vec<String> {
+    let mut problems = Vec::new();
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    if !read("/proc/filesystems")
+        .lines()
+        .any(|line| line.ends_with("\toverlay"))
+        && !loads("overlay")
+    {
+        problems.push(
+            "the kernel has no overlay file system, which containers' layers need".to_owned(),
+        );
+    }
+    let cgroups = |line: &str| matches!(line.split(' ').nth(2), Some("cgroup" | "cgroup2"));
+    if !read("/proc/mounts").lines().any(cgroups) {
+        problems.push("no cgroups are mounted below /sys/fs/cgroup".to_owned());
+    }
+    if !matches!(std::env::consts::ARCH, "x86_64" | "aarch64") {
+        problems.push(format!(
+            "the processor is {}: only x86_64 and aarch64 are known",
+            std::env::consts::ARCH
+        ));
+    }
+    problems
+}
+
+fn loads(module: &str) -> bool {
+    let mut command = Command::new("modprobe");
+    command
+        .arg(module)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn memory() -> Option<String> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    let gigabytes = kilobytes / 1e6;
+    (gigabytes < MEMORY_GIGABYTES).then(|| {
+        format!("{gigabytes:.1} GB of memory are available, {MEMORY_GIGABYTES} GB are needed")
+    })
+}
+
+fn disk() -> Option<String> {
+    let variable = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let wanted = variable("EBB_CACHE")
+        .or_else(|| variable("XDG_CACHE_HOME"))
+        .or_else(|| variable("HOME"));
+    let Some(wanted) = wanted else {
+        return Some("no folder for the cache: set EBB_CACHE, or HOME".to_owned());
+    };
+    // Once the programs are built, little is written any more.
+    let built = variable("EBB_CACHE")
+        .unwrap_or_else(|| wanted.join(".cache/ebb"))
+        .join("bin/helm.stamp");
+    let needed = if built.exists() { 1 } else { DISK_GIGABYTES };
+    let folder: &Path = wanted.ancestors().find(|folder| folder.exists())?;
+    let statistics = rustix::fs::statvfs(folder).ok()?;
+    let free = statistics.f_bavail.saturating_mul(statistics.f_frsize) / 1_000_000_000;
+    (free < needed).then(|| {
+        format!("{free} GB of disk are free below {}, {needed} GB are needed: set EBB_CACHE to a folder elsewhere", folder.display())
+    })
+}
+
+fn another_run() -> Option<String> {
+    let file = OpenOptions::new().read(true).open(LOCK).ok()?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            let pid = fs::read_to_string(LOCK).unwrap_or_default();
+            Some(format!(
+                "another run is changing the test bed: process {}",
+                pid.trim()
+            ))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_go_is_compared_as_numbers() {
+        assert_eq!(
+            parse_go_version("go version go1.26.1 linux/amd64"),
+            Some((1, 26))
+        );
+        assert_eq!(
+            parse_go_version("go version go1.9rc2 linux/amd64"),
+            Some((1, 9))
+        );
+        assert_eq!(parse_go_version("go version devel"), None);
+        assert!((1, 9) < GO);
+    }
+}
