@@ -10,7 +10,7 @@ pub mod pod;
 pub mod policy;
 
 pub use endpoints::EndpointIndex;
-pub use pod::{Owner, PodView, SidecarView};
+pub use pod::{Owner, PodView, SidecarState, SidecarView};
 pub use policy::{InvalidPolicy, PolicyView};
 
 use ebb_api::names::Inject;
@@ -23,6 +23,9 @@ use tokio::sync::Notify;
 pub struct NamespaceView {
     /// What the namespace's own label says about injection.
     pub inject: Inject,
+    /// Whether its Pod Security level refuses pods with the capability NET_ADMIN, which the redirect
+    /// needs.
+    pub forbids_net_admin: bool,
     /// The valid policies, in no particular order: [`in_force`](crate::plan::select::in_force)
     /// decides between them.
     pub policies: Vec<PolicyView>,
@@ -65,6 +68,7 @@ impl Default for NamespaceView {
     fn default() -> Self {
         NamespaceView {
             inject: Inject::Unset,
+            forbids_net_admin: false,
             policies: Vec::new(),
             invalid: BTreeMap::new(),
             pods: BTreeMap::new(),
@@ -76,6 +80,7 @@ impl Default for NamespaceView {
 impl NamespaceView {
     fn is_empty(&self) -> bool {
         self.inject == Inject::Unset
+            && !self.forbids_net_admin
             && self.policies.is_empty()
             && self.invalid.is_empty()
             && self.pods.is_empty()
@@ -109,6 +114,12 @@ impl Cluster {
     /// Notes what the label of a namespace says.
     pub fn set_inject(&mut self, namespace: &str, inject: Inject) {
         self.entry(namespace).inject = inject;
+        self.forget_if_empty(namespace);
+    }
+
+    /// Notes whether a namespace refuses pods with the capability NET_ADMIN.
+    pub fn set_forbids_net_admin(&mut self, namespace: &str, forbids: bool) {
+        self.entry(namespace).forbids_net_admin = forbids;
         self.forget_if_empty(namespace);
     }
 

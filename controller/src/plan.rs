@@ -1,3 +1,71 @@
 //! What is to be: pure functions of what the cluster says. Nothing here talks to anybody.
 
+pub mod conditions;
+pub mod leave;
+pub mod protection;
 pub mod select;
+pub mod settings;
+
+use crate::cluster::{NamespaceView, PodView, SidecarState};
+use ebb_api::desired::{Endpoints, Leave};
+use ebb_api::settings::Settings;
+use std::net::IpAddr;
+
+/// What is wanted of one sidecar: the desired state without the words that only its own start can
+/// give (boot and order), and where to send it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Where the sidecar listens.
+    pub ip: IpAddr,
+    /// The UID of its pod.
+    pub pod: String,
+    /// The id of the key to sign with.
+    pub key: String,
+    /// How often the sidecar had been restarted: another number is another start, which knows
+    /// nothing of what was said before.
+    pub restarts: u32,
+    /// The settings in force.
+    pub settings: Settings,
+    /// Whether the pod is to leave, and why.
+    pub leave: Option<Leave>,
+    /// What the cluster still says about the pod's endpoints.
+    pub endpoints: Endpoints,
+}
+
+/// What is wanted of the pod's sidecar; nothing while there is none to talk to. `last` are the
+/// settings that were wanted last, if any ever were.
+pub fn wanted(namespace: &NamespaceView, pod: &PodView, last: Option<&Settings>) -> Option<Wanted> {
+    let sidecar = pod.sidecar.as_ref()?;
+    if pod.finished || sidecar.state != SidecarState::Running {
+        return None;
+    }
+    Some(Wanted {
+        ip: pod.ip?,
+        pod: pod.uid.clone(),
+        key: sidecar.key.clone(),
+        restarts: sidecar.restarts,
+        settings: settings::settings(namespace, pod, last.unwrap_or(&sidecar.born)),
+        leave: pod.leave,
+        endpoints: leave::endpoints(namespace, pod),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::pod::tests::{injected, pod};
+
+    /// There is nobody to talk to in a pod without a running sidecar.
+    #[test]
+    fn only_a_running_sidecar_is_spoken_to() {
+        let namespace = NamespaceView::default();
+        assert_eq!(wanted(&namespace, &pod("a"), None), None);
+        let mut ended = injected("a");
+        ended.sidecar.as_mut().unwrap().state = SidecarState::Ended;
+        assert_eq!(wanted(&namespace, &ended, None), None);
+        let mut without_ip = injected("a");
+        without_ip.ip = None;
+        assert_eq!(wanted(&namespace, &without_ip, None), None);
+        assert!(wanted(&namespace, &injected("a"), None).is_some());
+    }
+}

@@ -4,6 +4,7 @@ use ebb_api::desired::Leave;
 use ebb_api::names::Inject;
 use ebb_api::report::FinalReport;
 use ebb_api::settings::Settings;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -16,6 +17,8 @@ pub struct PodView {
     pub name: String,
     /// Its UID.
     pub uid: String,
+    /// When it was made.
+    pub created: Timestamp,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// What made it, if anything did.
@@ -28,6 +31,8 @@ pub struct PodView {
     pub host_network: bool,
     /// Whether all of its containers have ended for good (phase Succeeded or Failed).
     pub finished: bool,
+    /// Whether its condition Ready is true.
+    pub ready: bool,
     /// Its `terminationGracePeriodSeconds`.
     pub grace_seconds: u32,
     /// Its first IP, once it has one.
@@ -48,11 +53,23 @@ pub struct SidecarView {
     /// The pod's `terminationGracePeriodSeconds` from before the webhook raised it.
     pub original_grace_seconds: u32,
     /// Whether it runs now.
-    pub running: bool,
+    pub state: SidecarState,
     /// How often it has been restarted.
     pub restarts: u32,
     /// Its last words, once a start of it has ended with some.
     pub last: Option<Box<FinalReport>>,
+}
+
+/// Whether a sidecar runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SidecarState {
+    /// It has never run.
+    #[default]
+    NotStarted,
+    /// It runs now.
+    Running,
+    /// It ran, and does not now.
+    Ended,
 }
 
 /// The controller of a pod: what a person rolls out to have its pods replaced.
@@ -74,6 +91,7 @@ pub(crate) mod tests {
             namespace: "shop".to_owned(),
             name: name.to_owned(),
             uid: format!("uid-of-{name}"),
+            created: Timestamp::UNIX_EPOCH,
             labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),
             owner: Some(Owner {
                 kind: "Deployment".to_owned(),
@@ -83,6 +101,7 @@ pub(crate) mod tests {
             refused: None,
             host_network: false,
             finished: false,
+            ready: true,
             grace_seconds: 30,
             ip: Some(IpAddr::from([198, 19, 1, 7])),
             leave: None,
@@ -98,7 +117,7 @@ pub(crate) mod tests {
                 key: "k1".to_owned(),
                 born: Settings::without_policy(),
                 original_grace_seconds: 30,
-                running: true,
+                state: SidecarState::Running,
                 restarts: 0,
                 last: None,
             }),

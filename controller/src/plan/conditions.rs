@@ -1,0 +1,350 @@
+//! The two conditions of a policy: Ready (it is in force) and Protected (all its pods can drain).
+
+use super::protection::Gap;
+use crate::cluster::{Owner, PolicyView};
+use ebb_api::status::Targets;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many pods a message names.
+const NAMED: usize = 3;
+
+/// How many workloads a message gives the command for.
+const COMMANDS: usize = 3;
+
+/// What a condition says, before it is known since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// `Ready` or `Protected`.
+    pub kind: &'static str,
+    /// Whether it holds.
+    pub holds: bool,
+    /// Why, as one CamelCase word.
+    pub reason: String,
+    /// Why, as a sentence, with the command that mends it.
+    pub message: String,
+}
+
+/// What a policy means for its pods, counted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reach {
+    /// Pods that the policy selects and that are in the hands of an older policy: how many by the
+    /// name of that policy.
+    pub held_by_older: BTreeMap<String, u32>,
+    /// Pods for which it is in force.
+    pub targets: Targets,
+    /// Those of them that can't drain as it asks.
+    pub gaps: Vec<(Gap, Short)>,
+}
+
+/// A pod that falls short.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Short {
+    /// Its name.
+    pub pod: String,
+    /// What made it.
+    pub owner: Option<Owner>,
+}
+
+/// The condition Ready of a valid policy.
+pub fn ready(policy: &PolicyView, reach: &Reach) -> Finding {
+    let selected = reach.targets.selected;
+    let values = if policy.settings.enabled {
+        format!("up to {} s each", policy.settings.timeout_seconds)
+    } else {
+        "Ebb stands aside (enabled: false)".to_owned()
+    };
+    if reach.held_by_older.is_empty() {
+        return Finding {
+            kind: "Ready",
+            holds: true,
+            reason: "InForce".to_owned(),
+            message: format!("In force for {}: {values}.", pods(selected)),
+        };
+    }
+    let held: u32 = reach.held_by_older.values().sum();
+    let older = names(reach.held_by_older.keys().map(String::as_str));
+    let rest = match selected {
+        0 => "it is in force for none".to_owned(),
+        selected => format!("it is in force for {}: {values}", pods(selected)),
+    };
+    Finding {
+        kind: "Ready",
+        holds: false,
+        reason: "Overlapped".to_owned(),
+        message: format!(
+            "{held} of the {} that it selects {} to the older {} {older}; {rest}. Where two \
+             policies select a pod, the oldest is in force: narrow a selector or delete one.",
+            pods(held + selected),
+            if held == 1 { "belongs" } else { "belong" },
+            plural(reach.held_by_older.len(), "policy", "policies"),
+        ),
+    }
+}
+
+/// The condition Ready of a policy that selects nothing because of what it says.
+pub fn invalid(why: &str) -> Finding {
+    Finding {
+        kind: "Ready",
+        holds: false,
+        reason: "Invalid".to_owned(),
+        message: format!("The policy is not in force: {why}."),
+    }
+}
+
+/// The condition Protected of a valid policy.
+pub fn protected(policy: &PolicyView, reach: &Reach) -> Finding {
+    let finding = |holds, reason: &str, message| Finding {
+        kind: "Protected",
+        holds,
+        reason: reason.to_owned(),
+        message,
+    };
+    let selected = reach.targets.selected;
+    if selected == 0 {
+        let message = if reach.held_by_older.is_empty() {
+            format!(
+                "No pod of the namespace {} has the labels that the selector asks for.",
+                policy.namespace
+            )
+        } else {
+            "All pods that it selects belong to older policies.".to_owned()
+        };
+        return finding(false, "NoTargets", message);
+    }
+    let Some((worst, _)) = reach.gaps.iter().min() else {
+        let message = match selected {
+            1 => "Its 1 pod can drain.".to_owned(),
+            selected => format!("All {selected} pods can drain."),
+        };
+        return finding(true, "AllProtected", message);
+    };
+    let (short, others): (Vec<_>, Vec<_>) = { &reach.gaps }
+        .iter()
+        .partition(|(gap, _)| gap.reason() == worst.reason());
+    let short: BTreeSet<&Short> = short.into_iter().map(|(_, short)| short).collect();
+    let mut message = format!(
+        "{} of {} {}: {}.",
+        short.len(),
+        pods(selected),
+        worst.sentence(),
+        names(short.iter().map(|short| short.pod.as_str())),
+    );
+    if worst.mended_by_new_pods() {
+        message.push_str(&mending(&policy.namespace, &short));
+    }
+    if !others.is_empty() {
+        let reasons: BTreeSet<_> = others.iter().map(|(gap, _)| gap.reason()).collect();
+        let reasons: Vec<_> = reasons.into_iter().collect();
+        message.push_str(&format!(
+            " {} more {} for other reasons: {}.",
+            others.len(),
+            if others.len() == 1 {
+                "falls short"
+            } else {
+                "fall short"
+            },
+            reasons.join(", ")
+        ));
+    }
+    finding(false, worst.reason(), message)
+}
+
+/// The sentence with the commands that make the pods anew.
+fn mending(namespace: &str, short: &BTreeSet<&Short>) -> String {
+    let mut workloads = BTreeSet::new();
+    let mut alone = BTreeSet::new();
+    for short in short {
+        match &short.owner {
+            Some(owner)
+                if matches!(
+                    owner.kind.as_str(),
+                    "Deployment" | "StatefulSet" | "DaemonSet"
+                ) =>
+            {
+                workloads.insert(format!("{}/{}", owner.kind.to_lowercase(), owner.name));
+            }
+            Some(_) | None => {
+                alone.insert(short.pod.as_str());
+            }
+        }
+    }
+    let mut sentence = String::new();
+    if !workloads.is_empty() {
+        let shown: Vec<_> = workloads
+            .iter()
+            .take(COMMANDS)
+            .map(String::as_str)
+            .collect();
+        let more = match workloads.len() - shown.len() {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        sentence.push_str(&format!(
+            " Mend it with `kubectl -n {namespace} rollout restart {}`{more}.",
+            shown.join(" ")
+        ));
+    }
+    if !alone.is_empty() {
+        sentence.push_str(&format!(
+            " Make anew what no rollout replaces: {}.",
+            names(alone.into_iter())
+        ));
+    }
+    sentence
+}
+
+/// Puts a finding beside what the status said before: the time is that of the last change of
+/// true to false or back, not of the last word.
+pub fn condition(
+    finding: Finding,
+    before: &[Condition],
+    generation: i64,
+    now: Timestamp,
+) -> Condition {
+    let status = if finding.holds { "True" } else { "False" };
+    let same = { before }
+        .iter()
+        .find(|condition| condition.type_ == finding.kind && condition.status == status);
+    Condition {
+        last_transition_time: same.map_or(Time(whole_seconds(now)), |condition| {
+            condition.last_transition_time.clone()
+        }),
+        message: finding.message,
+        observed_generation: Some(generation),
+        reason: finding.reason,
+        status: status.to_owned(),
+        type_: finding.kind.to_owned(),
+    }
+}
+
+/// The API server keeps whole seconds; what is written must compare equal with what is read back.
+pub fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).expect("the same second is in range")
+}
+
+/// The first names in order, "and 9 more".
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let all: BTreeSet<&str> = names.collect();
+    let shown: Vec<_> = all.iter().take(NAMED).copied().collect();
+    match all.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn pods(count: u32) -> String {
+    format!("{count} {}", plural(count as usize, "pod", "pods"))
+}
+
+fn plural(count: usize, one: &'static str, many: &'static str) -> &'static str {
+    if count == 1 { one } else { many }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::policy::tests::policy;
+
+    fn short(pod: &str, kind: &str, owner: &str) -> Short {
+        Short {
+            pod: pod.to_owned(),
+            owner: Some(Owner {
+                kind: kind.to_owned(),
+                name: owner.to_owned(),
+            }),
+        }
+    }
+
+    fn reach(selected: u32, gaps: Vec<(Gap, Short)>) -> Reach {
+        Reach {
+            targets: Targets {
+                selected,
+                ..Targets::default()
+            },
+            gaps,
+            ..Reach::default()
+        }
+    }
+
+    /// Ready says what is in force, in numbers.
+    #[test]
+    fn ready_states_the_effective_values() {
+        let mut policy = policy("web", 1);
+        let says = |policy: &PolicyView| ready(policy, &reach(12, vec![])).message;
+        assert_eq!(says(&policy), "In force for 12 pods: up to 300 s each.");
+        policy.settings.enabled = false;
+        assert_eq!(
+            says(&policy),
+            "In force for 12 pods: Ebb stands aside (enabled: false)."
+        );
+    }
+
+    /// The loser of an overlap names the winner and what to do.
+    #[test]
+    fn the_younger_policy_says_that_it_is_overlapped() {
+        let mut reach = reach(2, vec![]);
+        reach.held_by_older.insert("old".to_owned(), 3);
+        let finding = ready(&policy("web", 1), &reach);
+        assert_eq!(
+            (finding.holds, finding.reason.as_str()),
+            (false, "Overlapped")
+        );
+        assert_eq!(
+            finding.message,
+            "3 of the 5 pods that it selects belong to the older policy old; it is in force for 2 \
+             pods: up to 300 s each. Where two policies select a pod, the oldest is in force: \
+             narrow a selector or delete one."
+        );
+    }
+
+    /// The worst reason wins; at most three pods are named, sorted; the command can be copied.
+    #[test]
+    fn protected_names_the_worst_reason_and_the_command() {
+        let mut gaps = vec![(Gap::GraceTooShort, short("a", "Deployment", "web"))];
+        for pod in ["e", "d", "c", "b"] {
+            gaps.push((Gap::PodsPredatePolicy, short(pod, "Deployment", "web")));
+        }
+        let finding = protected(&policy("web", 1), &reach(12, gaps));
+        assert_eq!(finding.reason, "PodsPredatePolicy");
+        assert_eq!(
+            finding.message,
+            "4 of 12 pods were made before the policy and have no sidecar: b, c, d and 1 more. \
+             Mend it with `kubectl -n shop rollout restart deployment/web`. 1 more falls short for \
+             other reasons: GraceTooShort."
+        );
+    }
+
+    /// What no rollout replaces is named, not given a command that would fail.
+    #[test]
+    fn bare_pods_have_no_rollout() {
+        let gaps = vec![(Gap::PodsPredatePolicy, short("a", "Job", "once"))];
+        let message = protected(&policy("web", 1), &reach(1, gaps)).message;
+        assert!(
+            message.ends_with("Make anew what no rollout replaces: a."),
+            "{message}"
+        );
+    }
+
+    /// A selector that means nothing is the most common mistake, and is said.
+    #[test]
+    fn a_policy_without_pods_has_no_targets() {
+        let finding = protected(&policy("web", 1), &reach(0, vec![]));
+        assert_eq!(finding.reason, "NoTargets");
+    }
+
+    /// The time of a condition moves only when its status does.
+    #[test]
+    fn a_condition_keeps_its_time_until_it_turns() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let policy = policy("web", 1);
+        let first = condition(ready(&policy, &reach(1, vec![])), &[], 1, at(10));
+        let before = [first.clone()];
+        let more = condition(ready(&policy, &reach(2, vec![])), &before, 1, at(20));
+        assert_eq!(more.last_transition_time, first.last_transition_time);
+        assert_ne!(more.message, first.message);
+        let turned = condition(invalid("it is empty"), &before, 2, at(30));
+        assert_eq!(turned.last_transition_time.0, at(30));
+    }
+}

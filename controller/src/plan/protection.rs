@@ -1,0 +1,226 @@
+//! Whether a pod can drain as its policy asks, and if not, why.
+
+use crate::cluster::{NamespaceView, PodView, PolicyView};
+use ebb_api::names::Inject;
+use ebb_api::report::Mode;
+
+/// What is known of a sidecar beyond what the API server says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Contact {
+    /// Nobody has spoken to it yet.
+    #[default]
+    None,
+    /// It answers. With the reason why its mode is not the one that was asked for, if so.
+    Reached {
+        /// The mode that it runs in.
+        mode: Mode,
+        /// Why that is another than asked for, as a sentence.
+        mode_reason: Option<String>,
+    },
+    /// It does not answer, for the reason given.
+    Unreachable(String),
+}
+
+/// Why a pod can't drain as its policy asks, the worst first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gap {
+    /// It is younger than the policy and was not injected all the same.
+    NotInjected,
+    /// It is older than the policy.
+    PodsPredatePolicy,
+    /// Its connections do not pass the sidecar.
+    RedirectFailed(Option<String>),
+    /// It uses its node's network.
+    HostNetwork,
+    /// The webhook left it alone for a reason of its own: one CamelCase word.
+    Refused(String),
+    /// Its grace period is shorter than the drain and the app's shutdown together.
+    GraceTooShort,
+    /// Its sidecar does not answer the controller.
+    Unreachable(String),
+    /// A label asks for no sidecar.
+    InjectionDisabled,
+}
+
+/// Why the pod can't drain as the policy, which is in force for it, asks; nothing if it can, or if
+/// it is too young to tell.
+pub fn gap(
+    namespace: &NamespaceView,
+    policy: &PolicyView,
+    pod: &PodView,
+    contact: &Contact,
+) -> Option<Gap> {
+    let Some(sidecar) = &pod.sidecar else {
+        return Some(without_sidecar(namespace, policy, pod));
+    };
+    match contact {
+        Contact::Reached {
+            mode: Mode::Observe,
+            mode_reason,
+        } => return Some(Gap::RedirectFailed(mode_reason.clone())),
+        Contact::Reached {
+            mode: Mode::Redirect,
+            ..
+        }
+        | Contact::None
+        | Contact::Unreachable(_) => {}
+    }
+    if pod.grace_seconds
+        < policy
+            .settings
+            .grace_seconds(sidecar.original_grace_seconds)
+    {
+        return Some(Gap::GraceTooShort);
+    }
+    match contact {
+        Contact::Unreachable(why) => Some(Gap::Unreachable(why.clone())),
+        Contact::None | Contact::Reached { .. } => None,
+    }
+}
+
+fn without_sidecar(namespace: &NamespaceView, policy: &PolicyView, pod: &PodView) -> Gap {
+    let disabled = match pod.inject {
+        Inject::Disabled => true,
+        Inject::Enabled => false,
+        Inject::Unset | Inject::Garbage => namespace.inject == Inject::Disabled,
+    };
+    if disabled {
+        Gap::InjectionDisabled
+    } else if pod.host_network {
+        Gap::HostNetwork
+    } else if let Some(word) = &pod.refused {
+        Gap::Refused(word.clone())
+    } else if pod.created <= policy.created {
+        Gap::PodsPredatePolicy
+    } else {
+        Gap::NotInjected
+    }
+}
+
+impl Gap {
+    /// The CamelCase word that stands as the condition's reason.
+    pub fn reason(&self) -> &str {
+        match self {
+            Gap::NotInjected => "NotInjected",
+            Gap::PodsPredatePolicy => "PodsPredatePolicy",
+            Gap::RedirectFailed(_) => "RedirectFailed",
+            Gap::HostNetwork => "HostNetwork",
+            Gap::Refused(word) => word,
+            Gap::GraceTooShort => "GraceTooShort",
+            Gap::Unreachable(_) => "Unreachable",
+            Gap::InjectionDisabled => "InjectionDisabled",
+        }
+    }
+
+    /// What is wrong with these pods, as the end of the sentence "3 of 12 pods …".
+    pub fn sentence(&self) -> String {
+        match self {
+            Gap::NotInjected => {
+                "have no sidecar: they were made while Ebb's webhook did not answer".to_owned()
+            }
+            Gap::PodsPredatePolicy => "were made before the policy and have no sidecar".to_owned(),
+            Gap::RedirectFailed(None) => {
+                "run a sidecar that their connections do not pass".to_owned()
+            }
+            Gap::RedirectFailed(Some(why)) => {
+                format!("run a sidecar that their connections do not pass ({why})")
+            }
+            Gap::HostNetwork => {
+                "use their node's network (hostNetwork), where no sidecar can stand between"
+                    .to_owned()
+            }
+            Gap::Refused(word) => format!("were left alone by Ebb's webhook ({word})"),
+            Gap::GraceTooShort => {
+                "were made with a grace period too short for the timeout, and drain only as long \
+                 as it lasts"
+                    .to_owned()
+            }
+            Gap::Unreachable(why) => format!(
+                "have a sidecar that does not answer the controller ({why}): they drain by the \
+                 values that they were made with. A NetworkPolicy or mesh may be in the way of \
+                 TCP port {}",
+                ebb_api::names::ADMIN_PORT
+            ),
+            Gap::InjectionDisabled => format!(
+                "are left alone, as the label {}: disabled asks",
+                ebb_api::names::INJECT_LABEL
+            ),
+        }
+    }
+
+    /// Whether making the pods anew mends it.
+    pub fn mended_by_new_pods(&self) -> bool {
+        match self {
+            Gap::NotInjected
+            | Gap::PodsPredatePolicy
+            | Gap::RedirectFailed(_)
+            | Gap::GraceTooShort => true,
+            Gap::HostNetwork | Gap::Refused(_) | Gap::Unreachable(_) | Gap::InjectionDisabled => {
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::pod::tests::{injected, pod};
+    use crate::cluster::policy::tests::policy;
+    use jiff::Timestamp;
+
+    fn of(pod: &PodView, contact: &Contact) -> Option<Gap> {
+        gap(&NamespaceView::default(), &policy("web", 100), pod, contact)
+    }
+
+    /// A pod without a sidecar is told apart by when and how it was made.
+    #[test]
+    fn a_pod_without_a_sidecar_has_a_reason() {
+        let mut old = pod("a");
+        old.created = Timestamp::from_second(99).unwrap();
+        assert_eq!(of(&old, &Contact::None), Some(Gap::PodsPredatePolicy));
+        let mut young = pod("a");
+        young.created = Timestamp::from_second(101).unwrap();
+        assert_eq!(of(&young, &Contact::None), Some(Gap::NotInjected));
+        let mut host = young.clone();
+        host.host_network = true;
+        assert_eq!(of(&host, &Contact::None), Some(Gap::HostNetwork));
+        let mut refused = young;
+        refused.refused = Some("Quota".to_owned());
+        assert_eq!(of(&refused, &Contact::None).unwrap().reason(), "Quota");
+    }
+
+    /// A namespace that refuses is no fault of the webhook; a pod that asks for it beats it.
+    #[test]
+    fn a_namespace_that_refuses_is_the_reason() {
+        let namespace = NamespaceView {
+            inject: Inject::Disabled,
+            ..NamespaceView::default()
+        };
+        let policy = policy("web", 0);
+        let mut pod = pod("a");
+        let gap_of = |pod: &PodView| gap(&namespace, &policy, pod, &Contact::None);
+        assert_eq!(gap_of(&pod), Some(Gap::InjectionDisabled));
+        pod.inject = Inject::Enabled;
+        assert_ne!(gap_of(&pod), Some(Gap::InjectionDisabled));
+    }
+
+    /// With a sidecar it is its mode, then the grace, then whether it answers.
+    #[test]
+    fn a_sidecar_can_fall_short() {
+        let unreachable = Contact::Unreachable("connection refused".to_owned());
+        let observing = Contact::Reached {
+            mode: Mode::Observe,
+            mode_reason: None,
+        };
+        assert_eq!(of(&injected("a"), &Contact::None), None);
+        assert_eq!(
+            of(&injected("a"), &unreachable).unwrap().reason(),
+            "Unreachable"
+        );
+        let mut short = injected("a");
+        short.grace_seconds = 334;
+        assert_eq!(of(&short, &unreachable), Some(Gap::GraceTooShort));
+        assert_eq!(of(&short, &observing), Some(Gap::RedirectFailed(None)));
+    }
+}

@@ -1,0 +1,62 @@
+//! Which settings a pod's sidecar acts on.
+
+use super::select::in_force;
+use crate::cluster::{NamespaceView, PodView};
+use ebb_api::settings::Settings;
+
+/// The settings of the policy in force.
+///
+/// Where none is, it depends on why: a policy that was deleted (or can no longer be read) leaves its
+/// pods as they are, so that nothing under way is cut short; one that is there and means the pod no
+/// more has been told so by a person, and Ebb stands aside at once. `last` are the settings that
+/// were wanted last; after a restart of the controller, those that the pod was born with.
+pub fn settings(namespace: &NamespaceView, pod: &PodView, last: &Settings) -> Settings {
+    if let Some(policy) = in_force(&namespace.policies, &pod.labels) {
+        return policy.settings.clone();
+    }
+    match &last.policy {
+        Some(policy) if namespace.policy(policy).is_some() => Settings::without_policy(),
+        _ => last.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::pod::tests::injected;
+    use crate::cluster::policy::tests::policy;
+
+    fn with(policies: &[crate::cluster::PolicyView]) -> NamespaceView {
+        NamespaceView {
+            policies: policies.to_vec(),
+            ..NamespaceView::default()
+        }
+    }
+
+    /// A change of the policy reaches its pods, also those that leave.
+    #[test]
+    fn the_policy_in_force_decides() {
+        let mut changed = policy("web", 1);
+        changed.settings.timeout_seconds = 5;
+        let before = policy("web", 1).settings;
+        let now = settings(&with(&[changed]), &injected("a"), &before);
+        assert_eq!(now.timeout_seconds, 5);
+    }
+
+    /// Deleting a policy changes nothing for the pods that it was in force for.
+    #[test]
+    fn a_deleted_policy_stays_in_force_for_its_pods() {
+        let before = policy("web", 1).settings;
+        assert_eq!(settings(&with(&[]), &injected("a"), &before), before);
+    }
+
+    /// A pod that its policy means no more is let go at once.
+    #[test]
+    fn a_pod_that_its_policy_means_no_more_has_none() {
+        let policy = policy("web", 1);
+        let mut pod = injected("a");
+        pod.labels.clear();
+        let now = settings(&with(std::slice::from_ref(&policy)), &pod, &policy.settings);
+        assert_eq!(now, Settings::without_policy());
+    }
+}

@@ -1,0 +1,78 @@
+//! DrainPolicies. One that cannot be read never stops the watch: it becomes an invalid policy that
+//! says what is wrong.
+
+use super::Watched;
+use crate::cluster::{Cluster, InvalidPolicy, PolicyView};
+use ebb_api::policy::DrainPolicy;
+use ebb_api::status::DrainPolicyStatus;
+use kube::ResourceExt;
+use kube::core::DeserializeGuard;
+use std::collections::BTreeSet;
+
+impl Watched for DeserializeGuard<DrainPolicy> {
+    const KIND: &'static str = "DrainPolicy";
+
+    fn apply(self, cluster: &mut Cluster) {
+        cluster.set_policy(match self.0 {
+            Ok(policy) => PolicyView::of(policy),
+            Err(error) => Err(InvalidPolicy {
+                namespace: error.metadata.namespace.unwrap_or_default(),
+                name: error.metadata.name.unwrap_or_default(),
+                uid: error.metadata.uid.unwrap_or_default(),
+                generation: error.metadata.generation.unwrap_or_default(),
+                why: format!("it cannot be read: {}", error.error),
+                status: DrainPolicyStatus::default(),
+            }),
+        });
+    }
+
+    fn delete(self, cluster: &mut Cluster) {
+        Self::forget(
+            cluster,
+            &self.namespace().unwrap_or_default(),
+            &self.name_any(),
+        );
+    }
+
+    fn forget(cluster: &mut Cluster, namespace: &str, name: &str) {
+        cluster.remove_policy(namespace, name);
+    }
+
+    fn known(cluster: &Cluster) -> BTreeSet<(String, String)> {
+        let mut known = BTreeSet::new();
+        for (namespace, view) in cluster.namespaces() {
+            let valid = view.policies.iter().map(|policy| &policy.name);
+            for name in valid.chain(view.invalid.keys()) {
+                known.insert((namespace.clone(), name.clone()));
+            }
+        }
+        known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A policy whose spec has the wrong shape is there, says why, and selects nothing.
+    #[test]
+    fn a_policy_that_cannot_be_read_becomes_an_invalid_one() {
+        let mut cluster = Cluster::default();
+        let object = json!({
+            "apiVersion": "ebb.dev/v1alpha1", "kind": "DrainPolicy",
+            "metadata": {"namespace": "shop", "name": "web"},
+            "spec": {"selector": 7},
+        });
+        serde_json::from_value::<DeserializeGuard<DrainPolicy>>(object)
+            .unwrap()
+            .apply(&mut cluster);
+        let namespace = cluster.namespace("shop").unwrap();
+        assert!(namespace.policies.is_empty());
+        assert!(
+            namespace.invalid["web"]
+                .why
+                .starts_with("it cannot be read")
+        );
+    }
+}
