@@ -3,18 +3,132 @@
 //! The API server asks it about every pod that is made. It decodes, decides by a pure function, and
 //! encodes; it never denies, and whatever goes wrong lets the pod through as it came: Ebb broken is
 //! never worse than no Ebb.
+//!
+//! ```text
+//!  API server --TLS--> listener --> review (decode) --> inject (pure) --> review (encode) -->
+//!                                        ^                  ^
+//!                         cluster, keyring, guest        Arrival
+//! ```
 
 mod arrival;
 mod birthright;
 mod eligible;
 mod grace;
-pub mod guest;
+mod guest;
 mod hooks;
 pub mod inject;
+mod listener;
+mod metrics;
 mod probes;
 mod resources;
+pub mod review;
 
 pub use arrival::Arrival;
 pub use eligible::{Bystander, Refusal};
 pub use guest::Guest;
+pub use listener::{Bound, bind};
+pub use metrics::Metrics;
 pub use resources::GuestResources;
+
+use crate::cluster::SharedCluster;
+use crate::keyring::Keyring;
+use crate::plan::select::in_force;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use inject::{Context, Decision, InForce};
+use ring::rand::{SecureRandom, SystemRandom};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// The path that the API server calls.
+pub const INJECT_PATH: &str = "/inject";
+
+/// The largest review that is read. The API server takes no object above 1.5 MiB or so, and sends it
+/// once in a request to create it.
+const LARGEST_REVIEW: usize = 3 << 20;
+
+/// All that the webhook needs to know.
+#[derive(Debug)]
+pub struct Admission {
+    /// What is known about namespaces and policies.
+    pub cluster: Arc<SharedCluster>,
+    /// The keys that pods are born with.
+    pub keyring: watch::Receiver<Arc<Keyring>>,
+    /// Our containers.
+    pub guest: Guest,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// Answers the API server's reviews at [`INJECT_PATH`].
+pub fn router(admission: Admission) -> Router {
+    Router::new()
+        .route(INJECT_PATH, post(answer))
+        .layer(DefaultBodyLimit::max(LARGEST_REVIEW))
+        .with_state(Arc::new(admission))
+}
+
+async fn answer(State(admission): State<Arc<Admission>>, body: Bytes) -> Response {
+    let began = Instant::now();
+    let answer = review::answer(&body, |arrival, namespace| {
+        admission.decide(arrival, namespace)
+    });
+    admission.metrics.count(answer.outcome, began.elapsed());
+    match answer.body {
+        Some(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        // Not even a review: there is nothing to answer it with. `failurePolicy: Ignore` lets
+        // whatever it was through.
+        None => StatusCode::BAD_REQUEST.into_response(),
+    }
+}
+
+// === impl Admission ===
+
+impl Admission {
+    /// Gathers what is known about the pod, and decides. It has no side effect, so a dry run is
+    /// answered like any other.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system gives no random numbers.
+    fn decide(&self, arrival: &Arrival, namespace: &str) -> Result<Decision, String> {
+        let token = token()?;
+        let none = BTreeMap::new();
+        let labels = arrival.labels().unwrap_or(&none);
+        let key = self.keyring.borrow().current().clone();
+        let context = self.cluster.read(|cluster| {
+            let known = cluster.namespace(namespace);
+            let policy = known.and_then(|known| in_force(&known.policies, labels));
+            Context {
+                namespace: known.map_or(ebb_api::names::Inject::Unset, |known| known.inject),
+                net_admin: !known.is_some_and(|known| known.forbids_net_admin),
+                policy: policy.map(|policy| InForce {
+                    settings: policy.settings.clone(),
+                    exclude_ports: policy.exclude_ports.clone(),
+                }),
+                key,
+                token,
+                guest: &self.guest,
+            }
+        });
+        Ok(inject::inject(arrival, &context))
+    }
+}
+
+/// 128 random bits, in hexadecimal.
+fn token() -> Result<String, String> {
+    let mut bytes = [0_u8; 16];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| "the system's random number generator failed".to_owned())?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,5 +10,7 @@
 //! Data enters on the left and leaves on the right; no room reaches back.
 
 pub mod admission;
+pub mod certificate;
 pub mod cluster;
+pub mod keyring;
 pub mod plan;

@@ -1,0 +1,133 @@
+//! The webhook's port: TLS with whatever certificate is in service, HTTP/1 and HTTP/2 inside.
+
+use crate::certificate::{Served, resolver};
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+/// API servers keep a connection or a few each; more than this is somebody else.
+const MOST_CONNECTIONS: usize = 1024;
+/// How long a client may take for its handshake, and for the head of a request.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The API server gives a call up after 2 s, so nothing that is still open then is waited for.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
+/// After a failed accept, most likely for want of file descriptors.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// The webhook's port, open but not served.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    config: Arc<ServerConfig>,
+    address: SocketAddr,
+}
+
+/// Opens the port.
+///
+/// # Errors
+///
+/// Fails if the address is in use or not this machine's.
+pub async fn bind(address: SocketAddr, served: Served) -> io::Result<Bound> {
+    let listener = TcpListener::bind(address).await?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_cert_resolver(resolver(served));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Bound {
+        address: listener.local_addr()?,
+        config: Arc::new(config),
+        listener,
+    })
+}
+
+// === impl Bound ===
+
+impl Bound {
+    /// The address that was opened.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is cancelled, then gives open calls the time to be answered.
+    pub async fn serve(self, router: Router, stop: CancellationToken) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = self.listener.accept(), if connections.len() < MOST_CONNECTIONS => {
+                    match accepted {
+                        Ok((connection, client)) => {
+                            let acceptor = TlsAcceptor::from(self.config.clone());
+                            let served = serve(connection, client, acceptor, router.clone(), stop.clone());
+                            connections.spawn(served);
+                        }
+                        Err(error) => {
+                            warn!(%error, "cannot accept a connection of the API server");
+                            tokio::time::sleep(ACCEPT_AGAIN).await;
+                        }
+                    }
+                }
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            }
+        }
+        drop(self.listener);
+        let ended = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_ANSWERS, ended).await.is_err() {
+            warn!("calls of the webhook were still open at the end");
+        }
+    }
+}
+
+/// Serves one connection. Its errors are its client's business and go to the debug log.
+async fn serve(
+    connection: TcpStream,
+    client: SocketAddr,
+    acceptor: TlsAcceptor,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let stream = match tokio::time::timeout(PATIENCE, acceptor.accept(connection)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            debug!(%client, %error, "no TLS with a client of the webhook");
+            return;
+        }
+        Err(_) => {
+            debug!(%client, "a client of the webhook takes too long for its handshake");
+            return;
+        }
+    };
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE);
+    builder.http2().timer(TokioTimer::new());
+    let service = TowerToHyperService::new(router);
+    let served = builder.serve_connection(TokioIo::new(stream), service);
+    let mut served = std::pin::pin!(served);
+    let result = tokio::select! {
+        result = served.as_mut() => result,
+        () = stop.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = result {
+        debug!(%client, error, "a connection to the webhook ended early");
+    }
+}

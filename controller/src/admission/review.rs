@@ -1,0 +1,122 @@
+//! An AdmissionReview in, an AdmissionReview out.
+//!
+//! The pod is taken as untyped JSON, and the patch is the difference between the pod as it came and
+//! as it is to be: what we don't know is in neither.
+
+use super::arrival::Arrival;
+use super::inject::Decision;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tracing::{debug, info, warn};
+
+/// An answer for the API server.
+#[derive(Debug)]
+pub struct Answer {
+    /// The review with its response, as JSON; nothing, where there was no review to answer.
+    pub body: Option<Vec<u8>>,
+    /// What came of it, in one word for metrics: `Injected`, `Undecodable`, or the reason of a
+    /// refusal or of leaving the pod alone.
+    pub outcome: &'static str,
+}
+
+/// What we read of a request. The rest of it is of no interest.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    uid: String,
+    #[serde(default)]
+    namespace: String,
+    #[serde(default)]
+    object: Value,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Review {
+    request: Request,
+}
+
+/// Answers a review. `decide` gets the pod and its namespace, which the pod itself often does not
+/// say.
+///
+/// The answer always allows: a pod that cannot be read, or that nothing can be decided about, goes
+/// through as it came.
+pub fn answer(
+    body: &[u8],
+    decide: impl FnOnce(&Arrival, &str) -> Result<Decision, String>,
+) -> Answer {
+    let request = match serde_json::from_slice(body) {
+        Ok(Review { request }) => request,
+        Err(error) => {
+            warn!(%error, "a call of the webhook that is no AdmissionReview");
+            return Answer {
+                body: None,
+                outcome: UNDECODABLE,
+            };
+        }
+    };
+    let (patch, outcome) = decided(request.object, &request.namespace, request.dry_run, decide);
+    let mut response = json!({"uid": request.uid, "allowed": true});
+    if let Some(patch) = patch {
+        response["patchType"] = json!("JSONPatch");
+        response["patch"] = json!(BASE64.encode(patch));
+    }
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "response": response,
+    });
+    Answer {
+        body: Some(review.to_string().into_bytes()),
+        outcome,
+    }
+}
+
+const UNDECODABLE: &str = "Undecodable";
+
+fn decided(
+    object: Value,
+    namespace: &str,
+    dry_run: bool,
+    decide: impl FnOnce(&Arrival, &str) -> Result<Decision, String>,
+) -> (Option<String>, &'static str) {
+    let arrival = match Arrival::read(object) {
+        Ok(arrival) => arrival,
+        Err(error) => {
+            warn!(namespace, %error, "a pod that cannot be read goes through without the sidecar");
+            return (None, UNDECODABLE);
+        }
+    };
+    let pod = arrival.name();
+    match decide(&arrival, namespace) {
+        Err(error) => {
+            warn!(
+                namespace,
+                pod, error, "a pod goes through without the sidecar"
+            );
+            (None, "Failed")
+        }
+        Ok(Decision::LeaveAlone(bystander)) => {
+            debug!(namespace, pod, reason = bystander.as_str(), "left alone");
+            (None, bystander.as_str())
+        }
+        Ok(Decision::Refuse(wanted, refusal)) => {
+            let reason = refusal.as_str();
+            info!(namespace, pod, reason, dry_run, "not injected");
+            (difference(&arrival, &wanted), reason)
+        }
+        Ok(Decision::Inject(wanted)) => {
+            info!(namespace, pod, dry_run, "injected");
+            (difference(&arrival, &wanted), "Injected")
+        }
+    }
+}
+
+/// The patch as JSON; nothing, where nothing is to change.
+fn difference(arrival: &Arrival, wanted: &Value) -> Option<String> {
+    let patch = json_patch::diff(arrival.object(), wanted);
+    (!patch.0.is_empty()).then(|| json!(patch).to_string())
+}

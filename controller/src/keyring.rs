@@ -1,0 +1,280 @@
+//! The keys that desired states are signed with.
+//!
+//! They live in one Secret of the controller's own namespace, so that every replica, and every start
+//! after this one, signs with the same. A sidecar accepts one key, the one that its pod was born
+//! with, so a key is never taken out while a pod names it. (Nothing rotates them yet: a second key
+//! put into the Secret and named by `current` is signed with and given to new pods, the old one
+//! serves the old pods.)
+
+use crate::admission::inject::PublicKey;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client};
+use ring::digest;
+use ring::rand::SystemRandom;
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// The name of the Secret.
+pub const KEYRING_SECRET: &str = "ebb-keyring";
+
+/// The entry of the Secret that names the key to sign new pods' states with.
+const CURRENT: &str = "current";
+
+/// How often the Secret is read again. What changes it is rare and in no hurry: a key must be known
+/// to all replicas before `current` names it.
+const REREAD_EVERY: Duration = Duration::from_secs(30);
+
+/// The keys, and which of them new pods are born with.
+pub struct Keyring {
+    current: PublicKey,
+    keys: BTreeMap<String, Ed25519KeyPair>,
+}
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// The API server did not answer, or not as hoped.
+    #[error("cannot read or create the Secret {namespace}/{KEYRING_SECRET}")]
+    Api {
+        /// The controller's namespace.
+        namespace: String,
+        /// What it said.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// The Secret is not one of ours, or was damaged.
+    #[error(
+        "the Secret {namespace}/{KEYRING_SECRET} is no keyring: {why}; restore it, or delete it and \
+         restart the controller to have a new one made (pods made before then drain by what they \
+         were born with)"
+    )]
+    Damaged {
+        /// The controller's namespace.
+        namespace: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The system gives no random numbers.
+    #[error("cannot make a key: the system's random number generator failed")]
+    Random,
+}
+
+/// Reads the keyring, and makes it first where there is none.
+///
+/// # Errors
+///
+/// Fails if the API server can't be asked, or if the Secret holds something else. It is never
+/// overwritten.
+pub async fn load(client: &Client, namespace: &str) -> Result<Keyring, KeyringError> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let failed = |source| KeyringError::Api {
+        namespace: namespace.to_owned(),
+        source: Box::new(source),
+    };
+    let stored = match secrets.get_opt(KEYRING_SECRET).await.map_err(failed)? {
+        Some(secret) => secret,
+        None => match secrets.create(&PostParams::default(), &fresh()?).await {
+            Ok(secret) => {
+                info!(secret = KEYRING_SECRET, "made a keyring");
+                secret
+            }
+            // Another replica was faster: its keys are ours.
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                secrets.get(KEYRING_SECRET).await.map_err(failed)?
+            }
+            Err(error) => return Err(failed(error)),
+        },
+    };
+    Keyring::read(&stored).map_err(|why| KeyringError::Damaged {
+        namespace: namespace.to_owned(),
+        why,
+    })
+}
+
+/// Reads the keyring again and again, and hands on what has changed. Never returns; a failure is
+/// logged and leaves the keys as they are.
+pub async fn follow(client: Client, namespace: String, keyring: watch::Sender<Arc<Keyring>>) {
+    loop {
+        tokio::time::sleep(REREAD_EVERY).await;
+        match load(&client, &namespace).await {
+            Ok(read) => {
+                keyring.send_if_modified(|present| {
+                    let changed = !present.holds_the_same_as(&read);
+                    if changed {
+                        info!(current = read.current.id, "the keyring has changed");
+                        *present = Arc::new(read);
+                    }
+                    changed
+                });
+            }
+            Err(error) => warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot read the keyring again; going on with the keys at hand"
+            ),
+        }
+    }
+}
+
+// === impl Keyring ===
+
+impl Keyring {
+    /// The key that new pods are born with.
+    pub fn current(&self) -> &PublicKey {
+        &self.current
+    }
+
+    /// Signs a body with the key of that id, in standard base64; nothing, if there is no such key.
+    pub fn sign(&self, key: &str, body: &[u8]) -> Option<String> {
+        let key = self.keys.get(key)?;
+        Some(BASE64.encode(key.sign(body)))
+    }
+
+    fn read(secret: &Secret) -> Result<Keyring, String> {
+        let data = secret.data.as_ref().ok_or("it is empty")?;
+        let current = data
+            .get(CURRENT)
+            .ok_or_else(|| format!("it has no entry {CURRENT:?}"))?;
+        let current = String::from_utf8_lossy(&current.0).into_owned();
+        let keys = data
+            .iter()
+            .filter(|(id, _)| *id != CURRENT)
+            .map(|(id, key)| {
+                let key = Ed25519KeyPair::from_pkcs8(&key.0)
+                    .map_err(|error| format!("its entry {id:?} is no Ed25519 key ({error})"))?;
+                Ok((id.clone(), key))
+            })
+            .collect::<Result<BTreeMap<_, _>, String>>()?;
+        let key = keys
+            .get(&current)
+            .ok_or_else(|| format!("it has no key {current:?}, which is to be the current one"))?;
+        Ok(Keyring {
+            current: PublicKey {
+                base64: BASE64.encode(key.public_key()),
+                id: current,
+            },
+            keys,
+        })
+    }
+
+    fn holds_the_same_as(&self, other: &Keyring) -> bool {
+        let public = |keyring: &Keyring| -> Vec<(String, Vec<u8>)> {
+            let keys = keyring.keys.iter();
+            keys.map(|(id, key)| (id.clone(), key.public_key().as_ref().to_vec()))
+                .collect()
+        };
+        self.current == other.current && public(self) == public(other)
+    }
+}
+
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Ids only: no key ever gets into a log.
+        formatter
+            .debug_struct("Keyring")
+            .field("current", &self.current.id)
+            .field("keys", &self.keys.keys())
+            .finish()
+    }
+}
+
+/// A Secret with one new key.
+fn fresh() -> Result<Secret, KeyringError> {
+    let pkcs8 =
+        Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| KeyringError::Random)?;
+    let key = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).map_err(|_| KeyringError::Random)?;
+    let id = id(key.public_key().as_ref());
+    Ok(Secret {
+        metadata: ObjectMeta {
+            name: Some(KEYRING_SECRET.to_owned()),
+            ..ObjectMeta::default()
+        },
+        data: Some(BTreeMap::from([
+            (CURRENT.to_owned(), ByteString(id.clone().into_bytes())),
+            (id, ByteString(pkcs8.as_ref().to_vec())),
+        ])),
+        ..Secret::default()
+    })
+}
+
+/// A key's id: the first eight bytes of the hash of its public half, so that it can't be given to
+/// another key by mistake.
+fn id(public: &[u8]) -> String {
+    let hash = digest::digest(&digest::SHA256, public);
+    hash.as_ref()[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use ring::signature::{ED25519, UnparsedPublicKey};
+
+    /// A keyring with one new key.
+    pub(crate) fn keyring() -> Keyring {
+        Keyring::read(&fresh().unwrap()).unwrap()
+    }
+
+    /// What is made can be read, and what it signs can be checked with the half that pods get.
+    #[test]
+    fn a_signature_fits_the_public_key_that_pods_are_born_with() {
+        let keyring = keyring();
+        let signature = keyring.sign(&keyring.current().id, b"body").unwrap();
+        let public = BASE64.decode(&keyring.current().base64).unwrap();
+        let public = UnparsedPublicKey::new(&ED25519, public);
+        let signature = BASE64.decode(signature).unwrap();
+        public.verify(b"body", &signature).unwrap();
+        assert!(public.verify(b"other body", &signature).is_err());
+    }
+
+    /// A pod's key is used as long as it is there, whichever is current.
+    #[test]
+    fn an_old_key_still_signs() {
+        let (old, mut new) = (fresh().unwrap(), fresh().unwrap());
+        let old_id = Keyring::read(&old).unwrap().current().id.clone();
+        let key = old.data.unwrap()[&old_id].clone();
+        new.data.as_mut().unwrap().insert(old_id.clone(), key);
+        let keyring = Keyring::read(&new).unwrap();
+        assert_ne!(keyring.current().id, old_id);
+        assert!(keyring.sign(&old_id, b"body").is_some());
+        assert!(keyring.sign("unknown", b"body").is_none());
+    }
+
+    /// A damaged Secret is an error that says what is wrong, never a panic and never a new key.
+    #[test]
+    fn a_damaged_secret_is_named() {
+        let why = |change: fn(&mut BTreeMap<String, ByteString>)| {
+            let mut secret = fresh().unwrap();
+            change(secret.data.as_mut().unwrap());
+            Keyring::read(&secret).unwrap_err()
+        };
+        assert!(why(BTreeMap::clear).contains("no entry \"current\""));
+        let unknown = |data: &mut BTreeMap<String, ByteString>| {
+            data.insert(CURRENT.to_owned(), ByteString(b"k9".to_vec()));
+        };
+        assert!(why(unknown).contains("no key \"k9\""));
+        let garbage = |data: &mut BTreeMap<String, ByteString>| {
+            data.insert("k2".to_owned(), ByteString(b"garbage".to_vec()));
+        };
+        assert!(why(garbage).contains("\"k2\" is no Ed25519 key"));
+    }
+
+    /// No key gets into a log.
+    #[test]
+    fn debug_shows_ids_only() {
+        let secret = fresh().unwrap();
+        let keyring = Keyring::read(&secret).unwrap();
+        let id = keyring.current().id.clone();
+        let expected = format!("Keyring {{ current: {id:?}, keys: [{id:?}] }}");
+        assert_eq!(format!("{keyring:?}"), expected);
+    }
+}
