@@ -94,7 +94,7 @@ impl Bed {
     pub fn helm_command(&self) -> Result<Command> {
         let helm = self.folders.programs().join("helm");
         let mut command = self.node_command(CONTROL_PLANE, &helm.to_string_lossy(), &[])?;
-        command.env("KUBECONFIG", self.folders.kubeconfig());
+        control_plane::use_cluster(&mut command, &self.folders);
         Ok(command)
     }
 
@@ -104,9 +104,8 @@ impl Bed {
         let mut command = self.node_command(CONTROL_PLANE, &shell, &[])?;
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::iter::once(self.folders.programs()).chain(std::env::split_paths(&path));
-        command
-            .env("PATH", std::env::join_paths(folders)?)
-            .env("KUBECONFIG", self.folders.kubeconfig());
+        command.env("PATH", std::env::join_paths(folders)?);
+        control_plane::use_cluster(&mut command, &self.folders);
         Ok(command)
     }
 

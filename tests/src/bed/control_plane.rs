@@ -1,5 +1,6 @@
 //! The processes of the control plane and their flags.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -24,12 +25,23 @@ pub fn managers() -> [Component; 2] {
 }
 
 /// A kubectl in the control plane's network, as an administrator.
-pub fn kubectl(control_plane: Identity, folders: &Folders) -> std::process::Command {
+pub fn kubectl(control_plane: Identity, folders: &Folders) -> Command {
     let mut command = enter(control_plane, &["--net"]);
+    command.arg(folders.programs().join("kubectl"));
+    use_cluster(&mut command, folders);
     command
-        .arg(folders.programs().join("kubectl"))
-        .env("KUBECONFIG", folders.kubeconfig());
+}
+
+/// Makes kubectl and helm talk to the cluster, and keep what they remember about it where it ends
+/// with the cluster: the next one has the same address.
+pub fn use_cluster(command: &mut Command, folders: &Folders) {
+    let memory = folders.bed().join("clients");
     command
+        .env("KUBECONFIG", folders.kubeconfig())
+        .env("KUBECACHEDIR", memory.join("kubectl"))
+        .env("HELM_CACHE_HOME", memory.join("helm/cache"))
+        .env("HELM_CONFIG_HOME", memory.join("helm/config"))
+        .env("HELM_DATA_HOME", memory.join("helm/data"));
 }
 
 /// Waits until the API server says that it is ready.
@@ -41,7 +53,7 @@ pub fn wait_until_ready(
     let mut said = String::new();
     let result = wait_for(
         "the API server to be ready",
-        Duration::from_secs(60),
+        Duration::from_secs(120),
         || {
             if !server.is_alive() {
                 bail!("the API server ended");

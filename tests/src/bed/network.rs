@@ -50,6 +50,15 @@ pub fn join(control_plane: Identity, nodes: &[Identity]) -> Result<()> {
     Ok(())
 }
 
+/// All that [`join`] tells the machines, but for the numbers of their processes.
+pub fn plan() -> Vec<String> {
+    let nobody = [Identity { pid: 0, start: 0 }; NODES.len()];
+    control_plane_lines(&nobody)
+        .into_iter()
+        .chain((0..NODES.len()).flat_map(node_lines))
+        .collect()
+}
+
 fn control_plane_lines(nodes: &[Identity]) -> Vec<String> {
     let mut lines = vec![
         "link add bridge type bridge".to_owned(),

@@ -84,7 +84,10 @@ pub fn start_in_session(
     let log = File::create(&path).with_context(|| format!("can't write {}", path.display()))?;
     let mut session = Command::new("setsid");
     session.arg(command.get_program()).args(command.get_args());
+    // What the user has set, a proxy above all, must not steer the cluster.
     session
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .env(MARK, machine)
         .current_dir("/")
         .stdin(Stdio::null())
@@ -105,6 +108,17 @@ pub fn start_in_session(
 /// An `nsenter` into the given namespaces of a machine; the program to run there follows.
 pub fn enter(holder: Identity, namespaces: &[&str]) -> Command {
     let mut command = Command::new("nsenter");
+    // No proxy can be reached from there.
+    for name in [
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+    ] {
+        command.env_remove(name);
+    }
     command
         .arg("--target")
         .arg(holder.pid.to_string())

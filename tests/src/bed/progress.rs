@@ -1,5 +1,6 @@
 //! Says on stderr what is going on and how long it took, with or without a terminal.
 
+use std::io::Write as _;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -19,17 +20,17 @@ pub fn step_with_detail<T>(
     detail: impl Fn() -> String + Send,
     work: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
-    eprintln!("==> {what}");
+    tell(format_args!("==> {what}"));
     let start = Instant::now();
     let result = std::thread::scope(|scope| {
         let (finished, ticks) = channel::<()>();
         scope.spawn(move || {
             while ticks.recv_timeout(HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
-                eprintln!(
+                tell(format_args!(
                     "    {what}: still going after {:.0?}{}",
                     start.elapsed(),
                     detail()
-                );
+                ));
             }
         });
         let result = work();
@@ -38,13 +39,24 @@ pub fn step_with_detail<T>(
     });
     let took = start.elapsed();
     match &result {
-        Ok(_) => eprintln!("    {what}: done in {:.1} s", took.as_secs_f64()),
-        Err(_) => eprintln!("    {what}: FAILED after {:.1} s", took.as_secs_f64()),
+        Ok(_) => tell(format_args!(
+            "    {what}: done in {:.1} s",
+            took.as_secs_f64()
+        )),
+        Err(_) => tell(format_args!(
+            "    {what}: FAILED after {:.1} s",
+            took.as_secs_f64()
+        )),
     }
     result
 }
 
 /// Says one thing.
 pub fn say(what: impl std::fmt::Display) {
-    eprintln!("    {what}");
+    tell(format_args!("    {what}"));
+}
+
+/// Writes a line to stderr. That nobody reads it any more is no reason to stop the work.
+fn tell(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use super::folders::Folders;
 use super::lock::Lock;
 use super::machine::{CONTROL_PLANE, NODES};
+use super::node::configuration;
 use super::process::{Component, Identity};
 use super::progress::{say, step};
 use super::record::Record;
@@ -63,17 +64,15 @@ fn fingerprint(stamps: &str) -> String {
             (
                 node::containerd(index),
                 node::agents(index),
-                node::files(index),
+                configuration::files(index),
             )
         })
         .collect();
-    let machines = (0..NODES.len())
-        .map(network::node_address)
-        .collect::<Vec<_>>();
     let parts = format!(
-        "{:?}{:?}{nodes:?}{machines:?}",
+        "{:?}{:?}{nodes:?}{:?}",
         control_plane::api(),
-        control_plane::managers()
+        control_plane::managers(),
+        network::plan()
     );
     fetch::digest(&[stamps.as_bytes(), parts.as_bytes()])
 }
@@ -137,7 +136,7 @@ fn write_configuration(folders: &Folders) -> Result<()> {
     let config = folders.config();
     fs::create_dir_all(&config).with_context(|| format!("can't make {}", config.display()))?;
     certificates::write_all(&config)?;
-    for file in (0..NODES.len()).flat_map(node::files) {
+    for file in (0..NODES.len()).flat_map(configuration::files) {
         let path = config.join(file.path);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;

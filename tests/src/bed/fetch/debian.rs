@@ -35,29 +35,35 @@ const PACKAGES: [&str; 16] = [
     "libxtables12",
 ];
 
-/// Unpacks the packages unless that is done; returns the stamp.
+/// Unpacks the bed's packages unless that is done; returns the stamp.
 pub fn fetch(folders: &Folders) -> Result<String> {
-    let folder = folders.debian();
+    fetch_into(
+        &folders.debian(),
+        &PACKAGES,
+        "Debian packages: containerd, runc, etcd, CNI plugins, nftables",
+    )
+}
+
+/// Unpacks packages into a folder of their own unless that is done; `what` names the step. Returns
+/// the stamp.
+pub fn fetch_into(folder: &Path, packages: &[&str], what: &str) -> Result<String> {
     let stamp_file = folder.join("stamp");
     let release = fs::read("/etc/os-release").unwrap_or_default();
     let stamp = super::digest(&[
-        PACKAGES.join(" ").as_bytes(),
+        packages.join(" ").as_bytes(),
         &release,
         std::env::consts::ARCH.as_bytes(),
     ]);
     if !super::is_stamped(&stamp_file, &stamp) {
-        step(
-            "Debian packages: containerd, runc, etcd, CNI plugins, nftables",
-            || {
-                unpack(&folder)?;
-                super::write_stamp(&stamp_file, &stamp)
-            },
-        )?;
+        step(what, || {
+            unpack(folder, packages)?;
+            super::write_stamp(&stamp_file, &stamp)
+        })?;
     }
     Ok(stamp)
 }
 
-fn unpack(folder: &Path) -> Result<()> {
+fn unpack(folder: &Path, packages: &[&str]) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("can't empty {}", folder.display()))?;
     }
@@ -76,7 +82,7 @@ fn unpack(folder: &Path) -> Result<()> {
     command::run(
         apt_get(&apt)
             .arg("download")
-            .args(PACKAGES)
+            .args(packages)
             .current_dir(&archives),
     )
     .context("can't download Debian packages: are the apt sources and the proxy right?")?;

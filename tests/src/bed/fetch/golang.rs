@@ -146,11 +146,20 @@ impl Program {
     fn build(&self, bin: &Path, position: &str) -> Result<()> {
         let log = bin.join(format!("{}.build.log", self.name));
         let what = format!("building {}{position}", self.name);
-        let compiled = || {
-            let lines = fs::read_to_string(&log).map_or(0, |text| text.lines().count());
-            format!(", {lines} packages compiled")
+        // Go names what it downloads and what it compiles, not what it finds in its cache.
+        let done = || {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            let downloads = said
+                .lines()
+                .filter(|line| line.starts_with("go: downloading"))
+                .count();
+            let packages = said
+                .lines()
+                .filter(|line| !line.starts_with("go: "))
+                .count();
+            format!(", {downloads} modules downloaded, {packages} packages compiled")
         };
-        step_with_detail(&what, compiled, || {
+        step_with_detail(&what, done, || {
             let log_file =
                 File::create(&log).with_context(|| format!("can't write {}", log.display()))?;
             let mut command = Command::new("go");

@@ -64,7 +64,9 @@ pub fn pause() -> Result<PathBuf> {
             ])
             .args(["-Ctarget-feature=+crt-static", "--target", &target(), "-o"])
             .arg(&program)
-            .arg(&source),
+            .arg(&source)
+            // Here the toolchain is the one that the workspace names.
+            .current_dir(env!("CARGO_MANIFEST_DIR")),
     )?;
     write(PAUSE, &program)?;
     Ok(archive_path(PAUSE))
