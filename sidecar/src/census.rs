@@ -10,7 +10,7 @@
 mod connection;
 mod snapshot;
 
-pub use connection::{Answered, Connection};
+pub use connection::Connection;
 pub use snapshot::Snapshot;
 
 use connection::Record;

@@ -1,5 +1,18 @@
 //! The proxy in the pod: it passes bytes between clients and the app, counts what is in flight, and
 //! holds kubelet's preStop hooks until that is done or the policy's timeout expires.
 
+mod admin;
+pub mod app;
+pub mod capture;
 pub mod census;
+pub mod config;
+pub mod drain;
+pub mod goodbye;
+mod hold;
+mod keeper;
+pub mod listener;
+pub mod relay;
 pub mod stance;
+mod termination;
+pub mod track;
+pub mod upstream;

@@ -15,15 +15,6 @@ pub struct Connection {
     slot: usize,
 }
 
-/// How a request was answered by the relay itself, because no app was there to do it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answered {
-    /// It came when the app had closed its side.
-    Refused,
-    /// It was open at the deadline.
-    Cut,
-}
-
 /// One writer (the connection's task), any number of readers. A reader may see two fields of
 /// different moments; it decides nothing that the next change would not correct.
 #[derive(Debug, Default)]
@@ -44,6 +35,8 @@ pub(super) struct Record {
     told: AtomicBool,
     /// An opaque connection's client has sent something.
     spoken: AtomicBool,
+    /// Bytes for the client wait in the relay.
+    buffered: AtomicBool,
 }
 
 /// What one record says at one moment.
@@ -55,6 +48,7 @@ pub(super) struct Reading {
     pub(super) settles_at: Option<Instant>,
     /// Until when the connection may come back before it was told to leave.
     pub(super) pausing_until: Option<Instant>,
+    pub(super) buffered: bool,
 }
 
 // === impl Connection ===
@@ -129,11 +123,16 @@ impl Connection {
         }
     }
 
-    /// An opaque connection's client sent something, or bytes wait for one of the two sides.
+    /// An opaque connection's client sent something.
     pub fn client_spoke(&self, now: Instant) {
         if !self.record.spoken.swap(true, Ordering::Relaxed) {
             self.census.worked(now);
         }
+        self.bytes_wait(now);
+    }
+
+    /// Bytes of an opaque connection wait for the client to take them.
+    pub fn bytes_wait(&self, now: Instant) {
         self.set_patience(None);
         if self.open() == 0 {
             self.set_since(now);
@@ -146,7 +145,7 @@ impl Connection {
     /// else ever spoke this is a greeting, and the connection stays idle.
     pub fn app_spoke(&self, now: Instant) {
         if !self.record.spoken.load(Ordering::Relaxed) {
-            return;
+            return self.close(self.open());
         }
         if self.open() == 0 && self.record.patience.load(Ordering::Relaxed) == 0 {
             self.set_since(now);
@@ -172,17 +171,20 @@ impl Connection {
         self.settled();
     }
 
+    /// Whether bytes for the client wait in the relay, because it does not take them.
+    pub fn buffered(&self, buffered: bool) {
+        self.record.buffered.store(buffered, Ordering::Relaxed);
+    }
+
     /// The goodbye was said: the client knows that it must go.
     pub fn told(&self) {
         self.record.told.store(true, Ordering::Relaxed);
     }
 
-    /// A request that no app will answer was answered by the relay.
-    pub fn answered(&self, how: Answered) {
-        match how {
-            Answered::Refused => add(&self.census.totals.refused, 1),
-            Answered::Cut => add(&self.census.totals.cut[index(Protocol::Http1)], 1),
-        }
+    /// A request came when the app had closed its side, and the relay answered it.
+    pub fn refused(&self) {
+        add(&self.census.totals.refused, 1);
+        self.told();
     }
 
     /// The deadline came. What is in flight is counted as cut; a connection with nothing in flight
@@ -258,6 +260,7 @@ impl Record {
             in_flight,
             since: since.filter(|_| in_flight > 0),
             settles_at: patience,
+            buffered: self.buffered.load(Ordering::Relaxed),
             pausing_until: self
                 .pausing_until(census)
                 .filter(|until| http1 && open == 0 && *until > now),

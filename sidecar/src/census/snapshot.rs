@@ -22,6 +22,9 @@ pub struct Snapshot {
     /// Until when some HTTP/1 connection that was busy lately and was not told to leave may still
     /// come back. It can end sooner; look again then.
     pub http1_pausing_until: Option<Instant>,
+    /// Connections whose client has not taken all that the app sent: those bytes wait in the relay,
+    /// and would be lost with it.
+    pub buffered: u64,
     /// HTTP/1 requests answered to the last byte, and opaque connections that ended by themselves.
     pub finished: u64,
     /// What was cut at the deadline, by protocol: never more than was in flight.
@@ -72,6 +75,7 @@ impl Census {
             let reading = record.read(self, now);
             count(&mut snapshot.connections, reading.protocol, 1);
             count(&mut snapshot.in_flight, reading.protocol, reading.in_flight);
+            snapshot.buffered += u64::from(reading.buffered);
             let age = reading
                 .since
                 .map(|since| now.saturating_duration_since(since));

@@ -1,0 +1,3 @@
+//! What the relay itself says to a client: only while the pod leaves, and only these words.
+
+pub mod http1;

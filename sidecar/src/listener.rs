@@ -1,0 +1,250 @@
+//! The port that redirected connections arrive on: open while the pod accepts, closed while it
+//! drains, open again if the drain heals.
+
+use crate::relay::Relay;
+use crate::stance::Stance;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+
+/// Connections that the kernel keeps until they are accepted; it lowers this to somaxconn, 4096 by
+/// default.
+const BACKLOG: i32 = 4096;
+
+/// The first and the longest pause after an error that the next accept would meet again (no file
+/// descriptors, no memory), and before a port is tried again that was taken.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// Why the relay's port could not be opened.
+#[derive(Debug, Error)]
+#[error("the relay can't listen on port {port}: {source}")]
+pub struct BindError {
+    /// The port.
+    pub port: u16,
+    /// What the kernel says.
+    pub source: io::Error,
+}
+
+/// An open port that nobody serves yet; see [`Bound::run`].
+#[derive(Debug)]
+#[must_use = "connections wait until it runs"]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Opens the relay's port for IPv4 and IPv6, or for IPv4 alone where the node has no IPv6. Port 0
+/// takes any that is free. Must be called inside of a tokio runtime.
+///
+/// # Errors
+///
+/// The port is taken, or may not be opened.
+pub fn bind(port: u16) -> Result<Bound, BindError> {
+    let error = |source| BindError { port, source };
+    let listener = match open(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
+        Err(unsupported) if has_no_ipv6(&unsupported) => {
+            open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
+        }
+        opened => opened,
+    }
+    .map_err(error)?;
+    let address = listener.local_addr().map_err(error)?;
+    Ok(Bound { listener, address })
+}
+
+// === impl Bound ===
+
+impl Bound {
+    /// The address that it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts and relays until `stop` is ready, then drops what is still open.
+    ///
+    /// With [`Stance::Draining`] and later, all connections that the kernel has queued are accepted
+    /// and the port is closed in the same tick: a close over queued connections would reset them.
+    /// Back in an earlier stance the port is opened again.
+    pub async fn run(self, relay: Relay, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
+        let mut stance = relay.stance();
+        let mut stance_ends = false;
+        let mut tasks = JoinSet::new();
+        let mut pause = Pause::default();
+        let mut listener = Some(self.listener);
+        loop {
+            let accepts = *stance.borrow_and_update() < Stance::Draining;
+            match &listener {
+                Some(open) if !accepts => {
+                    for client in queued(open, &relay) {
+                        tasks.spawn(relay.clone().serve(client));
+                    }
+                    listener = None;
+                    tracing::info!(address = %self.address, "the relay accepts nothing more");
+                }
+                None if accepts && !pause.is_on() => match open(self.address) {
+                    Ok(open) => {
+                        listener = Some(open);
+                        tracing::info!(address = %self.address, "the relay accepts again");
+                    }
+                    Err(error) => {
+                        tracing::warn!(address = %self.address, %error, "the relay can't listen again yet");
+                        relay.census().accept_failed();
+                        pause.longer();
+                    }
+                },
+                _ => {}
+            }
+            tokio::select! {
+                biased;
+                () = &mut stop => return,
+                changed = stance.changed(), if !stance_ends => stance_ends = changed.is_err(),
+                Some(ended) = tasks.join_next() => note_panic(ended, &relay),
+                () = pause.over(), if pause.is_on() => {}
+                accepted = accept(listener.as_ref()), if !pause.is_on() => match accepted {
+                    Ok(client) => {
+                        pause.forget();
+                        tasks.spawn(relay.clone().serve(client));
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "accept failed");
+                        relay.census().accept_failed();
+                        if !concerns_one_connection(&error) {
+                            tracing::warn!(%error, "the relay pauses accepting");
+                            pause.longer();
+                        }
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// The pause after errors that come again: twice as long each time.
+#[derive(Default)]
+struct Pause {
+    length: Duration,
+    until: Option<Instant>,
+}
+
+impl Pause {
+    fn longer(&mut self) {
+        self.length = (self.length * 2).clamp(PAUSE.0, PAUSE.1);
+        self.until = Some(Instant::now() + self.length);
+    }
+
+    fn is_on(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Waits for its end; cancel safe.
+    async fn over(&mut self) {
+        if let Some(until) = self.until {
+            tokio::time::sleep_until(until).await;
+            self.until = None;
+        }
+    }
+
+    fn forget(&mut self) {
+        self.length = Duration::ZERO;
+    }
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // Connections of an earlier start may still be in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn has_no_ipv6(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
+    )
+}
+
+/// Accepts one connection; never ready where there is no listener.
+async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
+    poll_fn(|context| match listener {
+        Some(listener) => listener
+            .poll_accept(context)
+            .map_ok(|(client, _peer)| client),
+        None => Poll::Pending,
+    })
+    .await
+}
+
+/// Accepts all that the kernel has queued. It asks the kernel itself: tokio may not have heard yet
+/// of a connection that is there.
+fn queued(listener: &TcpListener, relay: &Relay) -> Vec<TcpStream> {
+    let mut clients = Vec::new();
+    loop {
+        let client = socket2::SockRef::from(listener)
+            .accept()
+            .and_then(|(client, _peer)| {
+                client.set_nonblocking(true)?;
+                TcpStream::from_std(client.into())
+            });
+        match client {
+            Ok(client) => clients.push(client),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return clients,
+            Err(error) => {
+                relay.census().accept_failed();
+                if !concerns_one_connection(&error) {
+                    tracing::warn!(%error, "connections that were queued are lost");
+                    return clients;
+                }
+            }
+        }
+    }
+}
+
+/// True for errors of the connection that was to be accepted (accept(2) passes them on): the next
+/// one has nothing to do with it.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(
+            Errno::CONNABORTED
+                | Errno::CONNRESET
+                | Errno::INTR
+                | Errno::NETDOWN
+                | Errno::PROTO
+                | Errno::NOPROTOOPT
+                | Errno::HOSTDOWN
+                | Errno::NONET
+                | Errno::HOSTUNREACH
+                | Errno::OPNOTSUPP
+                | Errno::NETUNREACH
+                | Errno::PERM
+        )
+    )
+}
+
+fn note_panic(ended: Result<(), JoinError>, relay: &Relay) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection was lost to a bug in the relay");
+        relay.census().panicked();
+    }
+}

@@ -1,0 +1,87 @@
+//! The relay: it passes the bytes of every connection between client and app, unchanged but for the
+//! goodbyes, and tells the census what is in flight.
+//!
+//! ```text
+//!  listener --accept--> connection --+-- exchange (what the bytes mean; no IO)
+//!                                    +-- upstream (the app's own address)
+//!                                    +-- closing  (so that the last answer arrives)
+//! ```
+
+mod closing;
+mod connection;
+mod exchange;
+mod leftover;
+
+use crate::census::Census;
+use crate::stance::Stance;
+use crate::upstream::OriginalDestination;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+/// How long the sender of a TCP connection keeps quiet before its kernel asks whether the other end
+/// is still there, how long it waits for each answer, and how many it misses. Forgotten connections
+/// go after 40 s, and conntrack's 60 s of close_wait can't swallow the answer to a client that has
+/// half-closed.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(25), Duration::from_secs(5), 3);
+
+/// What every connection shares.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    census: Arc<Census>,
+    stance: watch::Receiver<Stance>,
+    destination: OriginalDestination,
+}
+
+impl Relay {
+    /// A relay that counts in `census` and does what `stance` says. When the sender of the stance
+    /// is gone, the last one stays.
+    pub fn new(
+        census: Arc<Census>,
+        stance: watch::Receiver<Stance>,
+        destination: OriginalDestination,
+    ) -> Relay {
+        Relay {
+            census,
+            stance,
+            destination,
+        }
+    }
+
+    pub(crate) fn census(&self) -> &Arc<Census> {
+        &self.census
+    }
+
+    pub(crate) fn stance(&self) -> watch::Receiver<Stance> {
+        self.stance.clone()
+    }
+
+    /// Relays one accepted connection to its end. Must run as a task of its own.
+    pub(crate) async fn serve(self, client: TcpStream) {
+        let line = self.census.connect();
+        if let Err(error) = prepare(&client) {
+            tracing::debug!(%error, "client went before it was served");
+            return;
+        }
+        let destination = match self.destination.of(&client) {
+            Ok(destination) => destination,
+            Err(error) => {
+                tracing::debug!(%error, "connection reset");
+                return closing::reset(&client);
+            }
+        };
+        connection::serve(client, destination, line, self.stance).await;
+    }
+}
+
+/// Sets what both legs of a connection want of their sockets.
+pub(crate) fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+    let (time, interval, retries) = KEEPALIVE;
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(time)
+        .with_interval(interval)
+        .with_retries(retries);
+    stream.set_nodelay(true)?;
+    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}

@@ -1,0 +1,449 @@
+//! One connection: two sockets, what waits between them, and what the stance wants.
+
+use super::closing;
+use super::exchange::{AppEnd, Deadline, Exchange, Orphan};
+use super::leftover::Leftover;
+use crate::census;
+use crate::stance::Stance;
+use crate::upstream;
+use std::cell::RefCell;
+use std::future::{Future, pending, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Sleep;
+
+/// The most that is read at once. Copies of this size beat splicing.
+const SCRATCH: usize = 64 * 1024;
+
+/// How many reads a connection may do before the others have their turn: at most 1 MiB, some 200 us.
+const TURN: usize = 16;
+
+/// How long the app may take to say its own goodbye on an idle opaque connection, and a client to
+/// take the last answer of a connection that is cut.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+thread_local! {
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+}
+
+/// Lends the buffer that all connections of a thread share, so that an idle one holds none.
+pub(crate) fn with_scratch<T>(use_it: impl FnOnce(&mut [u8]) -> T) -> T {
+    BUFFER.with_borrow_mut(|buffer| use_it(buffer))
+}
+
+/// Relays one connection to its end.
+pub(crate) async fn serve(
+    client: TcpStream,
+    destination: SocketAddr,
+    line: census::Connection,
+    mut stance: watch::Receiver<Stance>,
+) {
+    let mut connection = Connection::new(client, destination, line);
+    connection.take_stance(*stance.borrow_and_update());
+    let mut changed = pin!(next(stance));
+    let end = poll_fn(|context| {
+        while let Poll::Ready(mut stance) = changed.as_mut().poll(context) {
+            connection.take_stance(*stance.borrow_and_update());
+            changed.set(next(stance));
+        }
+        with_scratch(|scratch| connection.poll(context, scratch))
+    })
+    .await;
+    connection.end(end).await;
+}
+
+/// Waits for the next stance; for ever if there will be none.
+async fn next(mut stance: watch::Receiver<Stance>) -> watch::Receiver<Stance> {
+    if stance.changed().await.is_err() {
+        pending::<()>().await;
+    }
+    stance
+}
+
+struct Connection {
+    client: TcpStream,
+    app: App,
+    exchange: Exchange,
+    stance: Stance,
+    to_client: Leftover,
+    to_app: Leftover,
+    /// Bytes of a request that must not begin; they go on if the gate opens again.
+    behind_gate: Vec<u8>,
+    client_side: Side,
+    app_side: Side,
+    /// The app has gone, and the client was kept: see [`AppEnd::Keep`].
+    orphaned: bool,
+    /// Nothing but what waits goes to the client any more, then it is closed.
+    closing: bool,
+    /// The deadline came.
+    is_cut: bool,
+    /// The goodbye of an opaque connection began, or the deadline came: when it is over.
+    until: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+enum App {
+    Dialing(Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>),
+    Open(TcpStream),
+    Gone,
+}
+
+/// What has ended of one of the two legs.
+#[derive(Default)]
+struct Side {
+    /// It sent its FIN.
+    read: bool,
+    /// We sent ours to it.
+    written: bool,
+    /// It takes nothing more: a write failed.
+    broken: bool,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Both sides have closed.
+    Over,
+    /// Close toward the client, so that the last answer arrives.
+    Close,
+    /// Reset both.
+    Reset,
+}
+
+/// Whether a turn got anywhere.
+type Turn = Result<bool, End>;
+
+impl Connection {
+    fn new(client: TcpStream, destination: SocketAddr, line: census::Connection) -> Connection {
+        Connection {
+            client,
+            app: App::Dialing(Box::pin(upstream::dial(destination))),
+            exchange: Exchange::new(line),
+            stance: Stance::Serving,
+            to_client: Leftover::default(),
+            to_app: Leftover::default(),
+            behind_gate: Vec::new(),
+            client_side: Side::default(),
+            app_side: Side::default(),
+            orphaned: false,
+            closing: false,
+            is_cut: false,
+            until: None,
+            timer: None,
+        }
+    }
+
+    fn take_stance(&mut self, stance: Stance) {
+        self.stance = stance;
+        self.exchange.set_leaving(stance >= Stance::Parting);
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>, scratch: &mut [u8]) -> Poll<End> {
+        let now = Instant::now();
+        for _ in 0..TURN {
+            match self.turn(context, scratch, now) {
+                Ok(true) => {}
+                Ok(false) => return self.rest(context, now),
+                Err(end) => return Poll::Ready(end),
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Moves what can be moved, the app's side first: what it has said by now decides whether
+    /// another request can go to it.
+    fn turn(&mut self, context: &mut Context<'_>, scratch: &mut [u8], now: Instant) -> Turn {
+        if self.stance == Stance::Cut && !self.is_cut {
+            self.cut(now)?;
+        }
+        let dialed = self.dial(context)?;
+        let down = self.to_client(context, scratch, now)?;
+        if self.closing {
+            return Ok(down);
+        }
+        let up = self.to_app(context, scratch, now)?;
+        let over = |side: &Side| side.read && side.written;
+        if over(&self.client_side) && over(&self.app_side) {
+            return Err(End::Over);
+        }
+        Ok(dialed || down || up)
+    }
+
+    fn dial(&mut self, context: &mut Context<'_>) -> Turn {
+        let App::Dialing(dial) = &mut self.app else {
+            return Ok(false);
+        };
+        match dial.as_mut().poll(context) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(app)) => {
+                self.app = App::Open(app);
+                Ok(true)
+            }
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "the app did not take the connection");
+                Err(End::Reset)
+            }
+        }
+    }
+
+    fn to_client(&mut self, context: &mut Context<'_>, scratch: &mut [u8], now: Instant) -> Turn {
+        let waited = !self.to_client.is_empty();
+        match self.to_client.flush(&mut self.client, context) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Err(_)) => return Err(End::Reset),
+            Poll::Ready(Ok(())) if waited => self.exchange.handed_over(true, now),
+            Poll::Ready(Ok(())) => {}
+        }
+        if self.closing {
+            return Err(End::Close);
+        }
+        if self.app_side.read {
+            return self.end_client_side(context);
+        }
+        let App::Open(app) = &mut self.app else {
+            return Ok(waited);
+        };
+        let mut buffer = ReadBuf::new(scratch);
+        match Pin::new(app).poll_read(context, &mut buffer) {
+            Poll::Pending => return Ok(waited),
+            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+            Poll::Ready(ended) => return self.app_closed(ended.is_err()),
+        }
+        let passed = self.exchange.from_app(buffer.filled(), now);
+        self.closing = passed.last;
+        let sent = self
+            .to_client
+            .send(&passed.bytes, &mut self.client, context);
+        sent.map_err(|_| End::Reset)?;
+        self.exchange.handed_over(self.to_client.is_empty(), now);
+        Ok(true)
+    }
+
+    fn app_closed(&mut self, reset: bool) -> Turn {
+        if !reset {
+            self.exchange.app_said_all();
+        }
+        if !self.client_side.read && self.exchange.app_closed() == AppEnd::Keep {
+            self.app = App::Gone;
+            self.orphaned = true;
+            self.to_app.clear();
+        } else if reset || self.app_side.broken {
+            return Err(End::Reset);
+        } else {
+            self.app_side.read = true;
+        }
+        Ok(true)
+    }
+
+    /// Tells the client that the app has said all.
+    fn end_client_side(&mut self, context: &mut Context<'_>) -> Turn {
+        if self.until.is_some() {
+            return Err(End::Close);
+        }
+        if self.client_side.written {
+            return Ok(false);
+        }
+        match Pin::new(&mut self.client).poll_shutdown(context) {
+            Poll::Ready(Ok(())) => {
+                self.client_side.written = true;
+                Ok(true)
+            }
+            Poll::Ready(Err(_)) => Err(End::Reset),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    fn to_app(&mut self, context: &mut Context<'_>, scratch: &mut [u8], now: Instant) -> Turn {
+        if self.orphaned {
+            return self.refuse(context, scratch);
+        }
+        let waited = !self.to_app.is_empty();
+        if let App::Open(app) = &mut self.app
+            && !self.app_side.broken
+        {
+            match self.to_app.flush(app, context) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Err(_)) => return self.app_broke(),
+                Poll::Ready(Ok(())) => {}
+            }
+        }
+        if !self.to_app.is_empty() || self.app_side.broken {
+            return Ok(false);
+        }
+        if self.client_side.read || self.until.is_some() {
+            return self.end_app_side(context);
+        }
+        if !self.behind_gate.is_empty() || self.exchange.is_gated() {
+            if self.exchange.is_gated() {
+                return Ok(waited);
+            }
+            let bytes = std::mem::take(&mut self.behind_gate);
+            return self.pass_to_app(&bytes, context, now);
+        }
+        let mut buffer = ReadBuf::new(scratch);
+        match Pin::new(&mut self.client).poll_read(context, &mut buffer) {
+            Poll::Pending => return Ok(waited),
+            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+            Poll::Ready(Ok(())) => {
+                self.client_side.read = true;
+                return Ok(true);
+            }
+            Poll::Ready(Err(_)) => return Err(End::Reset),
+        }
+        self.pass_to_app(buffer.filled(), context, now)
+    }
+
+    fn pass_to_app(&mut self, bytes: &[u8], context: &mut Context<'_>, now: Instant) -> Turn {
+        let taken = self.exchange.from_client(bytes, now);
+        self.behind_gate.extend_from_slice(&bytes[taken..]);
+        match &mut self.app {
+            App::Open(app) => {
+                if self.to_app.send(&bytes[..taken], app, context).is_err() {
+                    return self.app_broke();
+                }
+            }
+            App::Dialing(_) => self.to_app.push(&bytes[..taken]),
+            App::Gone => {}
+        }
+        Ok(true)
+    }
+
+    /// The app takes nothing more. What it said before may still have to be read.
+    fn app_broke(&mut self) -> Turn {
+        self.app_side.broken = true;
+        self.to_app.clear();
+        if self.client_side.written {
+            // The client has its answer and our FIN: a reset would destroy it.
+            return Err(End::Close);
+        }
+        Ok(true)
+    }
+
+    /// Tells the app that the client has said all.
+    fn end_app_side(&mut self, context: &mut Context<'_>) -> Turn {
+        let App::Open(app) = &mut self.app else {
+            return Ok(false);
+        };
+        if self.app_side.written {
+            return Ok(false);
+        }
+        match Pin::new(app).poll_shutdown(context) {
+            Poll::Ready(Ok(())) => {
+                self.app_side.written = true;
+                Ok(true)
+            }
+            Poll::Ready(Err(_)) => self.app_broke(),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    /// The app has gone and the client was kept: its next request is answered here.
+    fn refuse(&mut self, context: &mut Context<'_>, scratch: &mut [u8]) -> Turn {
+        let mut buffer = ReadBuf::new(scratch);
+        match Pin::new(&mut self.client).poll_read(context, &mut buffer) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+            Poll::Ready(Ok(())) => return Err(End::Close),
+            Poll::Ready(Err(_)) => return Err(End::Reset),
+        }
+        match self.exchange.orphan(buffer.filled()) {
+            Orphan::Wait => {}
+            Orphan::Close => return Err(End::Close),
+            Orphan::Answer(answer) => {
+                self.to_client.push(answer);
+                self.closing = true;
+            }
+        }
+        Ok(true)
+    }
+
+    /// The deadline: what is in flight ends here, so that it can't pass for whole.
+    fn cut(&mut self, now: Instant) -> Result<(), End> {
+        self.is_cut = true;
+        self.until = Some(now + PATIENCE);
+        if self.closing {
+            return Ok(());
+        }
+        let deadline = self.exchange.deadline(self.to_app.len());
+        self.exchange.line().cut(now);
+        self.closing = true;
+        self.app = App::Gone;
+        match deadline {
+            Deadline::Close => {}
+            Deadline::Reset => return Err(End::Reset),
+            Deadline::Answer(answer) => self.to_client.push(answer),
+        }
+        Ok(())
+    }
+
+    /// Nothing moves. What the stance wants of a connection at rest, and when to look again.
+    fn rest(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<End> {
+        if self.until.is_some_and(|until| until <= now) {
+            // What the client has not taken by now is lost, and it must see that.
+            let lost = !self.to_client.is_empty();
+            return Poll::Ready(if lost { End::Reset } else { End::Close });
+        }
+        if self.stance == Stance::Serving {
+            if self.orphaned {
+                return Poll::Ready(End::Close);
+            }
+            self.timer = None;
+            return Poll::Pending;
+        }
+        let at_rest = self.to_client.is_empty() && self.to_app.is_empty() && !self.closing;
+        if at_rest && self.stance == Stance::Closing && self.exchange.is_idle(now) {
+            self.exchange.line().idle_closed();
+            return Poll::Ready(End::Close);
+        }
+        if at_rest && self.until.is_none() && self.exchange.wants_half_close(now) {
+            self.exchange.line().told();
+            self.exchange.line().settled();
+            self.until = Some(now + PATIENCE);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match self.until.or_else(|| self.exchange.idle_at()) {
+            Some(at) if at > now => self.wake_at(at, context),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn wake_at(&mut self, at: Instant, context: &mut Context<'_>) -> Poll<End> {
+        let at = tokio::time::Instant::from_std(at);
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        // A connection that moves pushes its moment on; the timer follows only when it fires.
+        if timer.deadline() > at || timer.is_elapsed() {
+            timer.as_mut().reset(at);
+        }
+        if timer.as_mut().poll(context).is_ready() {
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    async fn end(mut self, end: End) {
+        match end {
+            End::Over => self.exchange.finished(),
+            End::Close => {
+                self.exchange.line().settled();
+                self.app = App::Gone;
+                closing::linger(self.client).await;
+            }
+            End::Reset => {
+                closing::reset(&self.client);
+                if let App::Open(app) = &self.app {
+                    closing::reset(app);
+                }
+            }
+        }
+    }
+}

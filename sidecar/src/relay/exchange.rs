@@ -1,0 +1,223 @@
+//! What a connection's bytes mean: which of them go on, what is in flight, and when a goodbye is
+//! said. No IO: it is fed what was read and says what to write.
+
+mod http1;
+
+use crate::census::{Connection, HEAD_PATIENCE};
+use crate::track::opaque::{Opaque, Side};
+use http1::Http1;
+use std::borrow::Cow;
+use std::time::Instant;
+
+/// Both directions of one connection.
+pub(crate) struct Exchange {
+    kind: Kind,
+    line: Connection,
+    leaving: bool,
+}
+
+enum Kind {
+    /// HTTP/1, or nothing that contradicts it so far.
+    Http1(Http1),
+    Opaque(Opaque),
+}
+
+/// Bytes from the app for the client.
+pub(crate) struct ToClient<'a> {
+    pub(crate) bytes: Cow<'a, [u8]>,
+    /// The answer that said goodbye is complete: nothing goes on in either direction.
+    pub(crate) last: bool,
+}
+
+/// What becomes of the client when the app has closed its side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AppEnd {
+    /// It is told, as it would be without the relay.
+    Pass,
+    /// It keeps its connection, because it may be sending a request at this moment.
+    Keep,
+}
+
+/// What to do with a connection at the deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deadline {
+    /// Close it. What is out can't pass for whole.
+    Close,
+    /// Reset it: a plain close would make what is out pass for whole.
+    Reset,
+    /// Give this answer and close.
+    Answer(&'static [u8]),
+}
+
+/// What to do with bytes of a client whose app has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Orphan {
+    /// No complete request yet.
+    Wait,
+    /// Give this answer and close.
+    Answer(&'static [u8]),
+    /// That is no request.
+    Close,
+}
+
+impl Exchange {
+    pub(crate) fn new(line: Connection) -> Exchange {
+        Exchange {
+            kind: Kind::Http1(Http1::default()),
+            line,
+            leaving: false,
+        }
+    }
+
+    /// The connection's line in the census.
+    pub(crate) fn line(&self) -> &Connection {
+        &self.line
+    }
+
+    /// Whether goodbyes are to be said.
+    pub(crate) fn set_leaving(&mut self, leaving: bool) {
+        self.leaving = leaving;
+        if let Kind::Http1(http1) = &mut self.kind
+            && !leaving
+        {
+            http1.stay();
+        }
+    }
+
+    /// True while no further request may go to the app: the client is not to be read.
+    pub(crate) fn is_gated(&self) -> bool {
+        matches!(&self.kind, Kind::Http1(http1) if http1.is_gated())
+    }
+
+    /// Bytes from the client. So many of them go to the app; the rest must be kept, and given again
+    /// when [`Exchange::is_gated`] is no longer true.
+    pub(crate) fn from_client(&mut self, input: &[u8], now: Instant) -> usize {
+        if let Kind::Http1(http1) = &mut self.kind {
+            match http1.from_client(input, &self.line, now) {
+                Ok(taken) => return taken,
+                Err(_) => self.turn_opaque(now),
+            }
+        }
+        if let Kind::Opaque(opaque) = &mut self.kind {
+            opaque.spoke(Side::Client, now);
+            self.line.client_spoke(now);
+        }
+        input.len()
+    }
+
+    /// Bytes from the app.
+    pub(crate) fn from_app<'a>(&mut self, input: &'a [u8], now: Instant) -> ToClient<'a> {
+        let mut bytes = Cow::Borrowed(input);
+        if let Kind::Http1(http1) = &mut self.kind {
+            let passed = http1.from_app(input, self.leaving, &self.line, now);
+            if passed.http1 {
+                return ToClient {
+                    bytes: passed.bytes,
+                    last: passed.last,
+                };
+            }
+            bytes = passed.bytes;
+            self.turn_opaque(now);
+        }
+        if let Kind::Opaque(opaque) = &mut self.kind {
+            opaque.spoke(Side::App, now);
+        }
+        ToClient { bytes, last: false }
+    }
+
+    /// All that the app sent so far was handed to the client, or (`false`) waits for it.
+    pub(crate) fn handed_over(&self, all: bool, now: Instant) {
+        if let Kind::Opaque(opaque) = &self.kind
+            && opaque.last() == Some(Side::App)
+        {
+            if all {
+                self.line.app_spoke(now);
+            } else {
+                self.line.bytes_wait(now);
+            }
+        }
+        self.line.buffered(!all);
+    }
+
+    /// The app sent its FIN: an answer that only this delimits is complete.
+    pub(crate) fn app_said_all(&mut self) {
+        if let Kind::Http1(http1) = &mut self.kind {
+            http1.app_said_all(&self.line);
+        }
+    }
+
+    /// The app closed or reset its side: nobody will answer what is still open.
+    pub(crate) fn app_closed(&mut self) -> AppEnd {
+        match &mut self.kind {
+            Kind::Opaque(_) => AppEnd::Pass,
+            Kind::Http1(http1) => http1.app_closed(self.leaving, &self.line),
+        }
+    }
+
+    /// Bytes from the client when the app has closed its side and the client was kept.
+    pub(crate) fn orphan(&mut self, input: &[u8]) -> Orphan {
+        match &mut self.kind {
+            Kind::Opaque(_) => Orphan::Close,
+            Kind::Http1(http1) => http1.orphan(input, &self.line),
+        }
+    }
+
+    /// What to do at the deadline, with so many bytes taken for the app and not yet written to it.
+    pub(crate) fn deadline(&self, unwritten: usize) -> Deadline {
+        match &self.kind {
+            Kind::Opaque(_) => Deadline::Close,
+            Kind::Http1(http1) => http1.deadline(unwritten as u64),
+        }
+    }
+
+    /// True if nothing is in flight at `now`.
+    pub(crate) fn is_idle(&self, now: Instant) -> bool {
+        match &self.kind {
+            Kind::Opaque(opaque) => opaque.is_idle(now),
+            Kind::Http1(http1) => {
+                http1.is_idle()
+                    && http1
+                        .head_began()
+                        .is_none_or(|began| began + HEAD_PATIENCE <= now)
+            }
+        }
+    }
+
+    /// When that becomes true by time alone.
+    pub(crate) fn idle_at(&self) -> Option<Instant> {
+        match &self.kind {
+            Kind::Opaque(opaque) => opaque.idle_at(),
+            Kind::Http1(http1) => http1.head_began().map(|began| began + HEAD_PATIENCE),
+        }
+    }
+
+    /// True if the goodbye of this connection is to be half-closed toward the app: opaque, it has
+    /// carried something, and it is idle.
+    pub(crate) fn wants_half_close(&self, now: Instant) -> bool {
+        matches!(&self.kind, Kind::Opaque(opaque)
+            if opaque.idle_at().is_some_and(|at| at <= now))
+    }
+
+    /// Both sides have closed.
+    pub(crate) fn finished(&self) {
+        match &self.kind {
+            Kind::Opaque(_) => self.line.opaque_finished(),
+            Kind::Http1(_) => self.line.settled(),
+        }
+    }
+
+    fn turn_opaque(&mut self, now: Instant) {
+        let mut opaque = Opaque::new(now);
+        if let Kind::Http1(http1) = &self.kind {
+            self.line.turned_opaque(now);
+            if http1.has_begun() {
+                opaque.spoke(Side::Client, now);
+                self.line.client_spoke(now);
+            }
+        }
+        self.kind = Kind::Opaque(opaque);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,352 @@
+//! An HTTP/1 connection: which requests are open, and the goodbye in the next answer.
+
+use super::{AppEnd, Deadline, Orphan};
+use crate::census::Connection;
+use crate::goodbye::http1::{TIMEOUT, UNAVAILABLE, with_close};
+use crate::track::Odd;
+use crate::track::http1::{
+    Framing, Method, RequestEvent, RequestHead, Requests, ResponseEvent, ResponseHead, Responses,
+};
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// The most requests that may be open on one connection; clients that pipeline stop far below.
+const OPEN_LIMIT: usize = 1024;
+
+/// One HTTP/1 connection.
+#[derive(Default)]
+pub(super) struct Http1 {
+    requests: Requests,
+    responses: Responses,
+    open: VecDeque<Open>,
+    /// Bytes of the client that went on to the app.
+    taken: u64,
+    /// Where the request that comes in now began in them.
+    start: u64,
+    /// When the head that comes in now began.
+    head_began: Option<Instant>,
+    /// The last request asked for another protocol: what the client sends next may be that.
+    switching: bool,
+    /// No request begins from now on.
+    gate: bool,
+    /// The response head that comes in now is kept until it is complete.
+    hold: bool,
+    held: Vec<u8>,
+    /// Ours is the word that the open request's answer is the last.
+    parted: bool,
+    /// The last exchange let the connection go on.
+    persistent: bool,
+}
+
+/// A request from its complete head to the last byte of its answer.
+struct Open {
+    method: Method,
+    start: u64,
+    began: Instant,
+    persistent: bool,
+}
+
+/// Bytes for the client. `http1` false: and the connection is opaque from here on.
+pub(super) struct Passed<'a> {
+    pub(super) bytes: Cow<'a, [u8]>,
+    pub(super) last: bool,
+    pub(super) http1: bool,
+}
+
+impl Http1 {
+    pub(super) fn is_gated(&self) -> bool {
+        self.gate && self.requests.is_between()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    pub(super) fn head_began(&self) -> Option<Instant> {
+        self.head_began
+    }
+
+    /// True if the client has sent anything.
+    pub(super) fn has_begun(&self) -> bool {
+        self.taken > 0
+    }
+
+    /// The pod does not leave any more: unless a goodbye was said, requests go on.
+    pub(super) fn stay(&mut self) {
+        if !self.hold && !self.parted {
+            self.gate = false;
+        }
+    }
+
+    /// Goes over the client's bytes: so many of them go to the app.
+    pub(super) fn from_client(
+        &mut self,
+        input: &[u8],
+        line: &Connection,
+        now: Instant,
+    ) -> Result<usize, Odd> {
+        let mut used = 0;
+        loop {
+            if self.is_gated() {
+                break;
+            }
+            let rest = &input[used..];
+            if self.requests.is_between() {
+                if self.switching && !rest.is_empty() {
+                    return Err(Odd);
+                }
+                self.start = self.taken + used as u64;
+            }
+            let step = self.requests.advance(rest)?;
+            used += step.used;
+            match step.event {
+                None => break,
+                Some(RequestEvent::Head(head)) => self.request_began(head, line, now)?,
+                Some(RequestEvent::End) => {}
+            }
+        }
+        self.taken += used as u64;
+        if self.requests.is_in_head() && self.head_began.is_none() {
+            self.head_began = Some(now);
+            line.head_began(now);
+        }
+        Ok(used)
+    }
+
+    /// Goes over the app's bytes.
+    pub(super) fn from_app<'a>(
+        &mut self,
+        input: &'a [u8],
+        leaving: bool,
+        line: &Connection,
+        now: Instant,
+    ) -> Passed<'a> {
+        let mut edit = Edit::new(input);
+        let mut used = 0;
+        loop {
+            let rest = &input[used..];
+            if leaving && !rest.is_empty() && self.responses.is_between() {
+                self.prepare_goodbye();
+            }
+            let method = self.open.front().map(|open| open.method);
+            let Ok(step) = self.responses.advance(rest, method) else {
+                edit.put(used, used, &std::mem::take(&mut self.held));
+                return edit.opaque();
+            };
+            let piece = used..used + step.used;
+            used = piece.end;
+            match step.event {
+                None => {
+                    if self.hold {
+                        self.held.extend_from_slice(&input[piece.clone()]);
+                        edit.put(piece.start, piece.end, b"");
+                    }
+                    return edit.http1();
+                }
+                Some(ResponseEvent::Head(head)) => {
+                    if self.hold {
+                        self.hold = false;
+                        let mut held = std::mem::take(&mut self.held);
+                        held.extend_from_slice(&input[piece.clone()]);
+                        if leaving && head.status >= 200 && head.persistent {
+                            self.parted = true;
+                            held = with_close(&held);
+                        }
+                        edit.put(piece.start, piece.end, &held);
+                        if !leaving {
+                            self.gate = false;
+                        }
+                    }
+                    if self.switches(&head) {
+                        return edit.opaque();
+                    }
+                    self.answer_began(&head, line);
+                }
+                Some(ResponseEvent::End) => {
+                    self.request_ended(line, now);
+                    if self.parted {
+                        return edit.last(used);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The app sent its FIN: an answer that only this delimits is complete.
+    pub(super) fn app_said_all(&mut self, line: &Connection) {
+        if self.responses.is_until_close() && self.open.pop_front().is_some() {
+            line.request_ended(None);
+        }
+    }
+
+    /// The app closed or reset its side.
+    pub(super) fn app_closed(&mut self, leaving: bool, line: &Connection) -> AppEnd {
+        let idle = self.open.is_empty() && self.requests.is_between();
+        if leaving && idle && self.persistent {
+            return AppEnd::Keep;
+        }
+        line.settled();
+        AppEnd::Pass
+    }
+
+    /// Bytes from a client whose app has gone.
+    pub(super) fn orphan(&mut self, input: &[u8], line: &Connection) -> Orphan {
+        match self.requests.advance(input) {
+            Err(_) => Orphan::Close,
+            Ok(step) if step.event.is_none() => Orphan::Wait,
+            Ok(_) => {
+                line.refused();
+                Orphan::Answer(UNAVAILABLE)
+            }
+        }
+    }
+
+    /// What to do at the deadline; the last `unwritten` bytes have not reached the app.
+    pub(super) fn deadline(&self, unwritten: u64) -> Deadline {
+        let Some(open) = self.open.front() else {
+            return Deadline::Close;
+        };
+        if self.responses.is_until_close() {
+            return Deadline::Reset;
+        }
+        let head_is_out =
+            !self.responses.is_between() && !(self.responses.is_in_head() && self.hold);
+        if head_is_out {
+            Deadline::Close
+        } else if open.start >= self.taken - unwritten {
+            Deadline::Answer(UNAVAILABLE)
+        } else {
+            Deadline::Answer(TIMEOUT)
+        }
+    }
+
+    fn request_began(
+        &mut self,
+        head: RequestHead,
+        line: &Connection,
+        now: Instant,
+    ) -> Result<(), Odd> {
+        if self.open.len() == OPEN_LIMIT {
+            return Err(Odd);
+        }
+        self.head_began = None;
+        self.switching = head.upgrade;
+        self.open.push_back(Open {
+            method: head.method,
+            start: self.start,
+            began: now,
+            persistent: head.persistent,
+        });
+        line.request_began(now, !head.health_check);
+        Ok(())
+    }
+
+    /// The first byte of a response came while the pod leaves. From here on no request begins, so
+    /// that some answer is the last; it is this one if no other request is open or has begun.
+    fn prepare_goodbye(&mut self) {
+        let Some(open) = self.open.front() else {
+            return;
+        };
+        if open.method == Method::Connect {
+            return;
+        }
+        self.gate = true;
+        self.hold = self.open.len() == 1 && !self.requests.is_in_head();
+    }
+
+    /// Whether the connection is something else behind this head (RFC 9110, sections 7.8 and 9.3.6).
+    fn switches(&self, head: &ResponseHead) -> bool {
+        let connect = self
+            .open
+            .front()
+            .is_some_and(|open| open.method == Method::Connect);
+        head.status == 101 || (connect && (200..300).contains(&head.status))
+    }
+
+    fn answer_began(&mut self, head: &ResponseHead, line: &Connection) {
+        if head.status < 200 {
+            return;
+        }
+        self.switching = false;
+        let asked = self.open.front().is_some_and(|open| open.persistent);
+        self.persistent = asked && head.persistent;
+        if self.parted || head.framing == Framing::UntilClose || !self.persistent {
+            line.told();
+        }
+    }
+
+    fn request_ended(&mut self, line: &Connection, now: Instant) {
+        self.open.pop_front();
+        line.request_ended(self.open.front().map(|open| open.began));
+        if self.open.is_empty() && self.requests.is_in_head() {
+            line.head_began(now);
+        }
+    }
+}
+
+/// The app's bytes with parts replaced; no copy is made where there is none.
+struct Edit<'a> {
+    input: &'a [u8],
+    /// What of the input is in `out`, or left out of it.
+    done: usize,
+    out: Option<Vec<u8>>,
+}
+
+impl<'a> Edit<'a> {
+    fn new(input: &'a [u8]) -> Edit<'a> {
+        Edit {
+            input,
+            done: 0,
+            out: None,
+        }
+    }
+
+    /// Replaces `start..end`, which lies behind everything replaced before.
+    fn put(&mut self, start: usize, end: usize, bytes: &[u8]) {
+        if start == end && bytes.is_empty() {
+            return;
+        }
+        let out = self.out.get_or_insert_default();
+        out.extend_from_slice(&self.input[self.done..start]);
+        out.extend_from_slice(bytes);
+        self.done = end;
+    }
+
+    fn finish(mut self) -> Cow<'a, [u8]> {
+        match self.out.take() {
+            None => Cow::Borrowed(self.input),
+            Some(mut out) => {
+                out.extend_from_slice(&self.input[self.done..]);
+                Cow::Owned(out)
+            }
+        }
+    }
+
+    fn http1(self) -> Passed<'a> {
+        Passed {
+            bytes: self.finish(),
+            last: false,
+            http1: true,
+        }
+    }
+
+    fn opaque(self) -> Passed<'a> {
+        Passed {
+            bytes: self.finish(),
+            last: false,
+            http1: false,
+        }
+    }
+
+    /// Ends here: what the app sent behind its last answer is swallowed.
+    fn last(mut self, used: usize) -> Passed<'a> {
+        let input = self.input;
+        self.put(used, input.len(), b"");
+        Passed {
+            bytes: self.finish(),
+            last: true,
+            http1: true,
+        }
+    }
+}

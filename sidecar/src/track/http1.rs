@@ -1,0 +1,29 @@
+//! HTTP/1.0 and HTTP/1.1 (RFC 9112): where requests and responses begin and end.
+//!
+//! ```text
+//!  client bytes --> Requests  --Head, End-->  who is open, in order
+//!  app bytes    --> Responses --Head, End-->  (a response is read knowing its request's method)
+//! ```
+
+mod body;
+mod head;
+mod requests;
+mod responses;
+
+pub use body::Framing;
+pub(crate) use head::tokens;
+pub use head::{HEAD_LIMIT, Method, RequestHead, ResponseHead};
+pub use requests::{RequestEvent, Requests};
+pub use responses::{ResponseEvent, Responses};
+
+/// How far a tracker came in its input: it stops at the first event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step<E> {
+    /// How many bytes of the input it went over.
+    pub used: usize,
+    /// What ended there; nothing if all of the input was used.
+    pub event: Option<E>,
+}
+
+#[cfg(test)]
+mod tests;

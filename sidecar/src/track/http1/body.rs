@@ -1,0 +1,142 @@
+//! Where a message's body ends (RFC 9112, sections 6 and 7.1).
+
+use crate::track::Odd;
+
+/// How a body is delimited (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// There is none.
+    None,
+    /// By Content-Length.
+    Length(u64),
+    /// By the chunked transfer coding.
+    Chunked,
+    /// By the end of the connection (responses only).
+    UntilClose,
+}
+
+/// A body that is going by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    Length(u64),
+    Chunked(Chunk),
+    UntilClose,
+}
+
+/// A place in a chunked body (RFC 9112, section 7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chunk {
+    /// In the size; the number of digits so far tells an empty size from nought.
+    Size {
+        size: u64,
+        digits: u8,
+    },
+    /// Behind the size: white space and extensions, up to the CR.
+    Extension {
+        size: u64,
+    },
+    /// Behind that CR.
+    SizeEnd {
+        size: u64,
+    },
+    /// So many bytes of data to come.
+    Data(u64),
+    DataCr,
+    DataLf,
+    /// At the start of a trailer line; the empty one ends the body.
+    TrailerStart,
+    Trailer,
+    /// Behind the CR of a trailer line.
+    TrailerEnd,
+    /// Behind the CR of the empty line.
+    LastLf,
+}
+
+impl Framing {
+    /// The body to watch; nothing where there is none.
+    pub(super) fn body(self) -> Option<Body> {
+        match self {
+            Framing::None | Framing::Length(0) => None,
+            Framing::Length(length) => Some(Body::Length(length)),
+            Framing::Chunked => Some(Body::Chunked(Chunk::Size { size: 0, digits: 0 })),
+            Framing::UntilClose => Some(Body::UntilClose),
+        }
+    }
+}
+
+impl Body {
+    /// Goes over `input`: how many bytes belong to the body, and whether it ended with them.
+    pub(super) fn advance(&mut self, input: &[u8]) -> Result<(usize, bool), Odd> {
+        match self {
+            Body::Length(left) => {
+                let used = shorter(*left, input.len());
+                *left -= used as u64;
+                Ok((used, *left == 0))
+            }
+            Body::UntilClose => Ok((input.len(), false)),
+            Body::Chunked(chunk) => {
+                let mut used = 0;
+                while used < input.len() {
+                    if let Chunk::Data(left) = chunk {
+                        let data = shorter(*left, input.len() - used);
+                        *left -= data as u64;
+                        used += data;
+                        if *left == 0 {
+                            *chunk = Chunk::DataCr;
+                        }
+                        continue;
+                    }
+                    let next = chunk.after(input[used])?;
+                    used += 1;
+                    match next {
+                        Some(next) => *chunk = next,
+                        None => return Ok((used, true)),
+                    }
+                }
+                Ok((used, false))
+            }
+        }
+    }
+}
+
+impl Chunk {
+    /// The place behind one byte that is no data; nothing behind the last byte of the body.
+    fn after(self, byte: u8) -> Result<Option<Chunk>, Odd> {
+        let next = match (self, byte) {
+            (Chunk::Size { size, digits }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                // Sixteen digits are all of a u64; more would be somebody's attempt at overflow.
+                if digits == 16 {
+                    return Err(Odd);
+                }
+                let digit = char::from(byte).to_digit(16).ok_or(Odd)?;
+                Chunk::Size {
+                    size: size << 4 | u64::from(digit),
+                    digits: digits + 1,
+                }
+            }
+            (Chunk::Size { digits: 0, .. }, _) => return Err(Odd),
+            (Chunk::Size { size, .. } | Chunk::Extension { size }, b'\r') => {
+                Chunk::SizeEnd { size }
+            }
+            (Chunk::Size { size, .. }, b';' | b' ' | b'\t') => Chunk::Extension { size },
+            (Chunk::Extension { .. }, b'\n' | 0) => return Err(Odd),
+            (Chunk::Extension { size }, _) => Chunk::Extension { size },
+            (Chunk::SizeEnd { size: 0 }, b'\n') => Chunk::TrailerStart,
+            (Chunk::SizeEnd { size }, b'\n') => Chunk::Data(size),
+            (Chunk::DataCr, b'\r') => Chunk::DataLf,
+            (Chunk::DataLf, b'\n') => Chunk::Size { size: 0, digits: 0 },
+            (Chunk::TrailerStart, b'\r') => Chunk::LastLf,
+            (Chunk::TrailerStart | Chunk::Trailer, b'\n' | 0) => return Err(Odd),
+            (Chunk::Trailer, b'\r') => Chunk::TrailerEnd,
+            (Chunk::TrailerStart | Chunk::Trailer, _) => Chunk::Trailer,
+            (Chunk::TrailerEnd, b'\n') => Chunk::TrailerStart,
+            (Chunk::LastLf, b'\n') => return Ok(None),
+            _ => return Err(Odd),
+        };
+        Ok(Some(next))
+    }
+}
+
+fn shorter(left: u64, available: usize) -> usize {
+    usize::try_from(left).map_or(available, |left| left.min(available))
+}

@@ -1,0 +1,310 @@
+//! Heads: finding their end in any split of the stream, and what they say about the body.
+
+use super::body::Framing;
+use crate::track::Odd;
+use httparse::Header;
+use std::mem::MaybeUninit;
+
+/// The longest head that is understood; what is longer is opaque. Common servers stop at 8 to
+/// 32 KiB.
+pub const HEAD_LIMIT: usize = 64 * 1024;
+
+/// The most fields of a head that are understood. Common servers stop at 100.
+const FIELD_LIMIT: usize = 128;
+
+/// The longest method that is taken for one: the longest registered is 17 letters.
+const METHOD_LIMIT: usize = 24;
+
+/// The User-Agents of health checkers, whose requests are no traffic.
+const HEALTH_CHECKERS: [&[u8]; 3] = [b"kube-probe/", b"ELB-HealthChecker/", b"GoogleHC/"];
+
+/// What a request's method means for its response (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// HEAD: the response has no body.
+    Head,
+    /// CONNECT: after a 2xx the connection is a tunnel.
+    Connect,
+    /// Any other.
+    Other,
+}
+
+/// What a request's head says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    /// The method, as far as it matters.
+    pub method: Method,
+    /// How its body is delimited.
+    pub framing: Framing,
+    /// The client asks for another protocol: what follows may not be HTTP.
+    pub upgrade: bool,
+    /// The client wants the connection to go on (RFC 9112, section 9.3).
+    pub persistent: bool,
+    /// A health checker sent it.
+    pub health_check: bool,
+}
+
+/// What a response's head says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// The status code.
+    pub status: u16,
+    /// How its body is delimited.
+    pub framing: Framing,
+    /// The app lets the connection go on (RFC 9112, section 9.3).
+    pub persistent: bool,
+}
+
+/// The bytes of a head, gathered over any number of reads, and looked at once each.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// Empty as long as nothing came; a head that comes in one read is never copied.
+    bytes: Vec<u8>,
+    line: Line,
+    /// The first line is complete, and was looked at.
+    first_line: bool,
+}
+
+/// A place in a line of a head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Line {
+    #[default]
+    Start,
+    Inside,
+    /// Behind the CR of a line with something in it.
+    Cr,
+    /// Behind the CR of an empty line.
+    LastCr,
+}
+
+// === impl Gathered ===
+
+impl Gathered {
+    /// Adds `input`. With the end of the head in it, tells how much of the input belongs to it and
+    /// what `read` makes of the whole head; without, keeps it all.
+    pub(super) fn add<T>(
+        &mut self,
+        input: &[u8],
+        read: impl FnOnce(&[u8]) -> Result<T, Odd>,
+        plausible: impl FnOnce(&[u8], bool) -> bool,
+    ) -> Result<Option<(usize, T)>, Odd> {
+        let end = self.find_end(input)?;
+        if self.bytes.len() + end.unwrap_or(input.len()) > HEAD_LIMIT {
+            return Err(Odd);
+        }
+        let Some(end) = end else {
+            self.bytes.extend_from_slice(input);
+            if !self.first_line {
+                // The first bytes are looked at in every piece, the line once, when it is complete:
+                // no split makes this expensive.
+                self.first_line = input.contains(&b'\n');
+                if !plausible(&self.bytes, self.first_line) {
+                    return Err(Odd);
+                }
+            }
+            return Ok(None);
+        };
+        let head = if self.bytes.is_empty() {
+            read(&input[..end])?
+        } else {
+            self.bytes.extend_from_slice(&input[..end]);
+            read(&self.bytes)?
+        };
+        Ok(Some((end, head)))
+    }
+
+    /// Forgets the head, and its memory: an idle connection holds none.
+    pub(super) fn clear(&mut self) {
+        *self = Gathered::default();
+    }
+
+    /// Looks for the empty line. A bare CR or LF (RFC 9112, section 2.2) is read differently by
+    /// different servers, so it is odd.
+    fn find_end(&mut self, input: &[u8]) -> Result<Option<usize>, Odd> {
+        for (index, byte) in input.iter().enumerate() {
+            self.line = match (self.line, byte) {
+                (Line::Inside, b'\r') => Line::Cr,
+                (Line::Start, b'\r') => Line::LastCr,
+                (Line::Cr, b'\n') => Line::Start,
+                (Line::LastCr, b'\n') => return Ok(Some(index + 1)),
+                (Line::Cr | Line::LastCr, _) | (_, b'\n') => return Err(Odd),
+                (Line::Start | Line::Inside, _) => Line::Inside,
+            };
+        }
+        Ok(None)
+    }
+}
+
+/// Whether the beginning of a head can still become a request of HTTP/1: the method at once, the
+/// version when the first line is complete.
+pub(super) fn plausible_request(bytes: &[u8], first_line_complete: bool) -> bool {
+    let start = &bytes[..bytes.len().min(METHOD_LIMIT + 1)];
+    let method = match start.iter().position(|byte| *byte == b' ') {
+        Some(end) => &start[..end],
+        None if start.len() > METHOD_LIMIT => return false,
+        None => start,
+    };
+    let complete = method.len() < start.len();
+    let letters = method
+        .iter()
+        .all(|byte| byte.is_ascii_uppercase() || *byte == b'-');
+    if !letters || (complete && method.is_empty()) {
+        return false;
+    }
+    if !first_line_complete {
+        return true;
+    }
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or(bytes);
+    line.ends_with(b" HTTP/1.1\r") || line.ends_with(b" HTTP/1.0\r")
+}
+
+/// Whether the beginning of a head can still become a response of HTTP/1.
+pub(super) fn plausible_response(bytes: &[u8], _first_line_complete: bool) -> bool {
+    const START: &[u8] = b"HTTP/1.";
+    let length = bytes.len().min(START.len());
+    bytes[..length] == START[..length]
+}
+
+/// Reads a complete request head.
+pub(super) fn read_request(bytes: &[u8]) -> Result<RequestHead, Odd> {
+    let mut headers = [const { MaybeUninit::uninit() }; FIELD_LIMIT];
+    let mut request = httparse::Request::new(&mut []);
+    let parsed = request.parse_with_uninit_headers(bytes, &mut headers);
+    match parsed {
+        Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
+        _ => return Err(Odd),
+    }
+    let method = request.method.ok_or(Odd)?;
+    if !plausible_request(bytes, true) {
+        return Err(Odd);
+    }
+    let fields = Fields::read(request.headers)?;
+    let version = request.version.ok_or(Odd)?;
+    let method = match method {
+        "HEAD" => Method::Head,
+        "CONNECT" => Method::Connect,
+        _ => Method::Other,
+    };
+    Ok(RequestHead {
+        method,
+        framing: match fields.framing(version)? {
+            // A tunnel's bytes begin right behind the head; a body there means nothing.
+            Some(_) if method == Method::Connect => return Err(Odd),
+            Some(framing) => framing,
+            None => Framing::None,
+        },
+        upgrade: fields.upgrade || method == Method::Connect,
+        persistent: fields.persistent(version),
+        health_check: fields.health_check,
+    })
+}
+
+/// Reads a complete response head, knowing what was asked (RFC 9112, section 6.3).
+pub(super) fn read_response(bytes: &[u8], method: Method) -> Result<ResponseHead, Odd> {
+    let mut headers = [const { MaybeUninit::uninit() }; FIELD_LIMIT];
+    let mut response = httparse::Response::new(&mut []);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut response,
+        bytes,
+        &mut headers,
+    );
+    match parsed {
+        Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
+        _ => return Err(Odd),
+    }
+    let status = response.code.ok_or(Odd)?;
+    let version = response.version.ok_or(Odd)?;
+    let fields = Fields::read(response.headers)?;
+    let framing = fields.framing(version)?;
+    let framing = match (method, status) {
+        (_, 0..=99 | 600..) => return Err(Odd),
+        (Method::Head, _) | (_, 100..=199 | 204 | 304) => Framing::None,
+        _ => framing.unwrap_or(Framing::UntilClose),
+    };
+    Ok(ResponseHead {
+        status,
+        framing,
+        persistent: fields.persistent(version) && framing != Framing::UntilClose,
+    })
+}
+
+/// The fields that say how a message is delimited and what becomes of the connection.
+#[derive(Default)]
+struct Fields {
+    length: Option<u64>,
+    chunked: Option<bool>,
+    close: bool,
+    keep_alive: bool,
+    upgrade: bool,
+    health_check: bool,
+}
+
+impl Fields {
+    fn read(headers: &[Header<'_>]) -> Result<Fields, Odd> {
+        let mut fields = Fields::default();
+        for Header { name, value } in headers {
+            // The lengths tell most fields apart without looking at a letter.
+            match name.len() {
+                14 if name.eq_ignore_ascii_case("content-length") => {
+                    // Two of them, even equal ones, are read differently by different servers.
+                    if fields.length.replace(decimal(value)?).is_some() {
+                        return Err(Odd);
+                    }
+                }
+                17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                    let chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
+                    if fields.chunked.replace(chunked).is_some() {
+                        return Err(Odd);
+                    }
+                }
+                10 if name.eq_ignore_ascii_case("connection") => {
+                    for token in tokens(value) {
+                        fields.close |= token.eq_ignore_ascii_case(b"close");
+                        fields.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+                    }
+                }
+                7 if name.eq_ignore_ascii_case("upgrade") => fields.upgrade = true,
+                10 if name.eq_ignore_ascii_case("user-agent") => {
+                    fields.health_check =
+                        HEALTH_CHECKERS.iter().any(|name| value.starts_with(name));
+                }
+                _ => {}
+            }
+        }
+        Ok(fields)
+    }
+
+    /// How the head delimits the body; nothing if it does not. Both ways at once, a transfer coding
+    /// in HTTP/1.0, or any but chunked alone, is odd (RFC 9112, section 6.1).
+    fn framing(&self, version: u8) -> Result<Option<Framing>, Odd> {
+        match (self.chunked, self.length) {
+            (None, length) => Ok(length.map(Framing::Length)),
+            (Some(true), None) if version == 1 => Ok(Some(Framing::Chunked)),
+            _ => Err(Odd),
+        }
+    }
+
+    /// RFC 9112, section 9.3.
+    fn persistent(&self, version: u8) -> bool {
+        !self.close && (version == 1 || self.keep_alive)
+    }
+}
+
+/// The members of a comma-separated list.
+pub(crate) fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|token| !token.is_empty())
+}
+
+fn decimal(value: &[u8]) -> Result<u64, Odd> {
+    let value = value.trim_ascii();
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(Odd);
+    }
+    std::str::from_utf8(value)
+        .map_err(|_| Odd)?
+        .parse()
+        .map_err(|_| Odd)
+}

@@ -1,0 +1,57 @@
+//! A connection of which only directions and silence are known.
+
+use crate::census::OPAQUE_PATIENCE;
+use std::time::Instant;
+
+/// Who spoke last on an opaque connection, and when anything moved.
+///
+/// After an answer the app spoke last: that tells waiting from idle without reading a byte.
+#[derive(Clone, Copy, Debug)]
+pub struct Opaque {
+    last: Option<Side>,
+    client_spoke: bool,
+    moved: Instant,
+}
+
+/// One end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The end that connected to us.
+    Client,
+    /// The end that we connected to.
+    App,
+}
+
+impl Opaque {
+    /// A connection on which nobody has spoken.
+    pub fn new(now: Instant) -> Opaque {
+        Opaque {
+            last: None,
+            client_spoke: false,
+            moved: now,
+        }
+    }
+
+    /// One side sent something.
+    pub fn spoke(&mut self, side: Side, now: Instant) {
+        self.last = Some(side);
+        self.client_spoke |= side == Side::Client;
+        self.moved = now;
+    }
+
+    /// Who spoke last.
+    pub fn last(&self) -> Option<Side> {
+        self.last
+    }
+
+    /// From when on the connection is idle if nothing moves before; nothing while the client waits
+    /// for an answer, or where it never asked for one.
+    pub fn idle_at(&self) -> Option<Instant> {
+        (self.client_spoke && self.last == Some(Side::App)).then(|| self.moved + OPAQUE_PATIENCE)
+    }
+
+    /// True if nothing is in flight at `now`.
+    pub fn is_idle(&self, now: Instant) -> bool {
+        !self.client_spoke || self.idle_at().is_some_and(|at| at <= now)
+    }
+}

@@ -1,0 +1,175 @@
+//! While leaving: who is told what, and what the deadline does.
+
+use crate::bed::Bed;
+use ebb_api::report::Protocol::{Http1, Opaque};
+use ebb_sidecar::stance::Stance;
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
+const TIMEOUT: &str =
+    "HTTP/1.1 504 Gateway Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+/// The next answer says goodbye, wherever its head was cut; then both sides are closed.
+#[tokio::test]
+async fn the_next_answer_is_the_last() {
+    let bed = Bed::new().await;
+    let (mut client, mut app) = bed.connect().await;
+    client.say(GET).await;
+    app.hear(GET).await;
+    app.say(OK).await;
+    client.hear(OK).await;
+    bed.stance(Stance::Parting);
+    client.hear_nothing(&bed).await;
+    client.say(GET).await;
+    app.hear(GET).await;
+    app.say(&OK[..20]).await;
+    client.hear_nothing(&bed).await;
+    app.say(&OK[20..]).await;
+    client.hear(LAST).await;
+    client.hear_end().await;
+    app.hear_end().await;
+    drop(client);
+    bed.until("it to end", |now| !now.connections.contains_key(&Http1))
+        .await;
+    assert_eq!(bed.snapshot().idle_closed, 0);
+}
+
+/// An answer that has begun stays as it is; the one behind it is the last.
+#[tokio::test]
+async fn an_answer_that_has_begun_is_left_alone() {
+    let bed = Bed::new().await;
+    let (mut client, mut app) = bed.connect().await;
+    client.say(GET).await;
+    app.hear(GET).await;
+    app.say(&OK[..20]).await;
+    client.hear(&OK[..20]).await;
+    bed.stance(Stance::Parting);
+    app.say(&OK[20..]).await;
+    client.hear(&OK[20..]).await;
+    client.say(GET).await;
+    app.hear(GET).await;
+    app.say(OK).await;
+    client.hear(LAST).await;
+    client.hear_end().await;
+}
+
+/// Of pipelined requests all that the app has seen are answered, the last with the goodbye, and no
+/// further one goes to the app.
+#[tokio::test]
+async fn pipelined_requests_are_answered_first() {
+    let bed = Bed::new().await;
+    let (mut client, mut app) = bed.connect().await;
+    client.say([GET, GET].concat()).await;
+    app.hear([GET, GET].concat()).await;
+    bed.stance(Stance::Parting);
+    app.say(OK).await;
+    client.hear(OK).await;
+    client.say(GET).await;
+    app.hear_nothing(&bed).await;
+    app.say(OK).await;
+    client.hear(LAST).await;
+    client.hear_end().await;
+    app.hear_end().await;
+}
+
+/// A drain that heals leaves no trace: the gate opens and answers are whole again.
+#[tokio::test]
+async fn a_drain_that_heals() {
+    let bed = Bed::new().await;
+    let (mut client, mut app) = bed.connect().await;
+    client.say([GET, GET].concat()).await;
+    app.hear([GET, GET].concat()).await;
+    bed.stance(Stance::Parting);
+    app.say(OK).await;
+    client.hear(OK).await;
+    client.say(GET).await;
+    app.hear_nothing(&bed).await;
+    bed.stance(Stance::Serving);
+    app.hear(GET).await;
+    app.say([OK, OK].concat()).await;
+    client.hear([OK, OK].concat()).await;
+    assert_eq!(bed.snapshot().in_flight_in_all(), 0);
+}
+
+/// The app closes an idle connection while leaving: its client keeps it until it asks again, and
+/// hears that it may ask elsewhere at once.
+#[tokio::test]
+async fn a_request_that_finds_no_app() {
+    let bed = Bed::new().await;
+    let (mut client, mut app) = bed.connect().await;
+    client.say(GET).await;
+    app.hear(GET).await;
+    app.say(OK).await;
+    client.hear(OK).await;
+    bed.stance(Stance::Parting);
+    drop(app);
+    client.hear_nothing(&bed).await;
+    client.say(GET).await;
+    client.hear(UNAVAILABLE).await;
+    client.hear_end().await;
+    assert_eq!(bed.snapshot().refused, 1);
+}
+
+/// When the app is gone idle connections are closed, and those with a request in flight are not.
+#[tokio::test]
+async fn closing_takes_the_idle_ones() {
+    let bed = Bed::new().await;
+    let (mut idle, mut idle_app) = bed.connect().await;
+    idle.say(GET).await;
+    idle_app.hear(GET).await;
+    idle_app.say(OK).await;
+    idle.hear(OK).await;
+    let (mut fresh, _fresh_app) = bed.connect().await;
+    let (mut busy, mut busy_app) = bed.connect().await;
+    busy.say(GET).await;
+    busy_app.hear(GET).await;
+    bed.stance(Stance::Closing);
+    idle.hear_end().await;
+    fresh.hear_end().await;
+    assert_eq!(bed.snapshot().idle_closed, 2);
+    assert_eq!(bed.in_flight(Http1), 1);
+    busy_app.say(OK).await;
+    busy.hear(LAST).await;
+    busy.hear_end().await;
+    assert_eq!(bed.snapshot().idle_closed, 2);
+}
+
+/// The deadline: a request that the app has seen gets 504, an answer that has begun ends so that it
+/// can't pass for whole, an opaque connection is closed; each is counted.
+#[tokio::test]
+async fn the_deadline_cuts() {
+    let bed = Bed::new().await;
+    let (mut unanswered, mut first) = bed.connect().await;
+    unanswered.say(GET).await;
+    first.hear(GET).await;
+    let (mut half, mut second) = bed.connect().await;
+    half.say(GET).await;
+    second.hear(GET).await;
+    second.say(&OK[..OK.len() - 1]).await;
+    half.hear(&OK[..OK.len() - 1]).await;
+    let (mut until_close, mut third) = bed.connect().await;
+    until_close.say(GET).await;
+    third.hear(GET).await;
+    third.say("HTTP/1.1 200 OK\r\n\r\nbody").await;
+    until_close.hear("HTTP/1.1 200 OK\r\n\r\nbody").await;
+    let (mut opaque, mut fourth) = bed.connect().await;
+    opaque.say("\x16").await;
+    fourth.hear("\x16").await;
+    let (mut idle, _fifth) = bed.connect().await;
+
+    bed.stance(Stance::Cut);
+    unanswered.hear(TIMEOUT).await;
+    unanswered.hear_end().await;
+    half.hear_end().await;
+    until_close.hear_reset().await;
+    opaque.hear_end().await;
+    idle.hear_end().await;
+    let snapshot = bed.snapshot();
+    assert_eq!(snapshot.cut[&Http1], 3);
+    assert_eq!(snapshot.cut[&Opaque], 1);
+    assert_eq!(snapshot.idle_closed, 1);
+    assert_eq!(snapshot.in_flight_in_all(), 0);
+    assert_eq!(snapshot.finished, 0);
+}

@@ -1,0 +1,45 @@
+//! The relay's port: open, closed without losing anybody, open again.
+
+use crate::bed::Bed;
+use ebb_sidecar::listener;
+use ebb_sidecar::stance::Stance;
+use tokio::net::TcpStream;
+
+/// A port that is taken is an error that names it.
+#[tokio::test]
+async fn a_port_that_is_taken() {
+    let bound = listener::bind(0).unwrap();
+    let port = bound.local_addr().port();
+    let error = listener::bind(port).unwrap_err();
+    assert_eq!(error.port, port);
+    assert!(error.to_string().contains(&port.to_string()));
+}
+
+/// Connections that the kernel had queued when the stance changed are served; later ones are
+/// refused; when the drain heals the port is open again.
+#[tokio::test]
+async fn queued_connections_survive_the_close() {
+    let bed = Bed::new().await;
+    // Blocking connects: the relay's task, on this thread, can't accept meanwhile.
+    let queued: Vec<std::net::TcpStream> = (0..20)
+        .map(|_| std::net::TcpStream::connect(bed.address).unwrap())
+        .collect();
+    bed.stance(Stance::Draining);
+    for client in queued {
+        client.set_nonblocking(true).unwrap();
+        let mut client = crate::bed::End(TcpStream::from_std(client).unwrap());
+        let mut app = bed.accept().await;
+        client.say("\x16").await;
+        app.hear("\x16").await;
+        app.say("served").await;
+        client.hear("served").await;
+    }
+    let refused = TcpStream::connect(bed.address).await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    bed.stance(Stance::Serving);
+    bed.until("all to end", |now| now.connections.is_empty())
+        .await;
+    let (mut client, mut app) = bed.connect().await;
+    client.say("again").await;
+    app.hear("again").await;
+}

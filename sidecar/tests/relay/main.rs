@@ -1,0 +1,8 @@
+//! The relay over real sockets of the loopback: a test is the client and the app at once, and says
+//! byte by byte what each of them sends and must see.
+
+mod bed;
+mod goodbye;
+mod http1;
+mod listening;
+mod opaque;
