@@ -12,5 +12,6 @@
 pub mod admission;
 pub mod certificate;
 pub mod cluster;
+pub mod crds;
 pub mod keyring;
 pub mod plan;

@@ -102,6 +102,7 @@ fn manifests() -> Result<Command> {
     command
         .args(["local-helm", "template", "ebb"])
         .arg(chart())
-        .args(["--namespace", "ebb-system"]);
+        // A helm that was built from its module takes the cluster for an old one otherwise.
+        .args(["--namespace", "ebb-system", "--kube-version", "1.29.0"]);
     Ok(command)
 }
