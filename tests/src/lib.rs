@@ -3,5 +3,7 @@
 
 pub mod app;
 pub mod bed;
+pub mod demo;
 pub mod eventually;
+pub mod harness;
 pub mod load;

@@ -1,0 +1,91 @@
+//! The three set-ups that are compared.
+
+use anyhow::Result;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::harness::cluster::Cluster;
+use crate::harness::ground::Ground;
+use crate::harness::rolls::{roll_under_load, wait_until_complete};
+use crate::harness::web::Web;
+use crate::load::Progress;
+use crate::load::tally::Tally;
+
+/// How many pods are rolled.
+const REPLICAS: u32 = 3;
+
+/// The name of the application and of its policy.
+pub const NAME: &str = "web";
+
+/// What is done against the loss of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Setup {
+    /// Nothing.
+    Plain,
+    /// The usual advice: a preStop hook that sleeps.
+    Sleep,
+    /// A DrainPolicy.
+    Ebb,
+}
+
+impl Setup {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Sleep, Self::Ebb];
+
+    /// As a person would call it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Plain => "as it is",
+            Self::Sleep => "preStop: sleep 5",
+            Self::Ebb => "with a DrainPolicy",
+        }
+    }
+
+    /// The namespace that it runs in.
+    pub fn namespace(self) -> &'static str {
+        match self {
+            Self::Plain => "demo-plain",
+            Self::Sleep => "demo-sleep",
+            Self::Ebb => "demo-ebb",
+        }
+    }
+
+    /// Deploys the application, rolls it under load, and returns what came of the requests. Only
+    /// the application with a policy is left running, to be tried out.
+    pub async fn measure(
+        self,
+        cluster: &Cluster,
+        rolls: usize,
+        tell: impl FnMut(usize, Progress),
+    ) -> Result<Tally> {
+        let ground = Ground::create_anew(cluster.clone(), self.namespace()).await?;
+        let web = self.deploy(&ground).await?;
+        let tally = roll_under_load(&ground, &web, rolls, tell).await?;
+        if self != Self::Ebb {
+            ground.remove().await?;
+        }
+        Ok(tally)
+    }
+
+    /// Deploys the application in this set-up and waits until it is ready.
+    pub async fn deploy(self, ground: &Ground) -> Result<Web> {
+        let mut web = Web::new(NAME, &ground.cluster.images.sample_app).replicas(REPLICAS);
+        match self {
+            Self::Plain => {}
+            Self::Sleep => {
+                web = web.container(json!({"lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}));
+            }
+            Self::Ebb => {
+                let spec =
+                    json!({"selector": {"matchLabels": {"app": NAME}}, "timeoutSeconds": 60});
+                ground.policy(NAME, spec).await?;
+            }
+        }
+        ground.create_object(&web.service()).await?;
+        ground.create_object(&web.deployment()).await?;
+        wait_until_complete(ground, &web).await?;
+        Ok(web)
+    }
+}

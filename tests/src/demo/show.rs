@@ -1,0 +1,138 @@
+//! What a user sees: the table, a drain as `kubectl describe` shows it, and what to try next.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use ebb_api::policy::DrainPolicy;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, ListParams};
+
+use super::setup::{NAME, Setup};
+use super::table::{Row, render};
+use crate::eventually::eventually;
+use crate::harness::client::Client;
+use crate::harness::cluster::Cluster;
+use crate::harness::ground::Ground;
+use crate::harness::pods;
+use crate::harness::web::HTTP_PORT;
+
+/// How long the request takes that is in flight when its pod is deleted, in seconds.
+const REQUEST_SECONDS: u64 = 10;
+
+/// How long the status may take to show what happens.
+const SHOWN: Duration = Duration::from_secs(30);
+
+/// What `kubectl describe drainpolicy` said.
+#[derive(Clone, Debug)]
+pub struct Drain {
+    /// While a request was in flight on a deleted pod.
+    pub during: String,
+    /// When the pod was gone.
+    pub after: String,
+    /// The status line of that request's answer.
+    pub answer: String,
+}
+
+/// Deletes a pod with a request in flight, and describes the policy meanwhile and afterwards.
+pub async fn watch_a_drain(cluster: &Cluster) -> Result<Drain> {
+    let ground = Ground {
+        cluster: cluster.clone(),
+        namespace: Setup::Ebb.namespace().to_owned(),
+    };
+    let list = ground
+        .api::<Pod>()
+        .list(&ListParams::default().labels(&format!("app={NAME}")))
+        .await?;
+    let pod = list
+        .items
+        .into_iter()
+        .find(pods::is_ready)
+        .context("no pod is ready")?;
+    let name = pod.metadata.name.clone().context("a pod without a name")?;
+    let mut client = Client::connect(pods::address(&pod, HTTP_PORT)?).await?;
+    client
+        .request("POST", &format!("/slow?seconds={REQUEST_SECONDS}"))
+        .await?;
+    eventually("the request to be in flight", SHOWN, async || {
+        let in_flight: u64 = pods::report(&pod).await?.now.in_flight.values().sum();
+        ensure!(in_flight > 0, "nothing is in flight");
+        Ok(())
+    })
+    .await?;
+    ground
+        .api::<Pod>()
+        .delete(&name, &DeleteParams::default())
+        .await?;
+
+    let policies = ground.api::<DrainPolicy>();
+    eventually("the policy to show the drain", SHOWN, async || {
+        let status = policies
+            .get(NAME)
+            .await?
+            .status
+            .context("it has no status")?;
+        let active = status.active.iter().find(|active| active.pod == name);
+        let active = active.context("the pod is not among the active ones")?;
+        ensure!(active.progress.contains("in flight"), "{}", active.progress);
+        Ok(())
+    })
+    .await?;
+    let during = ground.kubectl(&["describe", "drainpolicy", NAME]).await?;
+    let limit = Duration::from_secs(REQUEST_SECONDS + 5);
+    let answer = client.read_until(&format!("{name}\n"), limit).await?;
+    eventually("the policy to show the drain's end", SHOWN, async || {
+        let status = policies
+            .get(NAME)
+            .await?
+            .status
+            .context("it has no status")?;
+        ensure!(
+            status.recent.iter().any(|recent| recent.pod == name),
+            "the pod is not among the recent ones"
+        );
+        Ok(())
+    })
+    .await?;
+    let after = ground.kubectl(&["describe", "drainpolicy", NAME]).await?;
+    let answer = answer.text.lines().next().unwrap_or("nothing").to_owned();
+    Ok(Drain {
+        during,
+        after,
+        answer,
+    })
+}
+
+/// Prints everything on stdout.
+pub fn print(rows: &[Row], drain: Option<&Drain>) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    if let Some(drain) = drain {
+        writeln!(
+            out,
+            "\nA pod was deleted while a request of {REQUEST_SECONDS} s was in flight. \
+             $ kubectl describe drainpolicy {NAME}, meanwhile:\n\n{}\n\
+             The request was answered: {}. The same command afterwards:\n\n{}",
+            drain.during.trim_end(),
+            drain.answer,
+            drain.after.trim_end()
+        )?;
+    }
+    writeln!(
+        out,
+        "\nThree rolling restarts of three pods in each set-up, under 32 keep-alive and 16 \
+         fresh-connection clients:\n\n{}",
+        render(rows)
+    )?;
+    let namespace = Setup::Ebb.namespace();
+    writeln!(
+        out,
+        "Try next, on the cluster, which stays up:\n\
+         \x20 cargo xtask kubectl -n {namespace} get dp\n\
+         \x20 cargo xtask kubectl -n {namespace} rollout restart deployment/{NAME}\n\
+         \x20 cargo xtask kubectl -n {namespace} describe dp {NAME}\n\
+         \x20 cargo xtask kubectl -n {namespace} events\n\
+         A shell with kubectl and helm:   cargo xtask cluster shell\n\
+         Take it all down:                cargo xtask cluster down"
+    )?;
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! What the suites and the demo stand on: a client of the bed's cluster, a namespace for each test,
+//! Ebb installed by its chart, a web application to drain, and load on it.
+//!
+//! ```text
+//!  inside (threads in a node's network) -> cluster -> ground (a test's namespace)
+//!                                             |          +-- web, pods, client: what a test says
+//!                                       installation     +-- rolls: restarts under load
+//! ```
+
+pub mod client;
+pub mod cluster;
+pub mod ground;
+pub mod inside;
+pub mod installation;
+pub mod pods;
+pub mod rolls;
+pub mod web;

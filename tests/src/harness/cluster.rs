@@ -1,0 +1,68 @@
+//! A client of the bed's cluster, as an administrator.
+
+use anyhow::Result;
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
+
+use crate::bed::Bed;
+use crate::bed::image::{self, Images};
+
+/// The bed's cluster, with our images.
+#[derive(Clone)]
+pub struct Cluster {
+    /// The bed.
+    pub bed: Bed,
+    /// A client.
+    pub client: Client,
+    /// The images to run.
+    pub images: Images,
+}
+
+impl Cluster {
+    /// The cluster that runs.
+    ///
+    /// # Errors
+    ///
+    /// Says how to bring the cluster up, or how to build the images, where they are missing.
+    pub async fn attach(bed: Bed) -> Result<Self> {
+        Ok(Self {
+            client: bed.client().await?,
+            images: image::current()?,
+            bed,
+        })
+    }
+
+    /// The objects of one kind in one namespace.
+    pub fn api<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Runs kubectl and returns what it prints: for what a user would type, and sees.
+    pub async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        let bed = self.bed.clone();
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|&argument| argument.to_owned())
+            .collect();
+        tokio::task::spawn_blocking(move || {
+            bed.kubectl(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+        })
+        .await?
+    }
+
+    /// Runs helm and returns what it prints.
+    pub async fn helm(&self, arguments: &[&str]) -> Result<String> {
+        let bed = self.bed.clone();
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|&argument| argument.to_owned())
+            .collect();
+        tokio::task::spawn_blocking(move || {
+            bed.helm(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+        })
+        .await?
+    }
+}
