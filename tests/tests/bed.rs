@@ -54,13 +54,26 @@ fn pods_run_on_both_nodes_and_end() {
         bed.kubectl(&[&["--namespace", name], arguments].concat())
             .unwrap_or_else(|error| panic!("{error:#}"))
     };
-    in_namespace(&[
-        "create",
-        "deployment",
-        "pause",
-        "--replicas=4",
-        &format!("--image={PAUSE_IMAGE}"),
-    ]);
+    // The pause program, first of its process namespace, does not hear SIGTERM: little grace.
+    let deployment = serde_json::json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "pause"},
+        "spec": {
+            "replicas": 4,
+            "selector": {"matchLabels": {"app": "pause"}},
+            "template": {
+                "metadata": {"labels": {"app": "pause"}},
+                "spec": {
+                    "terminationGracePeriodSeconds": 1,
+                    "containers": [{"name": "pause", "image": PAUSE_IMAGE}],
+                },
+            },
+        },
+    });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    serde_json::to_writer(&file, &deployment).unwrap();
+    in_namespace(&["apply", "-f", &file.path().to_string_lossy()]);
     in_namespace(&["rollout", "status", "deployment/pause", "--timeout=60s"]);
     let nodes = in_namespace(&["get", "pods", "-o", "jsonpath={.items[*].spec.nodeName}"]);
     let nodes: BTreeSet<&str> = nodes.split_whitespace().collect();

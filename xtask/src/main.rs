@@ -70,7 +70,10 @@ enum Task {
     /// Each image is one static program. Its name ends in a digest of its content, and `:dev` is a
     /// second name for the one that was built last. Needs Rust, Linux and the GNU C library's static
     /// files (libc6-dev); neither root nor Docker.
-    Images,
+    Images {
+        /// Only these: ebb-sidecar, ebb-controller, ebb-sample-app, ebb-pause.
+        names: Vec<String>,
+    },
     /// A real two-node Kubernetes on this computer, in network namespaces of its own.
     #[command(subcommand)]
     Cluster(Cluster),
@@ -155,7 +158,7 @@ fn run(task: Task) -> Result<u8> {
         }
         Task::Check => check::all(),
         Task::Crds => generated::write(),
-        Task::Images => programs::bed("images", []),
+        Task::Images { names } => programs::bed("images", names.into_iter().map(Into::into)),
         Task::Cluster(Cluster::Up) => {
             requirements::of_the_cluster()?;
             programs::bed("up", [])

@@ -7,14 +7,23 @@
 pub mod archive;
 pub mod build;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use serde::{Deserialize, Serialize};
+
+/// The short name of the sidecar's image.
+pub const SIDECAR: &str = "ebb-sidecar";
+
+/// The short name of the controller's image.
+pub const CONTROLLER: &str = "ebb-controller";
+
+/// The short name of the sample application's image.
+pub const SAMPLE_APP: &str = "ebb-sample-app";
 
 /// The names of our images as they were built last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
     /// The sidecar that the webhook injects.
     pub sidecar: String,
@@ -26,15 +35,17 @@ pub struct Images {
 
 /// The names to put into Helm values; they are what `cargo xtask images` built last.
 pub fn current() -> Result<Images> {
-    let path = record_path();
-    let text = fs::read(&path).with_context(|| {
-        format!(
-            "no images have been built ({} is missing): cargo xtask images",
-            path.display()
-        )
-    })?;
-    serde_json::from_slice(&text)
-        .with_context(|| format!("can't read {}: cargo xtask images", path.display()))
+    let mut names = recorded();
+    let mut name = |short: &str| {
+        names
+            .remove(short)
+            .with_context(|| format!("the image {short} has not been built: cargo xtask images"))
+    };
+    Ok(Images {
+        sidecar: name(SIDECAR)?,
+        controller: name(CONTROLLER)?,
+        sample_app: name(SAMPLE_APP)?,
+    })
 }
 
 /// The archive that a person means by `name`: a file, or one of our images by its short name or by
@@ -69,6 +80,21 @@ fn folder() -> PathBuf {
 
 fn archive_path(name: &str) -> PathBuf {
     folder().join(format!("{name}.tar"))
+}
+
+/// The full names by the short ones. A record that can't be read is one of nothing: what it names is
+/// built again.
+fn recorded() -> BTreeMap<String, String> {
+    let text = fs::read(record_path()).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+fn record(short: &str, full: String) -> Result<()> {
+    let mut names = recorded();
+    names.insert(short.to_owned(), full);
+    let path = record_path();
+    fs::write(&path, serde_json::to_vec_pretty(&names)?)
+        .with_context(|| format!("can't write {}", path.display()))
 }
 
 fn record_path() -> PathBuf {

@@ -25,7 +25,9 @@ enum Door {
     Load {
         image: String,
     },
-    Images,
+    Images {
+        names: Vec<String>,
+    },
     /// Brings the cluster up, builds our images and loads them.
     Prepare,
     Kubectl(Rest),
@@ -73,9 +75,7 @@ fn run(command: Door) -> Result<u8> {
         }
         Door::Shell => return command::interactive(&mut Bed::attach()?.shell_command()?),
         Door::Load { image } => Bed::attach()?.load_image(&image)?,
-        Door::Images => {
-            image::build::all()?;
-        }
+        Door::Images { names } => image::build::images(&names)?,
         Door::Prepare => prepare()?,
         Door::Kubectl(rest) => {
             return command::interactive(Bed::attach()?.kubectl_command()?.args(rest.arguments));
@@ -103,6 +103,6 @@ fn bring_up() -> Result<Bed> {
 
 fn prepare() -> Result<()> {
     let bed = bring_up()?;
-    let images = image::build::all()?;
-    bed.load_images(&images)
+    image::build::images(&[])?;
+    bed.load_images(&image::current()?)
 }

@@ -6,46 +6,42 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Images, archive, archive_path, record_path};
+use super::{archive, archive_path};
 use crate::bed::command;
 use crate::bed::progress::{say, step};
 
 /// The image of every pod's first container.
 const PAUSE: &str = "ebb-pause";
 
-/// The images that cargo builds: their crates, in this order. The program has the image's name.
+/// The images that cargo builds, each from the program of the same name in a crate.
 const CRATES: [(&str, &str); 3] = [
-    ("ebb-sidecar", "ebb-sidecar"),
-    ("ebb-controller", "ebb-controller"),
-    ("ebb-sample-app", "ebb-tests"),
+    (super::SIDECAR, "ebb-sidecar"),
+    (super::CONTROLLER, "ebb-controller"),
+    (super::SAMPLE_APP, "ebb-tests"),
 ];
 
 /// The short names of all our images.
-pub const NAMES: [&str; 4] = [PAUSE, CRATES[0].0, CRATES[1].0, CRATES[2].0];
+pub const NAMES: [&str; 4] = [PAUSE, super::SIDECAR, super::CONTROLLER, super::SAMPLE_APP];
 
-/// Builds all images of this checkout and writes down what they are called.
-pub fn all() -> Result<Images> {
-    pause()?;
-    let mut names = Vec::new();
+/// Builds the named images of this checkout, all if none is named, and writes down what they are
+/// called.
+pub fn images(wanted: &[String]) -> Result<()> {
+    if let Some(unknown) = wanted.iter().find(|name| !NAMES.contains(&name.as_str())) {
+        bail!("{unknown} is not one of our images ({})", NAMES.join(", "));
+    }
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    if is_wanted(PAUSE) {
+        pause()?;
+    }
     // One cargo run for each: in a common one the controller's features would be built into the
     // sidecar too.
-    for (program, package) in CRATES {
-        names.push(step(&format!("image {program}"), || {
-            let built = static_program(program, package)?;
-            write(program, &built)
-        })?);
+    for (program, package) in CRATES.into_iter().filter(|(program, _)| is_wanted(program)) {
+        step(&format!("image {program}"), || {
+            let name = write(program, &static_program(program, package)?)?;
+            super::record(program, name)
+        })?;
     }
-    let [sidecar, controller, sample_app] =
-        <[String; 3]>::try_from(names).map_err(|_| anyhow::anyhow!("an image is missing"))?;
-    let images = Images {
-        sidecar,
-        controller,
-        sample_app,
-    };
-    let path = record_path();
-    fs::write(&path, serde_json::to_vec_pretty(&images)?)
-        .with_context(|| format!("can't write {}", path.display()))?;
-    Ok(images)
+    Ok(())
 }
 
 /// Builds the pause image, which a node needs before it can run any pod, and returns its archive.
