@@ -1,0 +1,177 @@
+//! The admin port: everything that kubelet, the controller and Prometheus ask of a sidecar.
+//!
+//! | request | for | who may |
+//! |---|---|---|
+//! | `GET /livez`, `GET /readyz` | kubelet's probes | anybody |
+//! | `GET /metrics` | Prometheus | anybody |
+//! | `GET /v1/status`, `?watch=true` | the controller, a person | anybody: it holds no secret |
+//! | `GET /hook/{container}` | kubelet's preStop hooks | who knows the pod's token |
+//! | `PUT /v1/desired` | the controller | who holds the signing key |
+//!
+//! It is reachable for everybody who reaches the pod, so nothing that comes in is trusted: heads,
+//! bodies, connections and the time they take are bounded.
+
+mod desired;
+mod hook;
+mod metrics;
+mod probe;
+mod response;
+mod status;
+
+use crate::census::Census;
+use crate::config::Key;
+use crate::keeper::{Published, Request as KeeperRequest};
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics::Metrics;
+use response::sentence;
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+/// Connections at a time. A pod has a handful of containers with one hook each, two probes, a few
+/// scrapers and one controller.
+const CONNECTIONS: usize = 512;
+
+/// How long a head may take, which is also how long an unused connection stays: kubelet keeps its
+/// connections alive for the next hook, and repeats a call that met a closed one.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+
+/// How long to wait after an `accept` that failed for want of something (file descriptors).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// What the admin port serves from.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    pub(crate) keeper: mpsc::Sender<KeeperRequest>,
+    pub(crate) published: watch::Receiver<Published>,
+    /// Nothing: no hook call is accepted.
+    pub(crate) token: Option<String>,
+    /// Nothing: no desired state is accepted.
+    pub(crate) key: Option<Key>,
+    /// The app's containers, by name.
+    pub(crate) containers: BTreeSet<String>,
+    pub(crate) metrics: Metrics,
+    streams: Arc<Semaphore>,
+}
+
+// === impl Admin ===
+
+impl Admin {
+    pub(crate) fn new(
+        keeper: mpsc::Sender<KeeperRequest>,
+        published: watch::Receiver<Published>,
+        birth: Option<&ebb_api::birth::Birth>,
+        key: Option<Key>,
+        census: Arc<Census>,
+    ) -> Arc<Admin> {
+        Arc::new(Admin {
+            token: birth.map(|birth| birth.token.clone()),
+            key,
+            containers: birth
+                .into_iter()
+                .flat_map(|birth| &birth.containers)
+                .map(|container| container.name.clone())
+                .collect(),
+            metrics: Metrics::new(census, published.clone()),
+            keeper,
+            published,
+            streams: Arc::new(Semaphore::new(status::STREAMS)),
+        })
+    }
+
+    /// Serves until dropped.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
+        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut connections = JoinSet::new();
+        loop {
+            while connections.try_join_next().is_some() {}
+            let slot = slots
+                .clone()
+                .acquire_owned()
+                .await
+                .expect("nobody closes the semaphore");
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    let admin = self.clone();
+                    connections.spawn(async move {
+                        admin.connection(stream, peer).await;
+                        drop(slot);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "admin port: connection not accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let Ok(local) = stream.local_addr() else {
+            return;
+        };
+        let service = service_fn(|request| {
+            let admin = self.clone();
+            async move { Ok::<_, Infallible>(admin.answer(request, peer, local).await) }
+        });
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME)
+            .max_header_size(16 * 1024)
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
+        if let Err(error) = served {
+            tracing::debug!(client.addr = %peer, %error, "admin port: connection ended");
+        }
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        local: SocketAddr,
+    ) -> Response<Body> {
+        let path = request.uri().path().to_owned();
+        match (request.method(), path.as_str()) {
+            (&Method::GET, "/livez") => probe::live(),
+            (&Method::GET, "/readyz") => probe::ready(&self.published),
+            (&Method::GET, "/metrics") => self.metrics.scrape(),
+            (&Method::GET, "/v1/status") => status::serve(self, request.uri().query()).await,
+            (&Method::PUT, "/v1/desired") => desired::serve(self, request, peer).await,
+            (&Method::GET, path) if path.starts_with("/hook/") => {
+                hook::serve(
+                    self,
+                    &path["/hook/".len()..],
+                    request.headers(),
+                    peer,
+                    local,
+                )
+                .await
+            }
+            (_, path) => {
+                let known = ["/livez", "/readyz", "/metrics", "/v1/status", "/v1/desired"];
+                if known.contains(&path) || path.starts_with("/hook/") {
+                    sentence(
+                        StatusCode::METHOD_NOT_ALLOWED,
+                        "this method is not for this path",
+                    )
+                } else {
+                    sentence(StatusCode::NOT_FOUND, "no such path")
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `GET /hook/{container}`: kubelet waits here before it ends a container.
+
+use super::response::sentence;
+use super::{Admin, Body};
+use crate::drain::Caller;
+use crate::keeper::Request;
+use ebb_api::names::{SIDECAR_CONTAINER, TOKEN_HEADER};
+use hyper::{HeaderMap, Response, StatusCode};
+use std::net::SocketAddr;
+use tokio::sync::oneshot;
+
+/// Holds the call until the drain machine lets it go. `local` is the address that it came to.
+pub(super) async fn serve(
+    admin: &Admin,
+    container: &str,
+    headers: &HeaderMap,
+    peer: SocketAddr,
+    local: SocketAddr,
+) -> Response<Body> {
+    let given = headers.get(TOKEN_HEADER).map(|token| token.as_bytes());
+    if !admin.admits(given) {
+        admin.metrics.hook("unauthorized");
+        tracing::warn!(
+            client.addr = %peer,
+            container,
+            token = if given.is_some() { "wrong" } else { "missing" },
+            "hook call refused"
+        );
+        return sentence(
+            StatusCode::UNAUTHORIZED,
+            "a hook call needs this pod's token; nothing has changed",
+        );
+    }
+    let caller = match container {
+        SIDECAR_CONTAINER => Caller::Own,
+        name if admin.containers.contains(name) => Caller::App(name.to_owned()),
+        name => {
+            admin.metrics.hook("unknown");
+            tracing::warn!(client.addr = %peer, container = name, "hook call for no container of this pod");
+            return sentence(
+                StatusCode::NOT_FOUND,
+                "no container of that name was in the pod when it was injected",
+            );
+        }
+    };
+    admin.metrics.hook("accepted");
+    let (answer, released) = oneshot::channel();
+    let called = admin.keeper.send(Request::Hook {
+        caller,
+        pod_address: local.ip().to_canonical(),
+        answer,
+    });
+    // Without a keeper the process is about to end, and so is the reason to wait.
+    if called.await.is_ok() {
+        let _ = released.await;
+    }
+    sentence(StatusCode::OK, "released")
+}
+
+impl Admin {
+    fn admits(&self, given: Option<&[u8]>) -> bool {
+        let (Some(token), Some(given)) = (&self.token, given) else {
+            return false;
+        };
+        // The time that this takes must not tell how much of a guess was right. Only the length
+        // shows, and that is in the source.
+        let token = token.as_bytes();
+        token.len() == given.len()
+            && token
+                .iter()
+                .zip(given)
+                .fold(0, |difference, (a, b)| difference | (a ^ b))
+                == 0
+    }
+}

@@ -1,0 +1,212 @@
+//! `GET /metrics`, for Prometheus (OpenMetrics text).
+
+use super::Body;
+use super::response::{sentence, whole};
+use crate::census::Census;
+use crate::keeper::Published;
+use ebb_api::phase::Phase;
+use ebb_api::report::Protocol;
+use hyper::{Response, StatusCode};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::watch;
+
+type Labels = [(&'static str, &'static str); 1];
+
+/// All metrics of a sidecar.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    hook_calls: Family<Labels, Counter>,
+    desired_refused: Family<Labels, Counter>,
+}
+
+/// What is counted elsewhere and read at each scrape.
+#[derive(Debug)]
+struct Scrape {
+    census: Arc<Census>,
+    published: watch::Receiver<Published>,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    pub(crate) fn new(census: Arc<Census>, published: watch::Receiver<Published>) -> Metrics {
+        let hook_calls = Family::default();
+        let desired_refused = Family::default();
+        let mut registry = Registry::with_prefix("ebb");
+        registry.register(
+            "hook_calls",
+            "Calls of preStop hooks, by what came of them",
+            hook_calls.clone(),
+        );
+        registry.register(
+            "desired_refused",
+            "Desired states that were refused, by reason",
+            desired_refused.clone(),
+        );
+        registry.register_collector(Box::new(Scrape { census, published }));
+        Metrics {
+            registry,
+            hook_calls,
+            desired_refused,
+        }
+    }
+
+    pub(crate) fn hook(&self, result: &'static str) {
+        self.hook_calls.get_or_create(&[("result", result)]).inc();
+    }
+
+    pub(crate) fn desired_refused(&self, reason: &'static str) {
+        self.desired_refused
+            .get_or_create(&[("reason", reason)])
+            .inc();
+    }
+
+    pub(super) fn scrape(&self) -> Response<Body> {
+        let mut text = String::new();
+        match prometheus_client::encoding::text::encode(&mut text, &self.registry) {
+            Ok(()) => whole(
+                StatusCode::OK,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                text,
+            ),
+            Err(error) => sentence(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        }
+    }
+}
+
+// === impl Scrape ===
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let sight = self.census.snapshot(Instant::now());
+        let published = self.published.borrow();
+        let encoder = &mut encoder;
+        family(
+            encoder,
+            ("phase", "How far the pod has come on its way out"),
+            "phase",
+            [
+                Phase::Serving,
+                Phase::Deregistering,
+                Phase::Draining,
+                Phase::Ended,
+            ]
+            .map(|phase| (phase_word(phase), gauge(published.phase == phase))),
+        )?;
+        let protocols = [Protocol::Http1, Protocol::Opaque];
+        let of = |numbers: &std::collections::BTreeMap<Protocol, u64>| {
+            let number = |protocol| numbers.get(&protocol).copied().unwrap_or(0);
+            protocols.map(|protocol| (protocol_word(protocol), number(protocol)))
+        };
+        family(
+            encoder,
+            ("connections", "Open client connections"),
+            "protocol",
+            of(&sight.connections).map(|(word, number)| (word, gauge(number))),
+        )?;
+        family(
+            encoder,
+            ("in_flight", "Requests and opaque connections in flight"),
+            "protocol",
+            of(&sight.in_flight).map(|(word, number)| (word, gauge(number))),
+        )?;
+        family(
+            encoder,
+            ("cut", "Requests and opaque connections cut at a deadline"),
+            "protocol",
+            of(&sight.cut).map(|(word, number)| (word, ConstCounter::new(number))),
+        )?;
+        family(
+            encoder,
+            ("drains", "Drains that ended, by outcome"),
+            "outcome",
+            published
+                .drains
+                .iter()
+                .map(|(word, number)| (*word, ConstCounter::new(*number))),
+        )?;
+        for (name, help, number) in [
+            (
+                "finished",
+                "Requests and opaque connections that finished",
+                sight.finished,
+            ),
+            (
+                "idle_closed",
+                "Idle connections closed without having been told to leave",
+                sight.idle_closed,
+            ),
+            (
+                "refused",
+                "Requests answered by the sidecar because the app was gone",
+                sight.refused,
+            ),
+            (
+                "late",
+                "Work that came after the endpoints were gone",
+                published.late,
+            ),
+            (
+                "accept_errors",
+                "Connections that could not be accepted",
+                sight.accept_errors,
+            ),
+            (
+                "panics",
+                "Connections lost to a bug of the sidecar",
+                sight.panics,
+            ),
+        ] {
+            let counter = ConstCounter::new(number);
+            counter.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn family<M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, help): (&str, &str),
+    label: &'static str,
+    values: impl IntoIterator<Item = (&'static str, M)>,
+) -> Result<(), fmt::Error> {
+    let mut values = values.into_iter().peekable();
+    let Some((_, first)) = values.peek() else {
+        return Ok(());
+    };
+    let mut metric = encoder.encode_descriptor(name, help, None, first.metric_type())?;
+    for (word, value) in values {
+        value.encode(metric.encode_family(&[(label, word)])?)?;
+    }
+    Ok(())
+}
+
+fn gauge(number: impl Into<u64>) -> ConstGauge<i64> {
+    ConstGauge::new(i64::try_from(number.into()).unwrap_or(i64::MAX))
+}
+
+fn phase_word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Serving => "serving",
+        Phase::Deregistering => "deregistering",
+        Phase::Draining => "draining",
+        Phase::Ended => "ended",
+    }
+}
+
+fn protocol_word(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Http1 => "http1",
+        Protocol::Opaque => "opaque",
+    }
+}

@@ -1,0 +1,147 @@
+//! The one-shot step that redirects the pod's inbound TCP through the relay. It is the only part of
+//! Ebb that needs a privilege: NET_ADMIN in the pod's own network namespace.
+//!
+//! In the syntax of nft:
+//!
+//! ```text
+//! table inet ebb {
+//!   chain inbound {
+//!     type nat hook prerouting priority dstnat
+//!     tcp dport 17440 accept        (and 17441, and each excluded port)
+//!     iifname != "lo" meta l4proto tcp socket wildcard { 0, 1 } redirect to :17440
+//!   }
+//!   chain invalid {
+//!     type filter hook input priority filter
+//!     iifname != "lo" meta l4proto tcp ct state invalid drop
+//!   }
+//! }
+//! ```
+//!
+//! `socket wildcard` asks the kernel for the socket that the packet would reach. It matches when
+//! there is one, bound to an address (0) or to all (1), and does not when nobody listens: such a
+//! port stays refused as if Ebb were not there, and a `tcpSocket` probe stays truthful.
+//!
+//! A packet that connection tracking holds invalid (a late duplicate of a connection that it has
+//! forgotten) would otherwise reach the stack under its unredirected address, be answered with a
+//! reset, and take the relayed connection with it.
+
+use super::mark::Mark;
+use crate::config::Config;
+use ebb_api::names::{ADMIN_PORT, RELAY_PORT};
+use nlink::netlink::nftables::{
+    BaseChain, Chain, CtState, Family, FilterHook, NatHook, Priority, Rule, SocketMatch,
+};
+use nlink::netlink::{Connection, Nftables};
+
+/// The table that holds all of it. Nobody else's rules are touched.
+const TABLE: &str = "ebb";
+const INBOUND: &str = "inbound";
+const INVALID: &str = "invalid";
+const TCP: u8 = 6;
+
+/// Which rule sends connections to the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Selection {
+    /// Only to ports that somebody listens on.
+    Listening,
+    /// To any port.
+    All,
+}
+
+/// Writes the rules and leaves the mark. It does not fail: what went wrong is in the mark, and the
+/// pod starts without the redirect. It may run again (kubelet does, when the pod's sandbox died).
+pub async fn run(config: &Config) {
+    let mark = match &config.birth {
+        Some(birth) => match write(&birth.exclude_ports).await {
+            Ok(mark) => mark,
+            Err(error) => Mark::Failed(error.to_string()),
+        },
+        // Which ports to leave alone is not known, so none is touched.
+        None => Mark::Failed(config.complaint.clone().unwrap_or_default()),
+    };
+    match &mark {
+        Mark::SocketWildcard => {
+            tracing::info!("redirect written; ports without a listener stay refused");
+        }
+        Mark::Plain => tracing::warn!(
+            "redirect written for all ports: this kernel cannot ask whether the app listens, so a tcpSocket probe always passes"
+        ),
+        Mark::Failed(reason) => {
+            tracing::error!(%reason, "redirect not written, the pod runs without it");
+        }
+    }
+    if let Err(error) = mark.leave().await {
+        // Without a mark the sidecar observes, and says that there was none.
+        tracing::error!(%error, "the result cannot be handed to the sidecar");
+    }
+}
+
+async fn write(exclude_ports: &[u16]) -> Result<Mark, nlink::Error> {
+    let connection = Connection::<Nftables>::new()?;
+    match commit(&connection, exclude_ports, Selection::Listening).await {
+        Ok(()) => Ok(Mark::SocketWildcard),
+        Err(error) => {
+            tracing::debug!(%error, "no rule that asks for the socket");
+            match commit(&connection, exclude_ports, Selection::All).await {
+                Ok(()) => Ok(Mark::Plain),
+                Err(error) => {
+                    // Rules of an earlier run would send clients to a relay that, by the mark, is
+                    // not to run.
+                    connection.del_table_if_exists(TABLE, Family::Inet).await?;
+                    Err(error)
+                }
+            }
+        }
+    }
+}
+
+async fn is_there(connection: &Connection<Nftables>) -> Result<bool, nlink::Error> {
+    let tables = connection.list_tables_in(Family::Inet).await?;
+    Ok(tables.iter().any(|table| table.name == TABLE))
+}
+
+/// Replaces the whole table in one transaction: either all of it is in force, or what was before.
+async fn commit(
+    connection: &Connection<Nftables>,
+    exclude_ports: &[u16],
+    selection: Selection,
+) -> Result<(), nlink::Error> {
+    let inbound = Chain::new(TABLE, INBOUND)?
+        .family(Family::Inet)
+        .base(BaseChain::nat(NatHook::Prerouting, Priority::DstNat));
+    let invalid = Chain::new(TABLE, INVALID)?
+        .family(Family::Inet)
+        .base(BaseChain::filter(FilterHook::Input, Priority::Filter));
+    // Deleted only where it is: "delete if it exists" needs kernel 6.3. Nobody else writes here.
+    let mut transaction = connection.transaction();
+    if is_there(connection).await? {
+        transaction = transaction.del_table(TABLE, Family::Inet);
+    }
+    transaction = transaction
+        .add_table(TABLE, Family::Inet)
+        .add_chain(inbound)
+        .add_chain(invalid);
+    for port in [RELAY_PORT, ADMIN_PORT].iter().chain(exclude_ports) {
+        transaction = transaction.add_rule(rule(INBOUND).match_tcp_dport(*port).accept());
+    }
+    let inbound_tcp = |chain| rule(chain).match_iif_not("lo").match_l4proto(TCP);
+    match selection {
+        Selection::Listening => {
+            for wildcard in [false, true] {
+                let listening = inbound_tcp(INBOUND).match_socket(SocketMatch::Wildcard(wildcard));
+                transaction = transaction.add_rule(listening.redirect(Some(RELAY_PORT)));
+            }
+        }
+        Selection::All => {
+            transaction = transaction.add_rule(inbound_tcp(INBOUND).redirect(Some(RELAY_PORT)));
+        }
+    }
+    transaction
+        .add_rule(inbound_tcp(INVALID).match_ct_state(CtState::INVALID).drop())
+        .commit(connection)
+        .await
+}
+
+fn rule(chain: &str) -> Rule {
+    Rule::new(TABLE, chain).family(Family::Inet)
+}

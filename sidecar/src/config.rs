@@ -1,0 +1,232 @@
+//! What the process is told at its start, read once from the environment.
+//!
+//! A bad value never keeps the pod down: what cannot be understood is left out and said in
+//! [`Config::complaint`], and the sidecar then passes bytes through as if no policy selected the
+//! pod. It would be worse to crash, for a pod with a crashing sidecar serves nobody.
+
+use crate::drain::Pod;
+use crate::upstream::OriginalDestination;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ebb_api::birth::Birth;
+use ebb_api::names::{
+    ADMIN_PORT, BIRTH_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
+    RELAY_PORT,
+};
+use ebb_api::settings::Settings;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the process is told at its start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The pod's UID; empty where it is not known, and then no desired state is accepted.
+    pub uid: String,
+    /// What the sidecar was born with, where it could be read.
+    pub birth: Option<Birth>,
+    /// The key that desired states must be signed with, where it could be read.
+    pub key: Option<Key>,
+    /// What could not be understood, as a sentence.
+    pub complaint: Option<String>,
+    /// Where redirected connections arrive; 0 takes any free port.
+    pub relay_port: u16,
+    /// Where hooks, probes, metrics, status and desired states arrive; 0 takes any free port.
+    pub admin_port: u16,
+    /// Where connections were meant to go.
+    pub destination: OriginalDestination,
+    /// Where kubelet looks for the termination message.
+    pub termination: PathBuf,
+}
+
+/// The public half of a signing key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its id.
+    pub id: String,
+    /// Its 32 bytes (Ed25519, RFC 8032).
+    pub public: [u8; 32],
+}
+
+/// Why a birth could not be used.
+#[derive(Debug, thiserror::Error)]
+enum BirthError {
+    #[error("the variable {BIRTH_VARIABLE} is not set")]
+    Missing,
+    #[error("the variable {BIRTH_VARIABLE} cannot be read")]
+    Garbage(#[source] serde_json::Error),
+    #[error("the variable {BIRTH_VARIABLE} has no hook token")]
+    NoToken,
+    #[error("the public key {id:?} in {BIRTH_VARIABLE} is not 32 bytes in base64")]
+    Key { id: String },
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Reads the environment through `variable`.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Config {
+        let mut complaints = Vec::new();
+        let birth = read_birth(variable(BIRTH_VARIABLE))
+            .map_err(|error| complaints.push(sentence(&error)))
+            .ok();
+        let key = birth.as_ref().and_then(|birth| {
+            read_key(birth)
+                .map_err(|error| complaints.push(sentence(&error)))
+                .ok()
+        });
+        let uid = variable(POD_UID_VARIABLE).unwrap_or_default();
+        if uid.is_empty() {
+            complaints.push(format!(
+                "the variable {POD_UID_VARIABLE} is not set: no desired state can be accepted"
+            ));
+        }
+        Config {
+            uid,
+            birth,
+            key,
+            complaint: (!complaints.is_empty()).then(|| complaints.join("; ")),
+            relay_port: RELAY_PORT,
+            admin_port: ADMIN_PORT,
+            destination: OriginalDestination::Redirected,
+            termination: PathBuf::from("/dev/termination-log"),
+        }
+    }
+
+    /// The process's own environment.
+    pub fn from_environment() -> Config {
+        let config = Config::read(|name| std::env::var(name).ok());
+        let name = |variable| std::env::var(variable).unwrap_or_default();
+        tracing::info!(
+            pod.name = name(POD_NAME_VARIABLE),
+            pod.namespace = name(POD_NAMESPACE_VARIABLE),
+            pod.uid = config.uid,
+            policy = config.settings().policy,
+            "starting"
+        );
+        if let Some(complaint) = &config.complaint {
+            tracing::error!(%complaint, "the environment that the webhook wrote is damaged");
+        }
+        config
+    }
+
+    /// The settings that the pod was born with.
+    pub fn settings(&self) -> Settings {
+        self.birth
+            .as_ref()
+            .map_or_else(Settings::without_policy, |birth| birth.settings.clone())
+    }
+
+    /// What the drain machine needs to know of the pod.
+    pub fn pod(&self) -> Pod {
+        self.birth.as_ref().map_or_else(Pod::unknown, Pod::of)
+    }
+}
+
+// === impl Pod ===
+
+impl Pod {
+    /// A pod of which nothing is known: Kubernetes' default grace, and no containers.
+    fn unknown() -> Pod {
+        let grace_seconds = ebb_api::settings::DEFAULT_GRACE_SECONDS;
+        Pod {
+            grace: Duration::from_secs(grace_seconds.into()),
+            original_grace_seconds: grace_seconds,
+            own_sleep: Duration::ZERO,
+            containers: std::collections::BTreeMap::new(),
+        }
+    }
+}
+
+fn read_birth(text: Option<String>) -> Result<Birth, BirthError> {
+    let text = text.ok_or(BirthError::Missing)?;
+    let birth: Birth = serde_json::from_str(&text).map_err(BirthError::Garbage)?;
+    // An empty token would let everybody in.
+    if birth.token.is_empty() {
+        return Err(BirthError::NoToken);
+    }
+    Ok(birth)
+}
+
+fn read_key(birth: &Birth) -> Result<Key, BirthError> {
+    let garbage = || BirthError::Key {
+        id: birth.key.clone(),
+    };
+    let public = BASE64_STANDARD
+        .decode(&birth.public_key)
+        .map_err(|_| garbage())?;
+    Ok(Key {
+        id: birth.key.clone(),
+        public: public.try_into().map_err(|_| garbage())?,
+    })
+}
+
+fn sentence(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(birth: Option<serde_json::Value>) -> Config {
+        let birth = birth.map(|birth| birth.to_string());
+        Config::read(|name| match name {
+            BIRTH_VARIABLE => birth.clone(),
+            POD_UID_VARIABLE => Some("uid-1".to_owned()),
+            _ => None,
+        })
+    }
+
+    fn birth(token: &str, public_key: &str) -> serde_json::Value {
+        json!({
+            "settings": {"policy": "web", "enabled": true, "timeoutSeconds": 60,
+                "deregistration": {"minSeconds": 0, "quietSeconds": 2, "maxSeconds": 30}},
+            "graceSeconds": 95, "originalGraceSeconds": 30,
+            "token": token, "key": "k1", "publicKey": public_key,
+            "containers": [{"name": "web", "ports": [8080],
+                "ownHook": {"kind": "sleep", "seconds": 7}}],
+        })
+    }
+
+    /// What the webhook writes is understood in full.
+    #[test]
+    fn a_birth_is_read() {
+        let config = read(Some(birth("secret", &BASE64_STANDARD.encode([7; 32]))));
+        assert_eq!(config.complaint, None);
+        assert_eq!(config.settings().policy.as_deref(), Some("web"));
+        assert_eq!(config.pod().own_sleep, Duration::from_secs(7));
+        assert_eq!(config.key.map(|key| key.public), Some([7; 32]));
+    }
+
+    /// Nothing that may stand in the environment stops the process; it says what is wrong and
+    /// stands aside.
+    #[test]
+    fn damage_is_told_and_survived() {
+        for (birth, complaint) in [
+            (None, "EBB_BIRTH is not set"),
+            (Some(json!("{")), "EBB_BIRTH cannot be read: invalid type"),
+            (Some(birth("", "")), "has no hook token"),
+        ] {
+            let config = read(birth);
+            assert!(!config.settings().enabled);
+            assert!(
+                config.complaint.as_ref().unwrap().contains(complaint),
+                "{:?} should contain {complaint:?}",
+                config.complaint
+            );
+        }
+    }
+
+    /// A damaged key costs the controller's words, not the drain by the hooks.
+    #[test]
+    fn a_bad_key_leaves_the_birth() {
+        let config = read(Some(birth("secret", "AAAA")));
+        assert!(config.settings().enabled);
+        assert_eq!(config.key, None);
+        assert!(config.complaint.unwrap().contains("\"k1\""));
+    }
+}

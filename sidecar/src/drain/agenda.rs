@@ -1,0 +1,284 @@
+//! What happens next, and when: the rules of a drain, as a function of what is known.
+
+use super::facts::Facts;
+use super::state::{Ended, Leaving, Stage, State};
+use crate::census::Snapshot;
+use ebb_api::phase::{Outcome, Trigger};
+use std::time::{Duration, Instant};
+
+/// How long an app container's hook must have been alone to mean a restart of that container.
+/// Kubelet calls all hooks of a pod that goes within 78 ms, measured with 40 pods at once.
+const ALONE: Duration = Duration::from_secs(1);
+
+/// How long a restart is held when nothing begins or finishes: a hung app must not be kept from its
+/// restart.
+const NOTHING_MOVED: Duration = Duration::from_secs(2);
+
+/// How long after readiness was withdrawn new connections may still be sent here, when the cluster
+/// does not say that they are not: one probe period, its publication, and kube-proxy's share.
+const READINESS_LAG: Duration = Duration::from_secs(2);
+
+/// How long a drain waits for a word of the controller, which knows whether kubelet's hooks mean a
+/// deletion, before it withdraws readiness: without a deletion that is the only way to get out of
+/// the endpoints.
+const WORD_LAG: Duration = Duration::from_secs(2);
+
+/// How long Draining waits for idle HTTP/1 clients that may be expected back, to give them their
+/// goodbye with an answer instead of a closed connection.
+const IDLE_WAIT: Duration = Duration::from_secs(5);
+
+/// How long cutting may take.
+const CUTTING: Duration = Duration::from_millis(500);
+
+/// A step from one state to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Move {
+    /// An app container's hook came alone.
+    Suspect,
+    /// It stayed alone.
+    HoldRestart,
+    /// The pod goes.
+    Leave(Trigger),
+    /// The reason for leaving turned out to be another one.
+    Restate(Trigger),
+    /// Withdraw readiness.
+    Unready,
+    /// Accept nothing new.
+    Drain,
+    /// The deadline has come with work in flight.
+    Cut,
+    /// Release the hooks.
+    Finish(Outcome),
+    /// Back to service; nothing was asked of anybody.
+    Return,
+    /// Back to service; the drain is called off.
+    Cancel,
+}
+
+/// The earliest of the moves that are possible.
+#[derive(Debug, Default)]
+pub(crate) struct Agenda {
+    next: Option<(Instant, Move)>,
+}
+
+impl Agenda {
+    /// What comes next in this state, and when, if nothing else happens.
+    pub(crate) fn next(
+        state: &State,
+        facts: &Facts,
+        sight: &Snapshot,
+        now: Instant,
+    ) -> Option<(Instant, Move)> {
+        let mut agenda = Agenda::default();
+        match state {
+            State::Serving => agenda.serving(facts, now),
+            State::Leaving(leaving) => match leaving.stage {
+                Stage::Suspected => agenda.suspected(leaving, facts, now),
+                Stage::Restarting => agenda.restarting(leaving, facts, sight, now),
+                _ => agenda.leaving(leaving, facts, sight, now),
+            },
+            State::Ended(ended) if ended.is_restart() => agenda.restarted(ended, facts, now),
+            State::Ended(ended) => agenda.ended(ended, facts, now),
+        }
+        agenda.next
+    }
+
+    /// Of two moves at the same moment the one that was named first is made.
+    fn at(&mut self, due: Instant, step: Move) {
+        if self.next.is_none_or(|(earliest, _)| due < earliest) {
+            self.next = Some((due, step));
+        }
+    }
+
+    fn serving(&mut self, facts: &Facts, now: Instant) {
+        if let Some(trigger) = pod_goes(facts) {
+            self.at(now, Move::Leave(trigger));
+        } else if !facts.hooks.apps.is_empty() {
+            self.at(now, Move::Suspect);
+        }
+    }
+
+    fn suspected(&mut self, leaving: &Leaving, facts: &Facts, now: Instant) {
+        if !facts.settings.enabled {
+            self.at(now, Move::Return);
+        } else if facts.sigterm.is_some() {
+            self.at(now, Move::Finish(Outcome::Killed));
+        } else if let Some(trigger) = pod_goes(facts) {
+            self.at(now, Move::Leave(trigger));
+        }
+        self.at(leaving.signal + ALONE, Move::HoldRestart);
+        self.at(facts.deadline(leaving), Move::HoldRestart);
+    }
+
+    fn restarting(&mut self, leaving: &Leaving, facts: &Facts, sight: &Snapshot, now: Instant) {
+        if !facts.settings.enabled {
+            self.at(now, Move::Return);
+        } else if facts.sigterm.is_some() {
+            self.at(now, Move::Finish(Outcome::Killed));
+        } else if let Some(trigger) = pod_goes(facts) {
+            self.at(now, Move::Leave(trigger));
+        }
+        if sight.in_flight_in_all() == 0 {
+            self.at(now, Move::Finish(Outcome::Drained));
+        }
+        let (_, moved) = leaving.moved;
+        self.at(moved + NOTHING_MOVED, Move::Finish(Outcome::TimedOut));
+        self.at(facts.deadline(leaving), Move::Finish(Outcome::TimedOut));
+    }
+
+    /// A pod on its way out, from the signal to the release of the hooks.
+    fn leaving(&mut self, leaving: &Leaving, facts: &Facts, sight: &Snapshot, now: Instant) {
+        let idle = sight.in_flight_in_all() == 0;
+        if facts.sigterm.is_some() {
+            let alone_and_idle = facts.hooks.apps.is_empty() && facts.hooks.own.is_some() && idle;
+            self.at(
+                now,
+                Move::Finish(if alone_and_idle {
+                    Outcome::Drained
+                } else {
+                    Outcome::Killed
+                }),
+            );
+        } else if !facts.settings.enabled {
+            self.at(now, Move::Finish(Outcome::Skipped));
+        } else if called_off(facts) {
+            self.at(now, Move::Cancel);
+        } else if let Some(trigger) = better_known(leaving, facts) {
+            self.at(now, Move::Restate(trigger));
+        }
+        if leaving.stage == Stage::Cutting {
+            let due = if idle { now } else { leaving.since + CUTTING };
+            self.at(due, Move::Finish(Outcome::TimedOut));
+            return;
+        }
+        let deadline = facts.deadline(leaving);
+        if leaving.stage == Stage::Draining {
+            if idle {
+                let expected_back = sight.http1_pausing_until.unwrap_or(now).max(now);
+                let due = expected_back.min((leaving.since + IDLE_WAIT).max(now));
+                self.at(due, Move::Finish(Outcome::Drained));
+            }
+        } else {
+            self.lame_duck(leaving, facts, sight);
+        }
+        self.at(
+            deadline,
+            if idle {
+                Move::Finish(Outcome::Drained)
+            } else {
+                Move::Cut
+            },
+        );
+    }
+
+    /// The order that loses nothing: the least time, the endpoints gone, quiet; then readiness
+    /// withdrawn, not serving any more, quiet once more. The greatest time ends all waiting.
+    fn lame_duck(&mut self, leaving: &Leaving, facts: &Facts, sight: &Snapshot) {
+        let (least, most) = facts.lame_duck();
+        let earliest = leaving.signal + least;
+        let guidance = facts.guidance(leaving);
+        let quiet_after = |start: Instant| {
+            let last_work = sight.last_work.unwrap_or(start);
+            last_work.max(start) + facts.quiet()
+        };
+        match leaving.stage {
+            Stage::LameDuck => {
+                // Without a controller nobody knows when the endpoints are gone: quiet decides.
+                let gone = match guidance {
+                    Some(word) => word.gone,
+                    None => Some(leaving.signal),
+                };
+                if let Some(gone) = gone {
+                    self.at(earliest.max(quiet_after(gone)), Move::Unready);
+                }
+                if guidance.is_none() {
+                    self.at(leaving.signal + WORD_LAG, Move::Unready);
+                }
+                let in_time = most.saturating_sub(READINESS_LAG);
+                self.at(leaving.signal + in_time, Move::Unready);
+            }
+            _ => {
+                let unready = leaving.unready.unwrap_or(leaving.since);
+                let due = match guidance {
+                    Some(word) => word.gone.map(|gone| {
+                        let not_serving = word.not_serving.unwrap_or(unready + READINESS_LAG);
+                        earliest
+                            .max(quiet_after(gone))
+                            .max(not_serving.min(unready + READINESS_LAG))
+                    }),
+                    None => Some(earliest.max(quiet_after(leaving.signal))),
+                };
+                if let Some(due) = due {
+                    self.at(due, Move::Drain);
+                }
+                self.at(leaving.signal + most, Move::Drain);
+            }
+        }
+    }
+
+    /// The app's container has been given up to kubelet; the pod stays.
+    fn restarted(&mut self, ended: &Ended, facts: &Facts, now: Instant) {
+        if let Some(trigger) = pod_goes(facts) {
+            self.at(now, Move::Leave(trigger));
+        } else if !facts.hooks.apps.is_empty() {
+            self.at(now, Move::Suspect);
+        } else if facts.sigterm.is_none() {
+            self.at(ended.at + facts.healing_time(), Move::Return);
+        }
+    }
+
+    fn ended(&mut self, ended: &Ended, facts: &Facts, now: Instant) {
+        let stood_aside = ended.outcome == Outcome::Skipped;
+        if facts.sigterm.is_some() {
+            return;
+        }
+        let back = if stood_aside {
+            Move::Return
+        } else {
+            Move::Cancel
+        };
+        if facts.told_to_leave().is_none() {
+            let due = if facts.hooks.any() {
+                ended.at + facts.healing_time()
+            } else {
+                now
+            };
+            self.at(due, back);
+        } else if stood_aside && facts.settings.enabled && !facts.hooks.any() {
+            self.at(now, Move::Return);
+        }
+    }
+}
+
+/// Whether the pod, and not only one of its app's containers, is on its way out.
+fn pod_goes(facts: &Facts) -> Option<Trigger> {
+    if facts.sigterm.is_some() {
+        return None;
+    }
+    match facts.told_to_leave() {
+        Some(leave) => Some(leave.trigger),
+        None => facts.hooks.own.map(|_| Trigger::Deleted),
+    }
+}
+
+/// Nobody wants the pod to leave any more. Kubelet's hooks cannot be taken back.
+fn called_off(facts: &Facts) -> bool {
+    facts.told_to_leave().is_none() && !facts.hooks.any()
+}
+
+/// Kubelet's hooks alone do not say why. The controller does: by naming a reason, or, when it
+/// speaks well after the signal and still sees no deletion, by that.
+fn better_known(leaving: &Leaving, facts: &Facts) -> Option<Trigger> {
+    let trigger = match facts.told_to_leave() {
+        Some(leave) => leave.trigger,
+        None if facts
+            .word
+            .as_ref()
+            .is_some_and(|word| word.at >= leaving.signal + WORD_LAG) =>
+        {
+            Trigger::Terminating
+        }
+        None => leaving.trigger,
+    };
+    (trigger != leaving.trigger).then_some(trigger)
+}

@@ -1,0 +1,222 @@
+//! What is known from outside: the pod, the settings, who called, what the controller says.
+
+use super::clock::{self, Grace};
+use super::state::{Leaving, Stage};
+use ebb_api::birth::{Birth, OwnHook};
+use ebb_api::desired::{Desired, Endpoints, Leave};
+use ebb_api::phase::Trigger;
+use ebb_api::settings::Settings;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long a pod may take that kubelet ends without a deletionTimestamp: the grace it has then is
+/// in kubelet's configuration, where nobody can see it.
+const SECRET_GRACE: Duration = Duration::from_secs(20);
+
+/// The longest hold of a restart of an app's container. A container is restarted because it is
+/// sick; holding it long helps nobody.
+const RESTART_HOLD: Duration = Duration::from_secs(10);
+
+/// What never changes while the process lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// The pod's grace period.
+    pub grace: Duration,
+    /// The same before the webhook raised it, in seconds.
+    pub original_grace_seconds: u32,
+    /// The longest `sleep` that the app's containers brought along as their own preStop hook.
+    pub own_sleep: Duration,
+    /// The app's containers, with the grace that kubelet gives each when it restarts it alone.
+    pub containers: BTreeMap<String, Duration>,
+}
+
+/// Which preStop hooks kubelet has called since the pod was last in service, and when first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hooks {
+    pub(crate) own: Option<Instant>,
+    pub(crate) apps: BTreeMap<String, Instant>,
+}
+
+/// The controller's latest word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Word {
+    pub(crate) at: Instant,
+    pub(crate) leave: Option<Leave>,
+    /// Since when it has said that the endpoints are gone.
+    pub(crate) gone: Option<Instant>,
+    /// Since when it has said that they are not even serving.
+    pub(crate) not_serving: Option<Instant>,
+    /// When it shortened a grace that it had given before.
+    pub(crate) shortened: Option<Instant>,
+}
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) pod: Pod,
+    pub(crate) settings: Settings,
+    pub(crate) hooks: Hooks,
+    pub(crate) word: Option<Word>,
+    pub(crate) sigterm: Option<Instant>,
+}
+
+// === impl Pod ===
+
+impl Pod {
+    /// The pod that a sidecar was born in.
+    pub fn of(birth: &Birth) -> Pod {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let own_sleep = birth
+            .containers
+            .iter()
+            .filter_map(|container| match container.own_hook {
+                Some(OwnHook::Sleep { seconds }) => Some(seconds),
+                _ => None,
+            })
+            .max();
+        Pod {
+            grace: seconds(birth.grace_seconds),
+            original_grace_seconds: birth.original_grace_seconds,
+            own_sleep: seconds(own_sleep.unwrap_or(0)),
+            containers: birth
+                .containers
+                .iter()
+                .map(|container| {
+                    let grace = container.restart_grace_seconds;
+                    (
+                        container.name.clone(),
+                        seconds(grace.unwrap_or(birth.grace_seconds)),
+                    )
+                })
+                .collect(),
+        }
+    }
+}
+
+// === impl Hooks ===
+
+impl Hooks {
+    pub(crate) fn first(&self) -> Option<Instant> {
+        self.own
+            .into_iter()
+            .chain(self.apps.values().copied())
+            .min()
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        self.own.is_some() || !self.apps.is_empty()
+    }
+}
+
+// === impl Word ===
+
+impl Word {
+    /// The word that follows `before` when `desired` is accepted.
+    pub(crate) fn hear(before: Option<&Word>, desired: &Desired, now: Instant) -> Word {
+        let since = |said: bool, earlier: Option<Instant>| said.then(|| earlier.unwrap_or(now));
+        let grace_of = |leave: Option<Leave>| leave.and_then(|leave| leave.grace_seconds);
+        let shortened = match (
+            before.and_then(|word| grace_of(word.leave)),
+            grace_of(desired.leave),
+        ) {
+            (Some(earlier), Some(later)) if later < earlier => Some(now),
+            (Some(_), Some(_)) => before.and_then(|word| word.shortened),
+            _ => None,
+        };
+        Word {
+            at: now,
+            leave: desired.leave,
+            gone: since(
+                desired.endpoints >= Endpoints::Gone,
+                before.and_then(|word| word.gone),
+            ),
+            not_serving: since(
+                desired.endpoints >= Endpoints::NotServing,
+                before.and_then(|word| word.not_serving),
+            ),
+            shortened,
+        }
+    }
+}
+
+// === impl Facts ===
+
+impl Facts {
+    /// What the controller says of this drain, if it has said anything since the signal, or says
+    /// that the pod leaves. Otherwise the drain goes on as if there were no controller: one that
+    /// was there a minute ago may be gone with its node.
+    pub(crate) fn guidance(&self, leaving: &Leaving) -> Option<&Word> {
+        self.word
+            .as_ref()
+            .filter(|word| word.leave.is_some() || word.at > leaving.signal)
+    }
+
+    pub(crate) fn told_to_leave(&self) -> Option<Leave> {
+        self.word.as_ref().and_then(|word| word.leave)
+    }
+
+    fn shutdown(&self) -> Duration {
+        let seconds = self
+            .settings
+            .shutdown_seconds_or(self.pod.original_grace_seconds);
+        Duration::from_secs(seconds.into())
+    }
+
+    /// How long a drain that was released waits for a sign that the pod really goes.
+    pub(crate) fn healing_time(&self) -> Duration {
+        self.shutdown() + Duration::from_secs(10)
+    }
+
+    /// The last moment of this drain.
+    pub(crate) fn deadline(&self, leaving: &Leaving) -> Instant {
+        let mut timeout = Duration::from_secs(self.settings.timeout_seconds.into());
+        let restarting = matches!(leaving.stage, Stage::Suspected | Stage::Restarting);
+        if restarting {
+            timeout = timeout.min(RESTART_HOLD);
+        }
+        let limit = clock::deadline(
+            leaving.signal,
+            timeout,
+            self.shutdown(),
+            self.grace(restarting),
+        );
+        match leaving.trigger {
+            Trigger::Terminating => {
+                limit.min(self.hooks.first().unwrap_or(leaving.signal) + SECRET_GRACE)
+            }
+            Trigger::Deleted | Trigger::ContainerRestart => limit,
+        }
+    }
+
+    fn grace(&self, restarting: bool) -> Option<Grace> {
+        let first = self.hooks.first()?;
+        if restarting {
+            let shortest = |name: &String| self.pod.containers.get(name);
+            return Some(Grace {
+                from: first,
+                length: *self.hooks.apps.keys().filter_map(shortest).min()?,
+            });
+        }
+        let told = self.told_to_leave().and_then(|leave| leave.grace_seconds);
+        let length = told.map_or(self.pod.grace, |told| Duration::from_secs(told.into()));
+        // Kubelet ignores a second, shorter delete; Ebb honors it from when it hears of it.
+        let shortened = self.word.as_ref().and_then(|word| word.shortened);
+        Some(Grace {
+            from: shortened.map_or(first, |at| at.max(first)),
+            length,
+        })
+    }
+
+    /// The least and the greatest length of the lame-duck phase, as far as the settings say. A
+    /// `sleep` that the app brought along is a promise: no greatest length shortens it.
+    pub(crate) fn lame_duck(&self) -> (Duration, Duration) {
+        let settings = &self.settings.deregistration;
+        let least = Duration::from_secs(settings.min_seconds.into()).max(self.pod.own_sleep);
+        let most = Duration::from_secs(settings.max_seconds.into()).max(least);
+        (least, most)
+    }
+
+    pub(crate) fn quiet(&self) -> Duration {
+        Duration::from_secs(self.settings.deregistration.quiet_seconds.into())
+    }
+}

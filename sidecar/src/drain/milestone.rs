@@ -1,0 +1,74 @@
+//! The moments of a drain that a person wants to find in the log, in their order.
+
+use ebb_api::phase::{Outcome, Trigger};
+use ebb_api::report::Drain;
+
+/// A moment of a drain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Milestone {
+    /// The pod, or a container, was told to leave.
+    Signal(Trigger),
+    /// The reason turned out to be another one.
+    Restated(Trigger),
+    /// The controller said that the endpoints are gone.
+    EndpointsGone,
+    /// Readiness was withdrawn.
+    Unready,
+    /// Nothing new is accepted any more.
+    Draining {
+        /// What has begun and goes on.
+        in_flight: u64,
+    },
+    /// The last byte in flight was read from the app.
+    LastByte,
+    /// The deadline came.
+    Cutting {
+        /// What is cut.
+        in_flight: u64,
+    },
+    /// The hooks are released.
+    Ended(Box<Drain>),
+    /// The pod serves again.
+    BackInService,
+    /// Kubelet told the process to end.
+    Sigterm,
+}
+
+impl Milestone {
+    /// Writes the line for the log.
+    pub(crate) fn log(&self) {
+        match self {
+            Milestone::Signal(trigger) => {
+                tracing::info!(%trigger, "signal seen, the pod is leaving")
+            }
+            Milestone::Restated(trigger) => {
+                tracing::info!(%trigger, "reason for leaving corrected")
+            }
+            Milestone::EndpointsGone => tracing::info!("endpoints gone"),
+            Milestone::Unready => tracing::info!("readiness withdrawn"),
+            Milestone::Draining { in_flight } => {
+                tracing::info!(in_flight, "draining, nothing new is accepted");
+            }
+            Milestone::LastByte => tracing::info!("last in-flight byte read"),
+            Milestone::Cutting { in_flight } => {
+                tracing::warn!(in_flight, "deadline reached, cutting what is left");
+            }
+            Milestone::Ended(drain) if drain.outcome == Outcome::TimedOut => tracing::warn!(
+                outcome = %drain.outcome,
+                took_ms = drain.took_ms,
+                finished = drain.finished,
+                cut = drain.cut_in_all(),
+                "drain ended, hooks released"
+            ),
+            Milestone::Ended(drain) => tracing::info!(
+                outcome = %drain.outcome,
+                took_ms = drain.took_ms,
+                finished = drain.finished,
+                cut = drain.cut_in_all(),
+                "drain ended, hooks released"
+            ),
+            Milestone::BackInService => tracing::info!("back in service"),
+            Milestone::Sigterm => tracing::info!("SIGTERM"),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What the machine wants of the rest of the process.
+
+use super::facts::Facts;
+use super::state::{Leaving, Stage, State};
+use crate::census::Snapshot;
+use crate::stance::Stance;
+use ebb_api::phase::{Outcome, Phase, Trigger};
+use std::time::{Duration, Instant};
+
+/// How long after the signal clients are told to leave when no controller says that the endpoints
+/// are gone: told earlier, they reconnect to us.
+const GOODBYES_WITHOUT_CONTROLLER: Duration = Duration::from_secs(1);
+
+/// How long the pod's own hook must have been alone before it is let go: the app's are called at
+/// most 78 ms apart from it.
+const OWN_ALONE: Duration = Duration::from_millis(100);
+
+/// Which hooks may be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// None.
+    Hold,
+    /// The sidecar's own: no app container's hook was called, and nothing is in flight.
+    Own,
+    /// All.
+    All,
+}
+
+/// What the machine wants of the rest of the process: a level, recomputed after every event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orders {
+    /// How connections are treated.
+    pub stance: Stance,
+    /// What the readiness probe is told.
+    pub ready: bool,
+    /// Which hooks may be answered.
+    pub release: Release,
+    /// How far the pod has come.
+    pub phase: Phase,
+    /// Why it leaves, while it does.
+    pub trigger: Option<Trigger>,
+    /// Until when a hook must be answered, while the pod leaves.
+    pub deadline: Option<Instant>,
+    /// An app container was given up for its restart: find out when the app answers again.
+    pub watch_app: bool,
+    /// The process was told to end and has nothing left to do.
+    pub exit: bool,
+    /// Something waits for the connections to become idle: every change of theirs matters now.
+    pub until_idle: bool,
+    /// When to come back even if nothing happens.
+    pub wake: Option<Instant>,
+}
+
+pub(crate) fn give(state: &State, facts: &Facts, sight: &Snapshot, now: Instant) -> Orders {
+    let deadline = match state {
+        State::Leaving(leaving) => Some(facts.deadline(leaving)),
+        State::Serving | State::Ended(_) => None,
+    };
+    let (release, own_due) = release(state, facts, sight, now);
+    let (stance, goodbyes_due) = stance(state, facts, now);
+    Orders {
+        stance,
+        ready: ready(state, facts),
+        release,
+        phase: state.phase(),
+        trigger: match state {
+            State::Leaving(leaving) if leaving.stage != Stage::Suspected => Some(leaving.trigger),
+            _ => None,
+        },
+        deadline,
+        watch_app: matches!(state, State::Ended(ended) if ended.is_restart())
+            && facts.sigterm.is_none(),
+        exit: facts.sigterm.is_some()
+            && sight.in_flight_in_all() == 0
+            && sight.connections_in_all() == 0,
+        until_idle: until_idle(state, facts),
+        wake: own_due
+            .into_iter()
+            .chain(goodbyes_due)
+            .chain(sight.settles_at)
+            .filter(|due| *due > now)
+            .min(),
+    }
+}
+
+fn release(
+    state: &State,
+    facts: &Facts,
+    sight: &Snapshot,
+    now: Instant,
+) -> (Release, Option<Instant>) {
+    let leaving = match state {
+        State::Ended(_) => return (Release::All, None),
+        _ if !facts.settings.enabled || facts.sigterm.is_some() => return (Release::All, None),
+        State::Serving => return (Release::Hold, None),
+        State::Leaving(leaving) => leaving,
+    };
+    let Some(own) = facts.hooks.own else {
+        return (Release::Hold, None);
+    };
+    let busy = sight.in_flight_in_all() > 0 || leaving.stage == Stage::Cutting;
+    if busy || !facts.hooks.apps.is_empty() {
+        return (Release::Hold, None);
+    }
+    match own + OWN_ALONE {
+        due if due <= now => (Release::Own, None),
+        due => (Release::Hold, Some(due)),
+    }
+}
+
+fn stance(state: &State, facts: &Facts, now: Instant) -> (Stance, Option<Instant>) {
+    match state {
+        State::Serving => (sigterm_or(facts, Stance::Serving), None),
+        State::Ended(ended) => {
+            let stance = match ended.outcome {
+                Outcome::TimedOut if !ended.is_restart() => Stance::Cut,
+                Outcome::Skipped => Stance::Serving,
+                _ if ended.is_restart() => Stance::Parting,
+                _ => Stance::Draining,
+            };
+            (sigterm_or(facts, stance), None)
+        }
+        State::Leaving(leaving) => match leaving.stage {
+            Stage::Suspected => (Stance::Serving, None),
+            Stage::Restarting => (Stance::Parting, None),
+            Stage::Draining => (Stance::Draining, None),
+            Stage::Cutting => (Stance::Cut, None),
+            Stage::LameDuck | Stage::Unready => match goodbyes(leaving, facts) {
+                Some(due) if due <= now => (Stance::Parting, None),
+                due => (Stance::Serving, due),
+            },
+        },
+    }
+}
+
+fn until_idle(state: &State, facts: &Facts) -> bool {
+    let State::Leaving(leaving) = state else {
+        return facts.sigterm.is_some();
+    };
+    match leaving.stage {
+        Stage::Suspected => false,
+        Stage::LameDuck | Stage::Unready => {
+            facts.hooks.own.is_some() && facts.hooks.apps.is_empty()
+        }
+        Stage::Restarting | Stage::Draining | Stage::Cutting => true,
+    }
+}
+
+/// From when on clients are told to leave.
+fn goodbyes(leaving: &Leaving, facts: &Facts) -> Option<Instant> {
+    // Where the endpoints never go, the last seconds of the lame-duck phase must do.
+    let unready = (leaving.stage == Stage::Unready).then_some(leaving.since);
+    match facts.guidance(leaving) {
+        Some(word) => word.gone.into_iter().chain(unready).min(),
+        None => Some(leaving.signal + GOODBYES_WITHOUT_CONTROLLER),
+    }
+}
+
+/// After SIGTERM the app is gone or about to go, whatever the drain came to.
+fn sigterm_or(facts: &Facts, stance: Stance) -> Stance {
+    if facts.sigterm.is_some() {
+        stance.max(Stance::Closing)
+    } else {
+        stance
+    }
+}
+
+fn ready(state: &State, facts: &Facts) -> bool {
+    match state {
+        State::Serving => facts.sigterm.is_none(),
+        State::Ended(ended) => ended.outcome == Outcome::Skipped && facts.sigterm.is_none(),
+        // A deletion takes the pod out of the endpoints by itself, and readiness is kept as long
+        // as kube-proxy may want to fall back on this pod. For all else readiness is the lever.
+        State::Leaving(leaving) => match leaving.stage {
+            Stage::Suspected => true,
+            Stage::LameDuck => leaving.trigger == Trigger::Deleted,
+            Stage::Restarting | Stage::Unready | Stage::Draining | Stage::Cutting => false,
+        },
+    }
+}

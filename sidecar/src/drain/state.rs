@@ -1,0 +1,190 @@
+//! The named states of a drain.
+
+use crate::census::Snapshot;
+use ebb_api::phase::{Outcome, Phase, Trigger};
+use ebb_api::report::Drain;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Where the machine stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// In service.
+    Serving,
+    /// On the way out.
+    Leaving(Leaving),
+    /// Hooks released.
+    Ended(Ended),
+}
+
+/// How far a leaving pod has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// One app container's hook came alone; the pod's own may still follow.
+    Suspected,
+    /// It stayed alone: kubelet restarts that container.
+    Restarting,
+    /// Accepts and serves until the endpoints are gone and it was quiet.
+    LameDuck,
+    /// The same, but readiness is withdrawn; waits until nobody is sent here any more.
+    Unready,
+    /// Accepts nothing new.
+    Draining,
+    /// The deadline has come; what is left is being cut.
+    Cutting,
+}
+
+/// A drain that is going on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Leaving {
+    pub(crate) stage: Stage,
+    /// When the present stage began.
+    pub(crate) since: Instant,
+    pub(crate) trigger: Trigger,
+    /// When the pod was told to leave.
+    pub(crate) signal: Instant,
+    /// The counters at the signal.
+    pub(crate) at_signal: Snapshot,
+    /// When the endpoints were gone, and how much work had begun by then.
+    pub(crate) gone: Option<(Instant, u64)>,
+    /// When the lame-duck phase ended.
+    pub(crate) deregistered: Option<Instant>,
+    /// When readiness was withdrawn.
+    pub(crate) unready: Option<Instant>,
+    /// How much work had begun and finished when that changed last, and when that was.
+    pub(crate) moved: ((u64, u64), Instant),
+    /// The age of the oldest that was in flight when cutting began.
+    pub(crate) oldest_cut: Option<Duration>,
+}
+
+/// A drain that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) leaving: Leaving,
+    pub(crate) outcome: Outcome,
+    pub(crate) at: Instant,
+    pub(crate) drain: Drain,
+}
+
+// === impl State ===
+
+impl State {
+    pub(crate) fn phase(&self) -> Phase {
+        match self {
+            State::Serving => Phase::Serving,
+            State::Leaving(leaving) => match leaving.stage {
+                Stage::Suspected => Phase::Serving,
+                Stage::Restarting | Stage::LameDuck | Stage::Unready => Phase::Deregistering,
+                Stage::Draining | Stage::Cutting => Phase::Draining,
+            },
+            State::Ended(_) => Phase::Ended,
+        }
+    }
+}
+
+// === impl Leaving ===
+
+impl Leaving {
+    pub(crate) fn begin(stage: Stage, trigger: Trigger, sight: &Snapshot, now: Instant) -> Leaving {
+        Leaving {
+            stage,
+            since: now,
+            trigger,
+            signal: now,
+            at_signal: sight.clone(),
+            gone: None,
+            deregistered: None,
+            unready: None,
+            moved: ((sight.work, sight.finished), now),
+            oldest_cut: None,
+        }
+    }
+
+    pub(crate) fn at_stage(mut self, stage: Stage, now: Instant) -> Leaving {
+        self.stage = stage;
+        self.since = now;
+        self
+    }
+
+    /// Takes up another reason. For all but a deletion readiness goes at once.
+    pub(crate) fn restate(&mut self, trigger: Trigger, now: Instant) {
+        self.trigger = trigger;
+        if trigger != Trigger::Deleted {
+            self.unready.get_or_insert(now);
+        }
+    }
+
+    pub(crate) fn end(self, outcome: Outcome, sight: &Snapshot, now: Instant) -> Ended {
+        let drain = self.record(outcome, sight, now);
+        Ended {
+            leaving: self,
+            outcome,
+            at: now,
+            drain,
+        }
+    }
+
+    /// The drain as it would be told if it ended at `end`.
+    fn record(&self, outcome: Outcome, sight: &Snapshot, end: Instant) -> Drain {
+        let after = |at: Instant| milliseconds(at.saturating_duration_since(self.signal));
+        let mut cut = counted_since(&self.at_signal.cut, &sight.cut);
+        let mut oldest_cut = self.oldest_cut;
+        // What is still in flight when the process or the app goes is lost with it. It is counted
+        // now: nobody may be left to count it later.
+        if matches!(outcome, Outcome::Killed | Outcome::TimedOut) {
+            for (protocol, count) in &sight.in_flight {
+                *cut.entry(*protocol).or_default() += count;
+            }
+            oldest_cut = oldest_cut.max(sight.oldest);
+        }
+        cut.retain(|_, count| *count > 0);
+        let begun_before = self
+            .gone
+            .map_or(self.at_signal.work, |(_, begun_before)| begun_before);
+        Drain {
+            trigger: self.trigger,
+            outcome,
+            took_ms: after(end),
+            deregistered_ms: self.deregistered.map(after),
+            endpoints_gone_ms: self.gone.map(|(at, _)| after(at)),
+            finished: since(self.at_signal.finished, sight.finished),
+            cut,
+            oldest_cut_ms: oldest_cut.map(milliseconds),
+            idle_closed: since(self.at_signal.idle_closed, sight.idle_closed),
+            late: since(begun_before, sight.work),
+        }
+    }
+}
+
+// === impl Ended ===
+
+impl Ended {
+    /// Counts on: between the release of the hooks and the end of the process the app's last bytes
+    /// are still relayed, and requests still finish or are lost.
+    pub(crate) fn recount(&mut self, sight: &Snapshot) {
+        self.drain = self.leaving.record(self.outcome, sight, self.at);
+    }
+
+    pub(crate) fn is_restart(&self) -> bool {
+        self.leaving.trigger == Trigger::ContainerRestart
+    }
+}
+
+fn since(before: u64, after: u64) -> u64 {
+    after.saturating_sub(before)
+}
+
+fn counted_since<K: Ord + Copy>(
+    before: &BTreeMap<K, u64>,
+    after: &BTreeMap<K, u64>,
+) -> BTreeMap<K, u64> {
+    after
+        .iter()
+        .map(|(key, count)| (*key, since(*before.get(key).unwrap_or(&0), *count)))
+        .collect()
+}
+
+/// The age of something, as the report counts it.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,123 @@
+//! Holds kubelet's hook calls, and carries out the preStop hooks that the app brought along.
+//!
+//! Several calls for one container join one hold: kubelet calls again after its own restart. A
+//! caller that vanished changes nothing. When the drain machine releases a container, its own
+//! hook's remainder runs first: the app was promised it before SIGTERM, with Ebb or without.
+
+mod own;
+
+use crate::drain::{Caller, Release};
+use ebb_api::birth::{AppContainer, OwnHook};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Instant;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+/// All hooks that are being held.
+#[derive(Debug)]
+pub(crate) struct Holds {
+    own_hooks: BTreeMap<String, OwnHook>,
+    held: BTreeMap<Caller, Held>,
+    /// Own hooks that are being carried out, and the answers that wait for them.
+    closing: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Held {
+    since: Instant,
+    pod_address: IpAddr,
+    waiting: Vec<oneshot::Sender<()>>,
+    /// An own hook that was due at the start of the drain.
+    started: JoinSet<()>,
+}
+
+impl Holds {
+    pub(crate) fn new(containers: &[AppContainer]) -> Holds {
+        let own_hook = |container: &AppContainer| {
+            let hook = container.own_hook.clone()?;
+            Some((container.name.clone(), hook))
+        };
+        Holds {
+            own_hooks: containers.iter().filter_map(own_hook).collect(),
+            held: BTreeMap::new(),
+            closing: JoinSet::new(),
+        }
+    }
+
+    /// Takes a call in; `answer` fires when it may be answered. `pod_address` is the one that
+    /// kubelet reached the pod by.
+    pub(crate) fn call(
+        &mut self,
+        caller: Caller,
+        pod_address: IpAddr,
+        answer: oneshot::Sender<()>,
+        now: Instant,
+    ) {
+        let own_hook = own_hook(&self.own_hooks, &caller);
+        let held = self.held.entry(caller).or_insert_with(|| {
+            let mut started = JoinSet::new();
+            if let Some(OwnHook::HttpGet { at_start: true, .. }) = own_hook {
+                started.spawn(own::carry_out(own_hook.cloned(), pod_address, now));
+            }
+            Held {
+                since: now,
+                pod_address,
+                waiting: Vec::new(),
+                started,
+            }
+        });
+        held.waiting.push(answer);
+    }
+
+    /// Lets go of every hold that the machine releases, at the latest at `limit`.
+    pub(crate) fn release(&mut self, release: Release, limit: Instant) {
+        while self.closing.try_join_next().is_some() {}
+        let released: Vec<Caller> = match release {
+            Release::Hold => return,
+            Release::Own => vec![Caller::Own],
+            Release::All => self.held.keys().cloned().collect(),
+        };
+        for caller in released {
+            let Some(held) = self.held.remove(&caller) else {
+                continue;
+            };
+            match own_hook(&self.own_hooks, &caller).cloned() {
+                Some(hook) => {
+                    self.closing.spawn(close(caller, held, hook, limit));
+                }
+                // The usual case, and it is answered within this very turn.
+                None => answer(&caller, held.waiting),
+            }
+        }
+    }
+}
+
+fn own_hook<'a>(own_hooks: &'a BTreeMap<String, OwnHook>, caller: &Caller) -> Option<&'a OwnHook> {
+    match caller {
+        Caller::Own => None,
+        Caller::App(name) => own_hooks.get(name),
+    }
+}
+
+/// Runs what is left of the app's own hook, then answers.
+async fn close(caller: Caller, mut held: Held, hook: OwnHook, limit: Instant) {
+    let rest = async {
+        while held.started.join_next().await.is_some() {}
+        if !matches!(hook, OwnHook::HttpGet { at_start: true, .. }) {
+            own::carry_out(Some(hook), held.pod_address, held.since).await;
+        }
+    };
+    if tokio::time::timeout_at(limit.into(), rest).await.is_err() {
+        tracing::warn!(hook = %caller, "no time left for the app's own preStop hook");
+    }
+    answer(&caller, held.waiting);
+}
+
+fn answer(caller: &Caller, waiting: Vec<oneshot::Sender<()>>) {
+    tracing::info!(hook = %caller, callers = waiting.len(), "hook released");
+    for answer in waiting {
+        // Kubelet may have hung up; it has its reasons.
+        let _ = answer.send(());
+    }
+}

@@ -1,0 +1,269 @@
+//! Keeps the drain machine: feeds it events, and does what it orders.
+//!
+//! It is one task that owns everything that changes during a drain. Others send it a [`Request`]
+//! and read what it publishes; nothing is locked and nothing is decided anywhere else.
+
+mod report;
+mod watch_app;
+
+use crate::capture::mark::Capture;
+use crate::census::Census;
+use crate::config::Config;
+use crate::drain::{Caller, Event, Machine, Milestone, Orders, Pod};
+use crate::hold::Holds;
+use crate::stance::Stance;
+use crate::termination::TerminationMessage;
+use ebb_api::desired::{Conflict, Desired, Order};
+use ebb_api::phase::{Outcome, Phase};
+use ebb_api::report::Report;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+use watch_app::AppWatch;
+
+/// Something that another task wants of the keeper.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Kubelet called a hook at this address of the pod; `answer` fires when it may be answered.
+    Hook {
+        caller: Caller,
+        pod_address: IpAddr,
+        answer: oneshot::Sender<()>,
+    },
+    /// A desired state with a good signature.
+    Desired {
+        desired: Box<Desired>,
+        answer: oneshot::Sender<Result<Report, Refusal>>,
+    },
+    /// What the sidecar says about itself.
+    Report { answer: oneshot::Sender<Report> },
+    /// Kubelet told the process to end.
+    Sigterm,
+    /// The app's port answers again.
+    AppAnswered,
+}
+
+/// Why a well-signed desired state was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It is for another pod.
+    OtherPod,
+    /// It is for another start, or not newer than the present one.
+    Conflict(Conflict),
+}
+
+/// What the keeper publishes for those who only look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Published {
+    pub(crate) ready: bool,
+    pub(crate) phase: Phase,
+    /// Grows with each change that a reader of the status wants to know at once.
+    pub(crate) version: u64,
+    pub(crate) drains: BTreeMap<&'static str, u64>,
+    /// Work that came after the endpoints were gone, over all drains that ended.
+    pub(crate) late: u64,
+}
+
+/// The keeper and all that it owns.
+pub(crate) struct Keeper {
+    machine: Machine,
+    orders: Orders,
+    holds: Holds,
+    census: Arc<Census>,
+    capture: Capture,
+    complaint: Option<String>,
+    uid: String,
+    boot: String,
+    order: Order,
+    /// The last moment of the drain that went on last: own hooks may use what is left of it.
+    limit: Option<Instant>,
+    grace: Duration,
+    termination: TerminationMessage,
+    app_watch: AppWatch,
+    stance: watch::Sender<Stance>,
+    published: watch::Sender<Published>,
+}
+
+/// The ends of the keeper's channels.
+pub(crate) struct Handles {
+    pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) stance: watch::Receiver<Stance>,
+    pub(crate) published: watch::Receiver<Published>,
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    pub(crate) fn new(
+        config: &Config,
+        capture: Capture,
+        census: Arc<Census>,
+        boot: String,
+    ) -> (Keeper, mpsc::Receiver<Request>, Handles) {
+        let (requests, inbox) = mpsc::channel(64);
+        let (stance, stance_seen) = watch::channel(Stance::Serving);
+        let (published, published_seen) = watch::channel(Published::default());
+        let pod: Pod = config.pod();
+        let containers = config
+            .birth
+            .as_ref()
+            .map_or(&[][..], |birth| &birth.containers);
+        let grace = pod.grace;
+        let mut machine = Machine::new(pod, config.settings());
+        let now = Instant::now();
+        let (orders, _) = machine.on(Event::Tick, &census.snapshot(now), now);
+        let keeper = Keeper {
+            machine,
+            orders,
+            holds: Holds::new(containers),
+            census,
+            capture,
+            complaint: config.complaint.clone(),
+            uid: config.uid.clone(),
+            boot,
+            order: Order::default(),
+            limit: None,
+            grace,
+            termination: TerminationMessage::new(config.termination.clone()),
+            app_watch: AppWatch::new(containers, requests.clone()),
+            stance,
+            published,
+        };
+        let handles = Handles {
+            requests,
+            stance: stance_seen,
+            published: published_seen,
+        };
+        (keeper, inbox, handles)
+    }
+
+    /// Runs until the process has nothing left to do after SIGTERM.
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
+        let mut changes = self.census.changes();
+        self.step(Event::Tick);
+        while !self.orders.exit {
+            let wake = self.orders.wake;
+            // Otherwise the census changes with every request, and nobody needs to know.
+            let watching = self.orders.until_idle;
+            tokio::select! {
+                biased;
+                request = inbox.recv() => match request {
+                    Some(request) => self.serve(request),
+                    // The keeper itself holds a sender, for the watch on the app.
+                    None => return,
+                },
+                () = changes.changed(), if watching => self.step(Event::Tick),
+                () = sleep_until(wake) => self.step(Event::Tick),
+            }
+        }
+        tracing::info!("nothing left to relay, exiting");
+    }
+
+    fn serve(&mut self, request: Request) {
+        match request {
+            Request::Hook {
+                caller,
+                pod_address,
+                answer,
+            } => {
+                tracing::info!(hook = %caller, "hook called");
+                self.holds
+                    .call(caller.clone(), pod_address, answer, Instant::now());
+                self.step(Event::HookCalled(caller));
+            }
+            Request::Desired { desired, answer } => {
+                let verdict = self.judge(&desired).map(|()| {
+                    self.order = desired.order;
+                    self.step(Event::Desired(desired));
+                    self.report(Instant::now())
+                });
+                let _ = answer.send(verdict);
+            }
+            Request::Report { answer } => {
+                let _ = answer.send(self.report(Instant::now()));
+            }
+            Request::Sigterm => self.step(Event::Sigterm),
+            Request::AppAnswered => self.step(Event::AppAnswered),
+        }
+    }
+
+    fn judge(&self, desired: &Desired) -> Result<(), Refusal> {
+        if self.uid.is_empty() || desired.pod != self.uid {
+            return Err(Refusal::OtherPod);
+        }
+        if desired.boot != self.boot || desired.order <= self.order {
+            return Err(Refusal::Conflict(Conflict {
+                boot: self.boot.clone(),
+                order: self.order,
+            }));
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, event: Event) {
+        let now = Instant::now();
+        let sight = self.census.snapshot(now);
+        let sigterm = event == Event::Sigterm;
+        let heard = matches!(event, Event::Desired(_));
+        let (orders, milestones) = self.machine.on(event, &sight, now);
+        let told_at_once = heard || !milestones.is_empty();
+        self.stance.send_if_modified(|stance| {
+            let changed = *stance != orders.stance;
+            *stance = orders.stance;
+            changed
+        });
+        if sigterm || self.machine.ending().is_some() {
+            self.say_last_words();
+        }
+        for milestone in &milestones {
+            milestone.log();
+        }
+        if let Some(deadline) = orders.deadline {
+            self.limit = Some(deadline);
+        }
+        let limit = self.limit.unwrap_or(now + self.grace);
+        self.holds.release(orders.release, limit);
+        self.app_watch.set(orders.watch_app);
+        if milestones.contains(&Milestone::BackInService) {
+            self.limit = None;
+        }
+        self.publish(&orders, &milestones, told_at_once);
+        self.orders = orders;
+    }
+
+    fn publish(&self, orders: &Orders, milestones: &[Milestone], at_once: bool) {
+        self.published.send_if_modified(|published| {
+            let before = published.clone();
+            published.ready = orders.ready;
+            published.phase = orders.phase;
+            published.version += u64::from(at_once);
+            for milestone in milestones {
+                if let Milestone::Ended(drain) = milestone {
+                    *published.drains.entry(word(drain.outcome)).or_default() += 1;
+                    published.late += drain.late;
+                }
+            }
+            *published != before
+        });
+    }
+}
+
+/// The outcome as a label of a metric.
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Drained => "drained",
+        Outcome::TimedOut => "timed_out",
+        Outcome::Cancelled => "cancelled",
+        Outcome::Skipped => "skipped",
+        Outcome::Killed => "killed",
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,43 @@
+//! `ebb-sidecar` relays and drains; `ebb-sidecar redirect` is the one-shot step before it.
+
+use anyhow::{Context, bail};
+use ebb_sidecar::capture::redirect;
+use ebb_sidecar::{app, config::Config};
+use std::io::IsTerminal;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    log_to_stderr();
+    match std::env::args().nth(1).as_deref() {
+        None => {
+            let mut sigterm = signal(SignalKind::terminate()).context("SIGTERM is not heard")?;
+            let config = Config::from_environment();
+            let sidecar = app::bind(config).await;
+            let sigterm = async {
+                sigterm.recv().await;
+            };
+            sidecar.run(sigterm).await
+        }
+        Some("redirect") => {
+            // It ends well whatever happens: a pod without the redirect is better than none.
+            redirect::run(&Config::from_environment()).await;
+            Ok(())
+        }
+        Some(other) => bail!("unknown argument {other:?}: say nothing, or redirect"),
+    }
+}
+
+/// One line of JSON for each event, or something for people where a person looks.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("EBB_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        lines.init();
+    } else {
+        lines.json().flatten_event(true).with_target(false).init();
+    }
+}
