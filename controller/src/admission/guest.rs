@@ -38,11 +38,9 @@ pub struct Guest {
     pub resources: GuestResources,
 }
 
-/// The one-shot init container that writes the redirect rules. The birth tells it which ports to
-/// leave alone.
+/// The one-shot init container that writes the redirect rules.
 pub(super) fn redirect(guest: &Guest, arrival: &Arrival, birth: &str) -> Value {
-    let mut container = common(guest, arrival);
-    container["env"] = json!([{"name": BIRTH_VARIABLE, "value": birth}]);
+    let mut container = common(guest, arrival, birth);
     container["name"] = json!(REDIRECT_CONTAINER);
     container["args"] = json!(["redirect"]);
     container["securityContext"] = json!({
@@ -59,16 +57,9 @@ pub(super) fn redirect(guest: &Guest, arrival: &Arrival, birth: &str) -> Value {
 
 /// The sidecar.
 pub(super) fn sidecar(guest: &Guest, arrival: &Arrival, birth: &str, hook: Value) -> Value {
-    let field = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}});
-    let mut container = common(guest, arrival);
+    let mut container = common(guest, arrival, birth);
     container["name"] = json!(SIDECAR_CONTAINER);
     container["restartPolicy"] = json!("Always");
-    container["env"] = json!([
-        {"name": BIRTH_VARIABLE, "value": birth},
-        field(POD_UID_VARIABLE, "metadata.uid"),
-        field(POD_NAME_VARIABLE, "metadata.name"),
-        field(POD_NAMESPACE_VARIABLE, "metadata.namespace"),
-    ]);
     container["securityContext"] = json!({
         "allowPrivilegeEscalation": false,
         "capabilities": {"drop": ["ALL"]},
@@ -102,9 +93,17 @@ pub(super) fn no_token_volume() -> Value {
     json!({"name": NO_TOKEN_VOLUME, "downwardAPI": {"items": []}})
 }
 
-fn common(guest: &Guest, arrival: &Arrival) -> Value {
+/// What both containers have: the same image and environment, of which the redirect needs the ports
+/// that it is to leave alone.
+fn common(guest: &Guest, arrival: &Arrival, birth: &str) -> Value {
     let mut container = json!({
         "image": guest.image,
+        "env": [
+            {"name": BIRTH_VARIABLE, "value": birth},
+            field(POD_UID_VARIABLE, "metadata.uid"),
+            field(POD_NAME_VARIABLE, "metadata.name"),
+            field(POD_NAMESPACE_VARIABLE, "metadata.namespace"),
+        ],
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "File",
         "resources": resources::for_pod(arrival, &guest.resources),

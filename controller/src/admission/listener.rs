@@ -8,6 +8,7 @@ use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -20,8 +21,11 @@ use tracing::{debug, warn};
 const MOST_CONNECTIONS: usize = 1024;
 /// How long a client may take for its handshake, and for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The API server gives a call up after 2 s, so nothing that is still open then is waited for.
-const LAST_ANSWERS: Duration = Duration::from_secs(3);
+/// How long calls are answered after the end was asked for: until no API server sends any here. They
+/// learn of it about a second after us, and whoever is refused makes a pod without a sidecar.
+const LINGER: Duration = Duration::from_secs(3);
+/// How long calls that are open then may take; an answer takes milliseconds.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// After a failed accept, most likely for want of file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
@@ -62,17 +66,23 @@ impl Bound {
         self.address
     }
 
-    /// Serves until `stop` is cancelled, then gives open calls the time to be answered.
+    /// Serves until a few seconds after `stop` is cancelled, then gives open calls the time to be
+    /// answered.
     pub async fn serve(self, router: Router, stop: CancellationToken) {
         let mut connections = JoinSet::new();
+        let end = CancellationToken::new();
+        let mut lingered = pin!(async {
+            stop.cancelled().await;
+            tokio::time::sleep(LINGER).await;
+        });
         loop {
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = lingered.as_mut() => break,
                 accepted = self.listener.accept(), if connections.len() < MOST_CONNECTIONS => {
                     match accepted {
                         Ok((connection, client)) => {
                             let acceptor = TlsAcceptor::from(self.config.clone());
-                            let served = serve(connection, client, acceptor, router.clone(), stop.clone());
+                            let served = serve(connection, client, acceptor, router.clone(), end.clone());
                             connections.spawn(served);
                         }
                         Err(error) => {
@@ -85,6 +95,7 @@ impl Bound {
             }
         }
         drop(self.listener);
+        end.cancel();
         let ended = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(LAST_ANSWERS, ended).await.is_err() {
             warn!("calls of the webhook were still open at the end");
@@ -98,7 +109,7 @@ async fn serve(
     client: SocketAddr,
     acceptor: TlsAcceptor,
     router: Router,
-    stop: CancellationToken,
+    end: CancellationToken,
 ) {
     let stream = match tokio::time::timeout(PATIENCE, acceptor.accept(connection)).await {
         Ok(Ok(stream)) => stream,
@@ -119,10 +130,10 @@ async fn serve(
     builder.http2().timer(TokioTimer::new());
     let service = TowerToHyperService::new(router);
     let served = builder.serve_connection(TokioIo::new(stream), service);
-    let mut served = std::pin::pin!(served);
+    let mut served = pin!(served);
     let result = tokio::select! {
         result = served.as_mut() => result,
-        () = stop.cancelled() => {
+        () = end.cancelled() => {
             served.as_mut().graceful_shutdown();
             served.await
         }

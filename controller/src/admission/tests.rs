@@ -111,8 +111,14 @@ async fn a_review_is_answered_under_a_changing_certificate() {
         (200, &json!(true))
     );
 
+    // Asked to stop, it still answers: API servers learn of it later than we do.
     stop.cancel();
+    let (status, _) = call(address, &second, review(&pod())).await;
+    assert_eq!(status, 200);
+    tokio::time::pause();
     server.join_all().await;
+    let refused = TcpStream::connect(address).await;
+    assert!(refused.is_err(), "the port is closed at the end");
 }
 
 /// Whatever cannot be read or need not be touched is allowed, without a patch.

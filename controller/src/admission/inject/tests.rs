@@ -74,9 +74,13 @@ fn birth(pod: &Value) -> Birth {
 /// The pod with its birth written out, so that a snapshot can be read.
 fn readable(mut pod: Value) -> Value {
     let birth = serde_json::to_value(birth(&pod)).unwrap();
-    let containers = pod["spec"]["initContainers"].as_array_mut().unwrap();
-    let sidecar = containers.iter_mut().find(|c| c["name"] == "ebb").unwrap();
-    sidecar["env"][0]["value"] = birth;
+    for container in pod["spec"]["initContainers"].as_array_mut().unwrap() {
+        if container["name"] == "ebb" {
+            container["env"][0]["value"] = birth.clone();
+        } else if container["name"] == "ebb-redirect" {
+            container["env"][0]["value"] = json!("the same as that of the sidecar");
+        }
+    }
     pod
 }
 
