@@ -130,15 +130,23 @@ impl Cluster {
             Err(policy) => (policy.namespace.clone(), policy.name.clone()),
         };
         let view = self.entry(&namespace);
-        view.policies.retain(|other| other.name != name);
+        let before = view.policies.iter().position(|other| other.name == name);
+        let before = before.map(|at| view.policies.swap_remove(at));
         view.invalid.remove(&name);
+        let same = match (&before, &policy) {
+            (Some(before), Ok(policy)) => before.says_the_same_as(policy),
+            _ => false,
+        };
         match policy {
             Ok(policy) => view.policies.push(policy),
             Err(policy) => {
                 view.invalid.insert(name, policy);
             }
         }
-        self.changes.namespaces.insert(namespace);
+        // Our own writes of the status come back as events; they change nothing for any pod.
+        if !same {
+            self.changes.namespaces.insert(namespace);
+        }
     }
 
     /// Forgets a policy that is gone.
@@ -219,6 +227,13 @@ impl SharedCluster {
         let result = change(&mut self.cluster.write().expect("no holder of the lock panics"));
         self.changed.notify_one();
         result
+    }
+
+    /// What changed since the last call.
+    pub fn take_changes(&self) -> Changes {
+        // Not through `write`: taking note of changes is none.
+        let mut cluster = self.cluster.write().expect("no holder of the lock panics");
+        cluster.take_changes()
     }
 
     /// Waits until something was written. For one caller at a time; cancel safe.

@@ -9,9 +9,19 @@
 //!
 //! Data enters on the left and leaves on the right; no room reaches back.
 
+pub mod admin;
 pub mod admission;
+pub mod api_error;
+pub mod app;
 pub mod certificate;
 pub mod cluster;
+pub mod config;
 pub mod crds;
+pub mod decide;
 pub mod keyring;
+pub mod metrics;
 pub mod plan;
+pub mod readiness;
+pub mod report;
+pub mod signal;
+pub mod watch;

@@ -32,9 +32,9 @@ pub struct Wanted {
     pub endpoints: Endpoints,
 }
 
-/// What is wanted of the pod's sidecar; nothing while there is none to talk to. `last` are the
-/// settings that were wanted last, if any ever were.
-pub fn wanted(namespace: &NamespaceView, pod: &PodView, last: Option<&Settings>) -> Option<Wanted> {
+/// What is wanted of the pod's sidecar, which acts on these [settings](settings::settings); nothing
+/// while there is none to talk to.
+pub fn wanted(namespace: &NamespaceView, pod: &PodView, settings: &Settings) -> Option<Wanted> {
     let sidecar = pod.sidecar.as_ref()?;
     if pod.finished || sidecar.state != SidecarState::Running {
         return None;
@@ -44,7 +44,7 @@ pub fn wanted(namespace: &NamespaceView, pod: &PodView, last: Option<&Settings>)
         pod: pod.uid.clone(),
         key: sidecar.key.clone(),
         restarts: sidecar.restarts,
-        settings: settings::settings(namespace, pod, last.unwrap_or(&sidecar.born)),
+        settings: settings.clone(),
         leave: pod.leave,
         endpoints: leave::endpoints(namespace, pod),
     })
@@ -59,13 +59,14 @@ mod tests {
     #[test]
     fn only_a_running_sidecar_is_spoken_to() {
         let namespace = NamespaceView::default();
-        assert_eq!(wanted(&namespace, &pod("a"), None), None);
+        let of = |pod: &PodView| wanted(&namespace, pod, &Settings::without_policy());
+        assert_eq!(of(&pod("a")), None);
         let mut ended = injected("a");
         ended.sidecar.as_mut().unwrap().state = SidecarState::Ended;
-        assert_eq!(wanted(&namespace, &ended, None), None);
+        assert_eq!(of(&ended), None);
         let mut without_ip = injected("a");
         without_ip.ip = None;
-        assert_eq!(wanted(&namespace, &without_ip, None), None);
-        assert!(wanted(&namespace, &injected("a"), None).is_some());
+        assert_eq!(of(&without_ip), None);
+        assert!(of(&injected("a")).is_some());
     }
 }

@@ -85,6 +85,29 @@ impl PolicyView {
         }
     }
 
+    /// Whether two views of a policy differ in their status at most.
+    pub fn says_the_same_as(&self, other: &PolicyView) -> bool {
+        let PolicyView {
+            namespace,
+            name,
+            uid,
+            generation,
+            created,
+            selector,
+            settings,
+            exclude_ports,
+            status: _,
+        } = self;
+        *namespace == other.namespace
+            && *name == other.name
+            && *uid == other.uid
+            && *generation == other.generation
+            && *created == other.created
+            && *selector == other.selector
+            && *settings == other.settings
+            && *exclude_ports == other.exclude_ports
+    }
+
     /// Whether a pod with these labels is meant.
     pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
         // A view's selector was matched once when the view was made, so it never fails.

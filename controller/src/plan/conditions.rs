@@ -120,7 +120,8 @@ pub fn protected(policy: &PolicyView, reach: &Reach) -> Finding {
         };
         return finding(true, "AllProtected", message);
     };
-    let (short, others): (Vec<_>, Vec<_>) = { &reach.gaps }
+    let (short, others): (Vec<_>, Vec<_>) = reach
+        .gaps
         .iter()
         .partition(|(gap, _)| gap.reason() == worst.reason());
     let short: BTreeSet<&Short> = short.into_iter().map(|(_, short)| short).collect();
@@ -204,7 +205,7 @@ pub fn condition(
     now: Timestamp,
 ) -> Condition {
     let status = if finding.holds { "True" } else { "False" };
-    let same = { before }
+    let same = before
         .iter()
         .find(|condition| condition.type_ == finding.kind && condition.status == status);
     Condition {

@@ -14,7 +14,7 @@ use ebb_api::settings::{DEFAULT_GRACE_SECONDS, Settings};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::{Resource, ResourceExt};
+use kube::Resource;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -136,14 +136,14 @@ impl NarrowPod {
     /// Reads what the webhook wrote into the spec and kubelet into the status. What somebody else
     /// has spoiled counts as unset: such a sidecar ran on something else, too.
     fn sidecar(&self) -> Option<SidecarView> {
-        let containers = self.spec.init_containers.iter().flatten();
-        let container = { containers }.find(|container| container.name == SIDECAR_CONTAINER)?;
-        let variables = container.env.iter().flatten();
-        let birth = { variables }
+        let mut containers = self.spec.init_containers.iter().flatten();
+        let container = containers.find(|container| container.name == SIDECAR_CONTAINER)?;
+        let mut variables = container.env.iter().flatten();
+        let birth = variables
             .find(|variable| variable.name == BIRTH_VARIABLE)
             .and_then(|variable| serde_json::from_str::<Birth>(variable.value.as_deref()?).ok());
-        let statuses = self.status.init_container_statuses.iter().flatten();
-        let status = { statuses }.find(|status| status.name == SIDECAR_CONTAINER);
+        let mut statuses = self.status.init_container_statuses.iter().flatten();
+        let status = statuses.find(|status| status.name == SIDECAR_CONTAINER);
         let annotations = self.metadata.annotations.as_ref();
         let annotation = |name: &str| annotations.and_then(|annotations| annotations.get(name));
         Some(SidecarView {
@@ -172,7 +172,7 @@ impl ContainerStatus {
 
     fn last_words(&self) -> Option<Box<ebb_api::report::FinalReport>> {
         let ends = [&self.state.terminated, &self.last_state.terminated];
-        let message = { ends }
+        let message = ends
             .into_iter()
             .flatten()
             .find_map(|end| end.message.as_deref())?;
@@ -187,7 +187,7 @@ fn owner(
     labels: &BTreeMap<String, String>,
 ) -> Option<Owner> {
     let references = references.unwrap_or_default();
-    let owner = { references }
+    let owner = references
         .into_iter()
         .find(|owner| owner.controller == Some(true))?;
     if owner.kind == "ReplicaSet"

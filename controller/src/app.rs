@@ -1,0 +1,182 @@
+//! The wiring: every socket, channel and long-lived task of the process, on one page.
+
+use crate::admin;
+use crate::admission::{self, Admission};
+use crate::certificate::{self, Webhook};
+use crate::cluster::SharedCluster;
+use crate::config::Config;
+use crate::decide::{Outlets, decide};
+use crate::keyring::{self, Keyring};
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+use crate::report::{Reports, events};
+use crate::signal::{Sign, Signals};
+use crate::watch::{self, endpoints, pods::NarrowPod};
+use anyhow::{Context, bail};
+use ebb_api::policy::DrainPolicy;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::watcher;
+use kube::{Api, Client};
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch as latest};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+/// The Service in front of the webhook, in the controller's namespace.
+const WEBHOOK_SERVICE: &str = "ebb-webhook";
+/// The MutatingWebhookConfiguration that names it.
+const WEBHOOK_CONFIGURATION: &str = "ebb";
+/// How much one room may be behind the one before it.
+const QUEUE: usize = 1024;
+/// How long open calls and due writes are waited for at the end.
+const LAST_WORK: Duration = Duration::from_secs(5);
+
+/// Runs the controller until `stop` is cancelled.
+///
+/// # Errors
+///
+/// Fails if it cannot start, or if a task ends that must live as long as the process.
+pub async fn run(config: Config, client: Client, stop: CancellationToken) -> anyhow::Result<()> {
+    let cluster = Arc::new(SharedCluster::default());
+    let readiness = Readiness::default();
+    let mut registry = Registry::with_prefix("ebb_controller");
+    let metrics = Arc::new(Metrics::register(&mut registry));
+    let mut tasks: JoinSet<&'static str> = JoinSet::new();
+    let mut finishing: JoinSet<&'static str> = JoinSet::new();
+
+    // Watch: from the API server to the views.
+    let caches = Readiness::default();
+    let complete = readiness.guard("caches");
+    macro_rules! follow {
+        ($name:literal, $kind:ty, $config:expr) => {{
+            let (cluster, guard) = (Arc::clone(&cluster), caches.guard($name));
+            let api: Api<$kind> = Api::all(client.clone());
+            tasks.spawn(async move {
+                watch::follow(&cluster, api, $config, guard).await;
+                $name
+            });
+        }};
+    }
+    let all = watcher::Config::default;
+    follow!("policies", DeserializeGuard<DrainPolicy>, all());
+    follow!("namespaces", PartialObjectMeta<Namespace>, all());
+    follow!("endpoints", endpoints::Slice, endpoints::config());
+    follow!("pods", NarrowPod, all());
+
+    // The keys and the certificate, then the webhook, which reads the views.
+    let namespace = config.namespace.clone();
+    let keyring = keyring::load(&client, &namespace).await?;
+    let (keys, keyring) = latest::channel(Arc::new(keyring));
+    let following = keyring::follow(client.clone(), namespace, keys);
+    tasks.spawn(async move {
+        following.await;
+        "keyring"
+    });
+    let webhook = Webhook {
+        namespace: config.namespace.clone(),
+        service: WEBHOOK_SERVICE.to_owned(),
+        configuration: WEBHOOK_CONFIGURATION.to_owned(),
+    };
+    let (_, certified) = certificate::load(&client, &webhook).await?;
+    let (certificates, served) = latest::channel(certified);
+    let trusted = readiness.guard("webhook trusted");
+    let following = certificate::follow(client.clone(), webhook, certificates, trusted);
+    tasks.spawn(async move {
+        following.await;
+        "certificate"
+    });
+    let admission = Admission {
+        cluster: Arc::clone(&cluster),
+        keyring: keyring.clone(),
+        guest: config.guest,
+        metrics: admission::Metrics::register(registry.sub_registry_with_prefix("admission")),
+    };
+    let bound = admission::bind(config.webhook, served)
+        .await
+        .with_context(|| format!("cannot listen for the webhook at {}", config.webhook))?;
+    info!(webhook = %bound.address(), "listening");
+    let serving = bound.serve(admission::router(admission), stop.clone());
+    finishing.spawn(async move {
+        serving.await;
+        "webhook"
+    });
+
+    // Plan: from the views to signal and report.
+    let (signal, commands) = mpsc::channel(QUEUE);
+    let (report, notices) = mpsc::channel(QUEUE);
+    let (tell_news, news) = mpsc::channel(QUEUE);
+    let signals = Signals::new(Arc::new(Signer(keyring)), Arc::clone(&metrics), tell_news);
+    tasks.spawn(async move {
+        signals.run(commands).await;
+        "signal"
+    });
+    let (events, notes) = events::Events::channel(Arc::clone(&metrics));
+    let reporter = Reporter {
+        controller: "ebb-controller".to_owned(),
+        instance: config.pod_name,
+    };
+    let recorder = Recorder::new(client.clone(), reporter);
+    let writing = events::write(recorder, notes, Arc::clone(&metrics));
+    finishing.spawn(async move {
+        writing.await;
+        "events"
+    });
+    let reports = Reports::new(Arc::clone(&cluster), client, Arc::clone(&metrics), events);
+    finishing.spawn(async move {
+        reports.run(notices, news).await;
+        "report"
+    });
+    let outlets = Outlets { signal, report };
+    tasks.spawn(async move {
+        caches.ready().await;
+        drop(complete);
+        decide(cluster, outlets).await;
+        "plan"
+    });
+
+    // The controller's own port.
+    let listener = TcpListener::bind(config.admin)
+        .await
+        .with_context(|| format!("cannot listen at {}", config.admin))?;
+    info!(admin = %listener.local_addr()?, "listening");
+    let serving = admin::serve(listener, readiness, registry, stop.clone());
+    finishing.spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the admin port failed");
+        }
+        "admin"
+    });
+
+    tokio::select! {
+        () = stop.cancelled() => {}
+        Some(ended) = tasks.join_next() => bail!("{} ended, and must not", name(ended)),
+        Some(ended) = finishing.join_next() => bail!("{} ended, and must not", name(ended)),
+    }
+    // Nothing new comes in; what is under way is finished: answers, due statuses, Events.
+    tasks.shutdown().await;
+    let finished = async { while finishing.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST_WORK, finished).await.is_err() {
+        bail!("not all was finished within {} s", LAST_WORK.as_secs());
+    }
+    Ok(())
+}
+
+fn name(ended: Result<&'static str, tokio::task::JoinError>) -> String {
+    ended.map_or_else(|error| format!("a task ({error})"), str::to_owned)
+}
+
+/// Signs with the keys that are in the Secret now.
+struct Signer(latest::Receiver<Arc<Keyring>>);
+
+impl Sign for Signer {
+    fn sign(&self, key: &str, body: &[u8]) -> Option<String> {
+        let keyring = Arc::clone(&self.0.borrow());
+        keyring.sign(key, body)
+    }
+}

@@ -1,0 +1,124 @@
+//! What the process is told when it starts: read and checked once.
+
+use crate::admission::Guest;
+use clap::{Args, Parser, Subcommand};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The controller of Ebb.
+#[derive(Debug, Parser)]
+#[command(name = "ebb-controller", version, about)]
+pub struct Arguments {
+    /// What to do; without one, the controller runs.
+    #[command(subcommand)]
+    pub command: Option<Verb>,
+    /// How it runs.
+    #[command(flatten)]
+    pub run: RunArguments,
+}
+
+/// What to do instead of running.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Print the custom resource definition of DrainPolicy as YAML.
+    Crds,
+}
+
+/// How the controller runs. The chart sets the environment.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The namespace that the controller runs in: its Secrets and its Service are there.
+    #[arg(long, env = "EBB_NAMESPACE", default_value = "ebb-system")]
+    namespace: String,
+    /// The pod that the controller runs in, as it signs its Events.
+    #[arg(long, env = "EBB_POD_NAME")]
+    pod_name: Option<String>,
+    /// What is put into pods, as JSON: image, imagePullPolicy, redirect, resources.
+    #[arg(long, env = "EBB_SIDECAR")]
+    sidecar: Option<String>,
+    /// Which log lines are written: a level, or a list of module=level.
+    #[arg(long, env = "EBB_LOG", default_value = "info")]
+    pub log: String,
+    /// Where the webhook listens.
+    #[arg(long, env = "EBB_WEBHOOK_ADDRESS", default_value_t = everywhere(9443))]
+    webhook: SocketAddr,
+    /// Where /livez, /readyz and /metrics are served.
+    #[arg(long, env = "EBB_ADMIN_ADDRESS", default_value_t = everywhere(9444))]
+    admin: SocketAddr,
+}
+
+/// What the controller runs with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The namespace that the controller runs in.
+    pub namespace: String,
+    /// The pod that it runs in, if it runs in one.
+    pub pod_name: Option<String>,
+    /// What is put into pods.
+    pub guest: Guest,
+    /// Where the webhook listens.
+    pub webhook: SocketAddr,
+    /// Where /livez, /readyz and /metrics are served.
+    pub admin: SocketAddr,
+}
+
+/// Why the process can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Nothing says what to put into pods.
+    #[error("nothing says what to put into pods: set EBB_SIDECAR (the chart does)")]
+    NoSidecar,
+    /// It is said in a way that can't be read.
+    #[error("EBB_SIDECAR can't be read: {0}")]
+    Sidecar(#[source] serde_json::Error),
+}
+
+impl TryFrom<RunArguments> for Config {
+    type Error = ConfigError;
+
+    fn try_from(arguments: RunArguments) -> Result<Config, ConfigError> {
+        let sidecar = arguments.sidecar.ok_or(ConfigError::NoSidecar)?;
+        Ok(Config {
+            namespace: arguments.namespace,
+            pod_name: arguments.pod_name,
+            guest: serde_json::from_str(&sidecar).map_err(ConfigError::Sidecar)?,
+            webhook: arguments.webhook,
+            admin: arguments.admin,
+        })
+    }
+}
+
+/// Every address of both families; of IPv4 alone where the kernel has no IPv6.
+fn everywhere(port: u16) -> SocketAddr {
+    let ip = match std::net::UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)) {
+        Ok(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        Err(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    };
+    SocketAddr::new(ip, port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// The names of all options fit together.
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    /// A sidecar that can't be read is an error that names where it came from.
+    #[test]
+    fn what_is_put_into_pods_is_checked_at_the_start() {
+        let arguments = |sidecar: &str| {
+            let arguments = ["ebb-controller", "--sidecar", sidecar];
+            Config::try_from(Arguments::parse_from(arguments).run)
+        };
+        let error = arguments("{").unwrap_err().to_string();
+        assert!(error.starts_with("EBB_SIDECAR can't be read"), "{error}");
+        let config = arguments(
+            r#"{"image": "ebb-sidecar:1", "redirect": true, "resources": {"guaranteed": {}}}"#,
+        );
+        assert_eq!(config.unwrap().guest.image, "ebb-sidecar:1");
+    }
+}

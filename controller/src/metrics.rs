@@ -1,0 +1,124 @@
+//! What Prometheus can ask the controller. No label names an object: there are too many of them.
+
+use ebb_api::phase::Outcome;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use std::fmt;
+
+/// The controller's metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Sidecars that are told what is wanted of them.
+    pub told_pods: Gauge,
+    /// Desired states that a sidecar has taken.
+    pub signals_told: Counter,
+    /// Attempts to tell a sidecar that came to nothing.
+    pub signals_failed: Counter,
+    /// From seeing a deletion to the sidecar having been told, in seconds.
+    pub signal_seconds: Histogram,
+    /// Drains that ended, by how.
+    pub drains: Family<DrainLabels, Counter>,
+    /// Requests and connections cut at a timeout.
+    pub connections_cut: Counter,
+    /// Writes of a policy's status.
+    pub status_writes: Counter,
+    /// Writes that the API server refused or never answered, of status and Events.
+    pub writes_failed: Counter,
+    /// Events written.
+    pub events: Counter,
+    /// Events left out because too many were waiting.
+    pub events_dropped: Counter,
+}
+
+/// How a drain ended, as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DrainLabels {
+    /// How.
+    pub outcome: OutcomeLabel,
+}
+
+/// An outcome, spelled as everywhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OutcomeLabel(pub Outcome);
+
+impl EncodeLabelValue for OutcomeLabel {
+    fn encode(
+        &self,
+        encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>,
+    ) -> Result<(), fmt::Error> {
+        self.0.to_string().encode(encoder)
+    }
+}
+
+impl Metrics {
+    /// Makes the metrics and registers them.
+    pub fn register(registry: &mut Registry) -> Metrics {
+        let metrics = Metrics {
+            told_pods: Gauge::default(),
+            signals_told: Counter::default(),
+            signals_failed: Counter::default(),
+            // 1 ms to 16 s.
+            signal_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
+            drains: Family::default(),
+            connections_cut: Counter::default(),
+            status_writes: Counter::default(),
+            writes_failed: Counter::default(),
+            events: Counter::default(),
+            events_dropped: Counter::default(),
+        };
+        registry.register(
+            "sidecars",
+            "Sidecars that the controller speaks to",
+            metrics.told_pods.clone(),
+        );
+        registry.register(
+            "signals",
+            "Desired states that sidecars have taken",
+            metrics.signals_told.clone(),
+        );
+        registry.register(
+            "signal_failures",
+            "Attempts to tell a sidecar that came to nothing",
+            metrics.signals_failed.clone(),
+        );
+        registry.register(
+            "signal_seconds",
+            "Time from seeing a deletion until the sidecar was told",
+            metrics.signal_seconds.clone(),
+        );
+        registry.register("drains", "Drains that ended", metrics.drains.clone());
+        registry.register(
+            "connections_cut",
+            "Requests and connections cut at the end of a drain",
+            metrics.connections_cut.clone(),
+        );
+        registry.register(
+            "status_writes",
+            "Writes of a policy's status",
+            metrics.status_writes.clone(),
+        );
+        registry.register(
+            "write_failures",
+            "Writes of status and Events that failed",
+            metrics.writes_failed.clone(),
+        );
+        registry.register("events", "Events written", metrics.events.clone());
+        registry.register(
+            "events_dropped",
+            "Events left out because too many were waiting",
+            metrics.events_dropped.clone(),
+        );
+        metrics
+    }
+
+    /// Counts a drain that has ended.
+    pub fn ended(&self, outcome: Outcome, cut: u64) {
+        let outcome = OutcomeLabel(outcome);
+        self.drains.get_or_create(&DrainLabels { outcome }).inc();
+        self.connections_cut.inc_by(cut);
+    }
+}

@@ -1,0 +1,237 @@
+//! The sentences that a person reads about a drain.
+
+use ebb_api::phase::{Outcome, Phase};
+use ebb_api::report::{Census, Drain, Protocol, Report};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How far a leaving pod is. `age` is how old the report is.
+pub fn progress(report: &Report, age: Duration) -> String {
+    let Some(leaving) = &report.leaving else {
+        return match (&report.phase, &report.last) {
+            (Phase::Ended, Some(drain)) => {
+                format!("{}; the app shuts down", outcome(drain))
+            }
+            _ => "Leaving: its sidecar has not begun to drain".to_owned(),
+        };
+    };
+    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    let elapsed = seconds(leaving.elapsed_ms.saturating_add(age));
+    let left = seconds(leaving.remaining_ms.saturating_sub(age));
+    let word = match report.phase {
+        Phase::Serving | Phase::Deregistering => "Deregistering",
+        Phase::Draining => "Draining",
+        Phase::Ended => return "Released; the app shuts down".to_owned(),
+    };
+    format!("{word} for {elapsed}: {}; cut in {left}", open(&report.now))
+}
+
+/// A drain that ended, from its outcome on: "Drained after 3.2s: 12 requests finished".
+pub fn outcome(drain: &Drain) -> String {
+    let Drain { outcome, .. } = drain;
+    match outcome {
+        Outcome::Skipped => "Skipped: the policy is disabled".to_owned(),
+        Outcome::Drained | Outcome::TimedOut | Outcome::Cancelled | Outcome::Killed => {
+            format!("{} after {}", spelled(*outcome), summary(drain))
+        }
+    }
+}
+
+/// What came of a drain: "5m0s: 12 requests finished, 1 connection cut (open for 41m); out of
+/// endpoints after 0.3s".
+pub fn summary(drain: &Drain) -> String {
+    let mut sentence = format!("{}: ", short(drain.took_ms));
+    sentence.push_str(&count(drain.finished, "request"));
+    sentence.push_str(" finished");
+    let cut = works(&drain.cut);
+    if !cut.is_empty() {
+        sentence.push_str(&format!(", {cut} cut"));
+        if let Some(oldest) = drain.oldest_cut_ms {
+            sentence.push_str(&format!(" (open for {})", seconds(oldest)));
+        }
+    }
+    if drain.idle_closed > 0 {
+        let idle = count(drain.idle_closed, "idle connection");
+        sentence.push_str(&format!(", {idle} closed"));
+    }
+    if let Some(gone) = drain.endpoints_gone_ms {
+        sentence.push_str(&format!("; out of endpoints after {}", short(gone)));
+    }
+    if drain.late > 0 {
+        sentence.push_str(&format!(
+            "; {} came after that",
+            count(drain.late, "request")
+        ));
+    }
+    sentence
+}
+
+fn spelled(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Drained => "Drained",
+        Outcome::TimedOut => "Timed out",
+        Outcome::Cancelled => "Cancelled",
+        Outcome::Skipped => "Skipped",
+        Outcome::Killed => "Killed",
+    }
+}
+
+/// "3 requests in flight (oldest 14s) on 14 connections".
+fn open(now: &Census) -> String {
+    let mut sentence = match works(&now.in_flight) {
+        none if none.is_empty() => "nothing in flight".to_owned(),
+        works => format!("{works} in flight"),
+    };
+    if let Some(oldest) = now.oldest_ms {
+        sentence.push_str(&format!(" (oldest {})", seconds(oldest)));
+    }
+    let connections: u64 = now.connections.values().sum();
+    sentence.push_str(&format!(" on {}", count(connections, "connection")));
+    sentence
+}
+
+/// "2 requests and 1 connection", or nothing.
+fn works(works: &BTreeMap<Protocol, u64>) -> String {
+    let of = |protocol: Protocol, one: &str| {
+        let number = works.get(&protocol).copied().unwrap_or_default();
+        (number > 0).then(|| count(number, one))
+    };
+    let parts = [
+        of(Protocol::Http1, "request"),
+        of(Protocol::Opaque, "connection"),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    parts.join(" and ")
+}
+
+fn count(number: u64, one: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {one}{ending}")
+}
+
+/// A duration to the tenth of a second while that matters: "0.3s", "12s", "4m48s".
+fn short(milliseconds: u64) -> String {
+    match milliseconds {
+        0..10_000 => {
+            let tenths = milliseconds / 100;
+            format!("{}.{}s", tenths / 10, tenths % 10)
+        }
+        _ => seconds(milliseconds),
+    }
+}
+
+/// A duration in whole seconds, coarser where it is long: "12s", "4m48s", "41m", "2h5m".
+pub fn seconds(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..600 => format!("{minutes}m{}s", seconds % 60),
+        600..3600 => format!("{minutes}m"),
+        _ => format!("{hours}h{minutes}m"),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use ebb_api::desired::Order;
+    use ebb_api::phase::Trigger;
+    use ebb_api::report::{Leaving, Mode};
+
+    /// A pod that drains 3 requests on 14 connections since 12 s.
+    pub(crate) fn draining() -> Report {
+        Report {
+            pod: "uid-of-web-0".to_owned(),
+            boot: "b1".to_owned(),
+            order: Order(0, 1),
+            mode: Mode::Redirect,
+            mode_reason: None,
+            phase: Phase::Draining,
+            leaving: Some(Leaving {
+                trigger: Trigger::Deleted,
+                elapsed_ms: 12_100,
+                remaining_ms: 288_000,
+            }),
+            now: Census {
+                connections: BTreeMap::from([(Protocol::Http1, 12), (Protocol::Opaque, 2)]),
+                in_flight: BTreeMap::from([(Protocol::Http1, 3)]),
+                oldest_ms: Some(14_200),
+            },
+            last: None,
+        }
+    }
+
+    /// A drain of 5 minutes that cut one connection.
+    pub(crate) fn timed_out() -> Drain {
+        Drain {
+            trigger: Trigger::Deleted,
+            outcome: Outcome::TimedOut,
+            took_ms: 300_040,
+            deregistered_ms: Some(2_500),
+            endpoints_gone_ms: Some(310),
+            finished: 12,
+            cut: BTreeMap::from([(Protocol::Opaque, 1)]),
+            oldest_cut_ms: Some(2_460_000),
+            idle_closed: 0,
+            late: 0,
+        }
+    }
+
+    /// The sentences of the documentation, word for word.
+    #[test]
+    fn sentences_are_those_of_the_documentation() {
+        assert_eq!(
+            progress(&draining(), Duration::ZERO),
+            "Draining for 12s: 3 requests in flight (oldest 14s) on 14 connections; cut in 4m48s"
+        );
+        assert_eq!(
+            summary(&timed_out()),
+            "5m0s: 12 requests finished, 1 connection cut (open for 41m); out of endpoints after \
+             0.3s"
+        );
+    }
+
+    /// A report grows old between two of them; the sentence does not stand still.
+    #[test]
+    fn an_old_report_is_told_as_of_now() {
+        let told = progress(&draining(), Duration::from_secs(8));
+        assert!(told.starts_with("Draining for 20s: "), "{told}");
+        assert!(told.ends_with("cut in 4m40s"), "{told}");
+    }
+
+    /// One of something is one of something.
+    #[test]
+    fn numbers_agree_with_their_nouns() {
+        let mut report = draining();
+        report.now.connections = BTreeMap::from([(Protocol::Opaque, 1)]);
+        report.now.in_flight = BTreeMap::from([(Protocol::Opaque, 1), (Protocol::Http1, 1)]);
+        let told = progress(&report, Duration::ZERO);
+        assert!(
+            told.contains("1 request and 1 connection in flight (oldest 14s) on 1 connection;"),
+            "{told}"
+        );
+        report.now = Census::default();
+        let told = progress(&report, Duration::ZERO);
+        assert!(
+            told.contains("nothing in flight on 0 connections;"),
+            "{told}"
+        );
+    }
+
+    /// Durations say no more than one needs.
+    #[test]
+    fn durations_are_as_coarse_as_they_are_long() {
+        for (milliseconds, exact, whole) in [
+            (0, "0.0s", "0s"),
+            (9_999, "9.9s", "9s"),
+            (59_999, "59s", "59s"),
+            (288_000, "4m48s", "4m48s"),
+            (2_460_000, "41m", "41m"),
+            (7_500_000, "2h5m", "2h5m"),
+        ] {
+            assert_eq!(short(milliseconds), exact);
+            assert_eq!(seconds(milliseconds), whole);
+        }
+    }
+}

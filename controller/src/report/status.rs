@@ -1,0 +1,204 @@
+//! The status of one policy, computed anew from all that is known: pure.
+
+use super::ledger::{Account, Ending, Ledger};
+use super::sentence;
+use crate::cluster::{InvalidPolicy, NamespaceView, PolicyView};
+use crate::plan::conditions::{self, Reach, Short, condition, whole_seconds};
+use crate::plan::protection::{Contact, gap};
+use crate::plan::select::in_force;
+use ebb_api::status::{Active, DrainPolicyStatus, InForce, RECORDS, Recent, Totals};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::time::Instant;
+
+/// How connections reach the sidecar, as the status names it.
+const MODE: &str = "Redirect";
+
+/// What a policy's status holds that is not in the cluster: the past.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// The last drains that ended, newest first.
+    pub recent: Vec<Recent>,
+    /// How many ended how.
+    pub totals: Totals,
+}
+
+/// One moment on both clocks: the one for what is written down, the other for what is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For people.
+    pub wall: Timestamp,
+    /// For durations.
+    pub instant: Instant,
+}
+
+impl Now {
+    /// This moment.
+    pub fn read() -> Now {
+        Now {
+            wall: Timestamp::now(),
+            instant: Instant::now(),
+        }
+    }
+}
+
+impl History {
+    /// The past that a status tells of.
+    pub fn of(status: &DrainPolicyStatus) -> History {
+        History {
+            recent: status.recent.clone(),
+            totals: status.totals.clone(),
+        }
+    }
+
+    /// Writes down a drain that has ended.
+    pub fn record(&mut self, ending: &Ending, now: Timestamp) {
+        self.totals.count(ending.outcome, ending.cut, ending.late);
+        let recent = Recent {
+            pod: ending.pod.name.clone(),
+            result: ending.outcome,
+            summary: ending.summary.clone(),
+            time: Time(whole_seconds(now)),
+            trigger: ending.trigger,
+        };
+        self.recent.insert(0, recent);
+        self.recent.truncate(RECORDS);
+    }
+}
+
+/// What the policy means for the pods of its namespace.
+pub fn reach(namespace: &NamespaceView, policy: &PolicyView, ledger: &Ledger) -> Reach {
+    let mut reach = Reach::default();
+    let selected = namespace
+        .pods
+        .values()
+        .filter(|pod| !pod.finished && policy.selects(&pod.labels));
+    for pod in selected {
+        let Some(winner) = in_force(&namespace.policies, &pod.labels) else {
+            continue;
+        };
+        if winner.name != policy.name {
+            if pod.leave.is_none() {
+                *reach.held_by_older.entry(winner.name.clone()).or_default() += 1;
+            }
+            continue;
+        }
+        if pod.leave.is_some() {
+            reach.targets.leaving += 1;
+            continue;
+        }
+        reach.targets.selected += 1;
+        reach.targets.serving += u32::from(pod.ready);
+        let contact = ledger
+            .account(&pod.uid)
+            .map_or(&Contact::None, |it| &it.contact);
+        match gap(namespace, policy, pod, contact) {
+            None => reach.targets.protected += 1,
+            Some(gap) => {
+                reach.targets.unprotected += 1;
+                let short = Short {
+                    pod: pod.name.clone(),
+                    owner: pod.owner.clone(),
+                };
+                reach.gaps.push((gap, short));
+            }
+        }
+    }
+    reach
+}
+
+/// The status of a valid policy. `before` is the status as it stands.
+pub fn status(
+    namespace: &NamespaceView,
+    policy: &PolicyView,
+    ledger: &Ledger,
+    history: &History,
+    before: &DrainPolicyStatus,
+    now: Now,
+) -> DrainPolicyStatus {
+    let reach = reach(namespace, policy, ledger);
+    let findings = [
+        conditions::ready(policy, &reach),
+        conditions::protected(policy, &reach),
+    ];
+    let mut leaving: Vec<_> = namespace
+        .pods
+        .values()
+        .filter(|pod| {
+            in_force(&namespace.policies, &pod.labels).is_some_and(|it| it.name == policy.name)
+        })
+        .filter_map(|pod| {
+            let account = ledger.account(&pod.uid)?;
+            let (since, trigger) = account.leaving?;
+            Some(Active {
+                pod: pod.name.clone(),
+                progress: progress(account, now),
+                since: Time(whole_seconds(since)),
+                trigger,
+            })
+        })
+        .collect();
+    leaving.sort_by(|a, b| (a.since.0, &a.pod).cmp(&(b.since.0, &b.pod)));
+    leaving.truncate(RECORDS);
+    DrainPolicyStatus {
+        active: leaving,
+        conditions: findings
+            .map(|it| condition(it, &before.conditions, policy.generation, now.wall))
+            .into(),
+        in_force: Some(InForce {
+            enabled: policy.settings.enabled,
+            mode: MODE.to_owned(),
+            timeout_seconds: i32::try_from(policy.settings.timeout_seconds).unwrap_or(i32::MAX),
+        }),
+        observed_generation: Some(policy.generation),
+        recent: history.recent.clone(),
+        targets: reach.targets,
+        totals: history.totals.clone(),
+    }
+}
+
+/// The status of a policy that selects nothing because of what it says.
+pub fn invalid(
+    policy: &InvalidPolicy,
+    history: &History,
+    before: &DrainPolicyStatus,
+    now: Now,
+) -> DrainPolicyStatus {
+    let ready = condition(
+        conditions::invalid(&policy.why),
+        &before.conditions,
+        policy.generation,
+        now.wall,
+    );
+    DrainPolicyStatus {
+        conditions: vec![ready],
+        observed_generation: Some(policy.generation),
+        recent: history.recent.clone(),
+        totals: history.totals.clone(),
+        ..DrainPolicyStatus::default()
+    }
+}
+
+/// Whether two statuses differ in more than how far the drains have come.
+pub fn differs_beyond_progress(before: &DrainPolicyStatus, now: &DrainPolicyStatus) -> bool {
+    let without_progress = |status: &DrainPolicyStatus| {
+        let mut status = status.clone();
+        for active in &mut status.active {
+            active.progress.clear();
+        }
+        status
+    };
+    without_progress(before) != without_progress(now)
+}
+
+fn progress(account: &Account, now: Now) -> String {
+    match (&account.report, &account.contact) {
+        (Some((report, heard)), _) => sentence::progress(report, now.instant - *heard),
+        (None, Contact::Unreachable(_)) => {
+            "Leaving: its sidecar does not answer and drains by what it was made with".to_owned()
+        }
+        (None, Contact::None | Contact::Reached { .. }) => {
+            "Leaving: its sidecar has not said anything yet".to_owned()
+        }
+    }
+}

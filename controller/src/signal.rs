@@ -1,0 +1,218 @@
+//! Tells every sidecar what is wanted of it, and hears how far it has come.
+//!
+//! Level-triggered: a pod has at most one attempt under way, which carries the newest that is wanted;
+//! what fails is tried again, later and later. A serving pod is told once and then left alone until
+//! something changes; a leaving one is told before all others and followed until it is gone. Nothing
+//! depends on any of it: a sidecar that hears nothing drains by what it was born with.
+
+pub mod post;
+pub mod sidecar;
+pub mod tell;
+
+use crate::metrics::Metrics;
+use crate::plan::Wanted;
+use crate::plan::protection::Contact;
+use ebb_api::report::Report;
+use post::{Next, Posts};
+use sidecar::{CallError, Sidecar};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tell::Failure;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+/// How long after its stream has broken a leaving sidecar is asked again.
+const FOLLOW_AGAIN: Duration = Duration::from_millis(500);
+
+/// Signs desired states.
+pub trait Sign: Send + Sync + 'static {
+    /// The signature of the body by the key of that id, in standard base64; nothing when there is
+    /// no such key.
+    fn sign(&self, key: &str, body: &[u8]) -> Option<String>;
+}
+
+/// What the plan asks of this room.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// This is wanted of a sidecar now.
+    Tell(Box<Wanted>),
+    /// There is no sidecar to talk to in the pod of this UID any more.
+    Forget(String),
+}
+
+/// What this room has learned about the pod of a UID.
+#[derive(Clone, Debug, PartialEq)]
+pub struct News {
+    /// The UID of the pod.
+    pub pod: String,
+    /// What was learned.
+    pub what: Learned,
+}
+
+/// What was learned about a sidecar.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Learned {
+    /// It answers, or it does not.
+    Contact(Contact),
+    /// It is leaving, and this is how far it has come.
+    Report(Box<Report>),
+}
+
+/// The signals of one controller.
+pub struct Signals<S> {
+    signer: Arc<S>,
+    metrics: Arc<Metrics>,
+    news: mpsc::Sender<News>,
+    posts: Posts,
+    attempts: JoinSet<(String, Result<tell::Told, Failure>)>,
+    running: HashMap<String, AbortHandle>,
+    followers: JoinSet<()>,
+    following: HashMap<String, AbortHandle>,
+}
+
+impl<S: Sign> Signals<S> {
+    /// Signals that are signed by `signer`; what is learned goes to `news`.
+    pub fn new(signer: Arc<S>, metrics: Arc<Metrics>, news: mpsc::Sender<News>) -> Self {
+        Signals {
+            signer,
+            metrics,
+            news,
+            posts: Posts::default(),
+            attempts: JoinSet::new(),
+            running: HashMap::new(),
+            followers: JoinSet::new(),
+            following: HashMap::new(),
+        }
+    }
+
+    /// Runs until nobody can send commands any more.
+    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        loop {
+            self.start();
+            let wake = self.posts.wake();
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Tell(wanted)) => self.want(*wanted),
+                    Some(Command::Forget(pod)) => self.forget(&pod),
+                    None => return,
+                },
+                Some(ended) = self.attempts.join_next() => match ended {
+                    Ok((pod, result)) => self.attempted(pod, result).await,
+                    Err(error) if error.is_cancelled() => {}
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                },
+                Some(ended) = self.followers.join_next() => {
+                    if let Err(error) = ended && error.is_panic() {
+                        std::panic::resume_unwind(error.into_panic());
+                    }
+                }
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// Starts whatever is due.
+    fn start(&mut self) {
+        while let Next::Tell { wanted, known } = self.posts.next(Instant::now()) {
+            let pod = wanted.pod.clone();
+            let signer = Arc::clone(&self.signer);
+            let task = self.attempts.spawn(async move {
+                let told = Box::pin(tell::tell(&*signer, &wanted, known)).await;
+                (wanted.pod, told)
+            });
+            // A leaving pod does not wait for what was said to it when it was serving.
+            if let Some(before) = self.running.insert(pod, task) {
+                before.abort();
+            }
+        }
+    }
+
+    fn want(&mut self, wanted: Wanted) {
+        if wanted.leave.is_some() && !self.following.contains_key(&wanted.pod) {
+            let follower = follow(wanted.clone(), self.news.clone());
+            let task = self.followers.spawn(follower);
+            self.following.insert(wanted.pod.clone(), task);
+        }
+        self.posts.want(wanted, Instant::now());
+        self.metrics.told_pods.set(self.posts.len() as i64);
+    }
+
+    fn forget(&mut self, pod: &str) {
+        self.posts.forget(pod);
+        for task in [self.running.remove(pod), self.following.remove(pod)] {
+            if let Some(task) = task {
+                task.abort();
+            }
+        }
+        self.metrics.told_pods.set(self.posts.len() as i64);
+    }
+
+    async fn attempted(&mut self, pod: String, result: Result<tell::Told, Failure>) {
+        let now = Instant::now();
+        let contact = match result {
+            Ok(told) => {
+                debug!(pod.uid = pod, order = ?told.known.order, "told");
+                self.metrics.signals_told.inc();
+                if let Some(waited) = self.posts.told(&pod, &told, now) {
+                    self.metrics.signal_seconds.observe(waited.as_secs_f64());
+                }
+                told.contact
+            }
+            Err(failure) => {
+                self.metrics.signals_failed.inc();
+                let failures = self.posts.failed(&pod, now);
+                debug!(pod.uid = pod, %failure, failures, "could not tell");
+                // A sidecar that has only just started, or ends now, is no news.
+                if failures != post::FAILURES_UNTIL_UNREACHABLE {
+                    return;
+                }
+                Some(Contact::Unreachable(failure.to_string()))
+            }
+        };
+        self.running.remove(&pod);
+        let Some(contact) = contact else { return };
+        match &contact {
+            Contact::Unreachable(why) => warn!(pod.uid = pod, why, "sidecar is unreachable"),
+            Contact::None | Contact::Reached { .. } => info!(pod.uid = pod, "sidecar answers"),
+        }
+        let what = Learned::Contact(contact);
+        // Without a listener the process is about to end.
+        let _ = self.news.send(News { pod, what }).await;
+    }
+}
+
+/// Follows a leaving sidecar until it is told to stop.
+async fn follow(wanted: Wanted, news: mpsc::Sender<News>) {
+    let sidecar = Sidecar::at(wanted.ip);
+    loop {
+        if let Err(error) = hear(&sidecar, &wanted.pod, &news).await {
+            debug!(pod.uid = wanted.pod, %error, "lost sight of a leaving sidecar");
+        }
+        tokio::time::sleep(FOLLOW_AGAIN).await;
+    }
+}
+
+/// Hands on what the sidecar says until its stream ends.
+async fn hear(sidecar: &Sidecar, pod: &str, news: &mpsc::Sender<News>) -> Result<(), CallError> {
+    let mut states = sidecar.watch().await?;
+    while let Some(report) = states.next().await? {
+        // Another pod may have this address already.
+        if report.pod == pod {
+            let what = Learned::Report(Box::new(report));
+            let pod = pod.to_owned();
+            // Without a listener the process is about to end.
+            let _ = news.send(News { pod, what }).await;
+        }
+    }
+    Ok(())
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}
