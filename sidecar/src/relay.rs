@@ -9,6 +9,7 @@
 
 mod closing;
 mod connection;
+pub mod delivery;
 mod exchange;
 mod leftover;
 

@@ -1,0 +1,57 @@
+//! Written is not delivered: what the kernel has taken for a client and the client has not
+//! acknowledged goes with the pod's network when the last container ends.
+
+use crate::census::Census;
+use nlink::netlink::{Connection, Error, SockDiag};
+use nlink::sockdiag::{SocketFilter, SocketInfo};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often send queues are looked at: nothing tells when one empties. It only happens at the end
+/// of a process.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How long to wait where the kernel does not let us look: most clients have acknowledged within a
+/// round trip, those behind a bad network within some retransmissions.
+const BLIND: Duration = Duration::from_secs(2);
+
+/// Waits until nothing is in flight, and every byte for a client of the relay on `port` has been
+/// acknowledged: then nothing is lost with the process. A client that takes nothing can make this
+/// last as long as the grace period.
+pub async fn delivered(census: &Arc<Census>, port: u16) {
+    let mut changes = census.changes();
+    loop {
+        let snapshot = census.snapshot(Instant::now());
+        if snapshot.in_flight_in_all() > 0 {
+            let settles_at = snapshot.settles_at.map(tokio::time::Instant::from_std);
+            tokio::select! {
+                () = changes.changed() => {}
+                () = tokio::time::sleep_until(settles_at.unwrap_or_else(tokio::time::Instant::now)),
+                    if settles_at.is_some() => {}
+            }
+            continue;
+        }
+        match unacknowledged(port).await {
+            Ok(0) if snapshot.buffered == 0 => return,
+            Ok(_) => tokio::time::sleep(PAUSE).await,
+            Err(error) => {
+                tracing::warn!(%error, "the kernel does not tell what clients have acknowledged");
+                return tokio::time::sleep(BLIND).await;
+            }
+        }
+    }
+}
+
+/// How many bytes clients of the relay on `port` have not acknowledged, on connections that the
+/// relay has closed too.
+///
+/// # Errors
+///
+/// The kernel has no sock_diag, or a sandbox keeps us from it.
+pub async fn unacknowledged(port: u16) -> Result<u64, Error> {
+    let kernel = Connection::<SockDiag>::new()?;
+    let filter = SocketFilter::tcp().connected().local_port(port).build();
+    let sockets = kernel.query(&filter).await?;
+    let queues = sockets.iter().filter_map(SocketInfo::as_inet);
+    Ok(queues.map(|socket| u64::from(socket.send_q)).sum())
+}
