@@ -1,0 +1,59 @@
+//! Rolling restarts under load: what all of this is for.
+
+use anyhow::Result;
+use ebb_tests::demo::setup::Setup;
+use ebb_tests::harness::ground::{Ground, alone};
+use ebb_tests::harness::rolls::roll_under_load;
+use ebb_tests::load::tally::Tally;
+
+use crate::scene::{protected, status};
+
+/// How often the Deployment is rolled, its three pods each time.
+const ROLLS: usize = 3;
+
+async fn rolled(ground: &Ground, setup: Setup) -> Result<Tally> {
+    let web = setup.deploy(ground).await?;
+    let tally = roll_under_load(ground, &web, ROLLS, |_, _| {}).await?;
+    eprintln!("{setup:?}: {:?}", tally.summary());
+    Ok(tally)
+}
+
+/// The load loses requests when nothing is done about it. If it did not, the next test would prove
+/// nothing.
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn rolls_without_ebb_lose_requests() {
+    alone("rolls-plain", async |ground| {
+        let tally = rolled(ground, Setup::Plain).await?;
+        assert!(
+            tally.failed > 0,
+            "nothing was lost of {} requests",
+            tally.requests
+        );
+        Ok(())
+    });
+}
+
+/// Rolling restarts with a DrainPolicy lose nothing: neither POSTs on keep-alive connections, which
+/// nobody retries, nor requests on fresh connections.
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn rolls_with_ebb_lose_nothing() {
+    alone("rolls-ebb", async |ground| {
+        let tally = rolled(ground, Setup::Ebb).await?;
+        assert_eq!(tally.failed, 0, "{:?}\n{:#?}", tally.reasons, tally.samples);
+        let drained = 3 * ROLLS as u64;
+        let told = status(ground, "web", "all drained", |status| {
+            status.totals.drained == drained
+        })
+        .await?;
+        assert_eq!(
+            (told.totals.timed_out, told.totals.killed),
+            (0, 0),
+            "{:?}",
+            told.totals
+        );
+        protected(ground, "web", "AllProtected").await?;
+        Ok(())
+    });
+}
