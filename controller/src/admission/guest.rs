@@ -96,6 +96,10 @@ pub(super) fn no_token_volume() -> Value {
 /// What both containers have: the same image and environment, of which the redirect needs the ports
 /// that it is to leave alone.
 fn common(guest: &Guest, arrival: &Arrival, birth: &str) -> Value {
+    let field = |name: &str, path: &str| {
+        let source = json!({"fieldRef": {"apiVersion": "v1", "fieldPath": path}});
+        json!({"name": name, "valueFrom": source})
+    };
     let mut container = json!({
         "image": guest.image,
         "env": [
