@@ -13,7 +13,7 @@ pub mod delivery;
 mod exchange;
 mod leftover;
 
-use crate::census::Census;
+use crate::census::{Census, OPAQUE_PATIENCE};
 use crate::stance::Stance;
 use crate::upstream::OriginalDestination;
 use std::sync::Arc;
@@ -33,6 +33,7 @@ pub struct Relay {
     census: Arc<Census>,
     stance: watch::Receiver<Stance>,
     destination: OriginalDestination,
+    opaque_patience: Duration,
 }
 
 impl Relay {
@@ -47,7 +48,15 @@ impl Relay {
             census,
             stance,
             destination,
+            opaque_patience: OPAQUE_PATIENCE,
         }
+    }
+
+    /// Waits for this long, and not for [`OPAQUE_PATIENCE`], until an opaque connection is idle.
+    #[must_use]
+    pub fn with_opaque_patience(mut self, patience: Duration) -> Relay {
+        self.opaque_patience = patience;
+        self
     }
 
     pub(crate) fn census(&self) -> &Arc<Census> {
@@ -72,7 +81,8 @@ impl Relay {
                 return closing::reset(&client);
             }
         };
-        connection::serve(client, destination, line, self.stance).await;
+        let exchange = exchange::Exchange::new(line, self.opaque_patience);
+        connection::serve(client, destination, exchange, self.stance).await;
     }
 }
 

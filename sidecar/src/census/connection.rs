@@ -1,6 +1,6 @@
 //! One connection's line in the census: written by its task, read by whoever takes a snapshot.
 
-use super::{Census, HEAD_PATIENCE, HTTP1_PAUSE, OPAQUE_PATIENCE, add, index};
+use super::{Census, HEAD_PATIENCE, HTTP1_PAUSE, add, index};
 use ebb_api::report::Protocol;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -104,23 +104,15 @@ impl Connection {
     }
 
     /// The connection is no HTTP/1, or no longer. Open requests become the one thing in flight that
-    /// an opaque connection is.
-    pub fn turned_opaque(&self, now: Instant) {
+    /// an opaque connection is; it is no new work.
+    pub fn turned_opaque(&self) {
         let record = &*self.record;
         record.http1.store(false, Ordering::Relaxed);
         self.set_patience(None);
-        match self.open() {
-            0 => {}
-            1 => record.spoken.store(true, Ordering::Relaxed),
-            more => {
-                record.spoken.store(true, Ordering::Relaxed);
-                self.close(more - 1);
-            }
-        }
-        if self.open() == 0 && record.last_request.load(Ordering::Relaxed) != 0 {
+        if record.last_request.load(Ordering::Relaxed) != 0 {
             record.spoken.store(true, Ordering::Relaxed);
-            self.app_spoke(now);
         }
+        self.close(self.open().saturating_sub(1));
     }
 
     /// An opaque connection's client sent something.
@@ -141,16 +133,14 @@ impl Connection {
         }
     }
 
-    /// An opaque connection's app sent something, and all of it was handed to the client. If nobody
-    /// else ever spoke this is a greeting, and the connection stays idle.
-    pub fn app_spoke(&self, now: Instant) {
-        if !self.record.spoken.load(Ordering::Relaxed) {
-            return self.close(self.open());
-        }
+    /// An opaque connection's app sent something, and all of it was handed to the client. It is
+    /// waited for until `idle_at`; nothing if the client never spoke, for then this is a greeting
+    /// and the connection stays idle.
+    pub fn app_spoke(&self, now: Instant, idle_at: Option<Instant>) {
         if self.open() == 0 && self.record.patience.load(Ordering::Relaxed) == 0 {
             self.set_since(now);
         }
-        self.set_patience(Some(now + OPAQUE_PATIENCE));
+        self.set_patience(idle_at);
         self.close(self.open());
     }
 

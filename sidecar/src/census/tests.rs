@@ -53,12 +53,12 @@ fn opaque_connections_are_in_flight_while_the_client_waits() {
     let now = Instant::now();
     let census = Census::new(now);
     let connection = census.connect();
-    connection.app_spoke(now);
+    connection.app_spoke(now, None);
     assert_eq!(census.snapshot(now).in_flight_in_all(), 0);
     connection.client_spoke(now);
     let later = now + seconds(100);
     assert_eq!(census.snapshot(later).in_flight[&Protocol::Opaque], 1);
-    connection.app_spoke(later);
+    connection.app_spoke(later, Some(later + OPAQUE_PATIENCE));
     let snapshot = census.snapshot(later + seconds(14));
     assert_eq!(snapshot.in_flight_in_all(), 1);
     assert_eq!(snapshot.settles_at, Some(later + OPAQUE_PATIENCE));

@@ -1,9 +1,10 @@
-//! One connection: two sockets, what waits between them, and what the stance wants.
+//! One connection: two sockets, and what waits between them.
+
+mod leaving;
 
 use super::closing;
-use super::exchange::{AppEnd, Deadline, Exchange, Orphan};
+use super::exchange::{AppEnd, Exchange, Orphan};
 use super::leftover::Leftover;
-use crate::census;
 use crate::stance::Stance;
 use crate::upstream;
 use std::cell::RefCell;
@@ -12,7 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -23,10 +24,6 @@ const SCRATCH: usize = 64 * 1024;
 
 /// How many reads a connection may do before the others have their turn: at most 1 MiB, some 200 us.
 const TURN: usize = 16;
-
-/// How long the app may take to say its own goodbye on an idle opaque connection, and a client to
-/// take the last answer of a connection that is cut.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
@@ -41,10 +38,10 @@ pub(crate) fn with_scratch<T>(use_it: impl FnOnce(&mut [u8]) -> T) -> T {
 pub(crate) async fn serve(
     client: TcpStream,
     destination: SocketAddr,
-    line: census::Connection,
+    exchange: Exchange,
     mut stance: watch::Receiver<Stance>,
 ) {
-    let mut connection = Connection::new(client, destination, line);
+    let mut connection = Connection::new(client, destination, exchange);
     connection.take_stance(*stance.borrow_and_update());
     let mut changed = pin!(next(stance));
     let end = poll_fn(|context| {
@@ -120,11 +117,11 @@ enum End {
 type Turn = Result<bool, End>;
 
 impl Connection {
-    fn new(client: TcpStream, destination: SocketAddr, line: census::Connection) -> Connection {
+    fn new(client: TcpStream, destination: SocketAddr, exchange: Exchange) -> Connection {
         Connection {
             client,
             app: App::Dialing(Box::pin(upstream::dial(destination))),
-            exchange: Exchange::new(line),
+            exchange,
             stance: Stance::Serving,
             to_client: Leftover::default(),
             to_app: Leftover::default(),
@@ -362,72 +359,6 @@ impl Connection {
             }
         }
         Ok(true)
-    }
-
-    /// The deadline: what is in flight ends here, so that it can't pass for whole.
-    fn cut(&mut self, now: Instant) -> Result<(), End> {
-        self.is_cut = true;
-        self.until = Some(now + PATIENCE);
-        if self.closing {
-            return Ok(());
-        }
-        let deadline = self.exchange.deadline(self.to_app.len());
-        self.exchange.line().cut(now);
-        self.closing = true;
-        self.app = App::Gone;
-        match deadline {
-            Deadline::Close => {}
-            Deadline::Reset => return Err(End::Reset),
-            Deadline::Answer(answer) => self.to_client.push(answer),
-        }
-        Ok(())
-    }
-
-    /// Nothing moves. What the stance wants of a connection at rest, and when to look again.
-    fn rest(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<End> {
-        if self.until.is_some_and(|until| until <= now) {
-            // What the client has not taken by now is lost, and it must see that.
-            let lost = !self.to_client.is_empty();
-            return Poll::Ready(if lost { End::Reset } else { End::Close });
-        }
-        if self.stance == Stance::Serving {
-            if self.orphaned {
-                return Poll::Ready(End::Close);
-            }
-            self.timer = None;
-            return Poll::Pending;
-        }
-        let at_rest = self.to_client.is_empty() && self.to_app.is_empty() && !self.closing;
-        if at_rest && self.stance == Stance::Closing && self.exchange.is_idle(now) {
-            self.exchange.line().idle_closed();
-            return Poll::Ready(End::Close);
-        }
-        if at_rest && self.until.is_none() && self.exchange.wants_half_close(now) {
-            self.exchange.line().told();
-            self.exchange.line().settled();
-            self.until = Some(now + PATIENCE);
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        match self.until.or_else(|| self.exchange.idle_at()) {
-            Some(at) if at > now => self.wake_at(at, context),
-            _ => Poll::Pending,
-        }
-    }
-
-    fn wake_at(&mut self, at: Instant, context: &mut Context<'_>) -> Poll<End> {
-        let at = tokio::time::Instant::from_std(at);
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        // A connection that moves pushes its moment on; the timer follows only when it fires.
-        if timer.deadline() > at || timer.is_elapsed() {
-            timer.as_mut().reset(at);
-        }
-        if timer.as_mut().poll(context).is_ready() {
-            context.waker().wake_by_ref();
-        }
-        Poll::Pending
     }
 
     async fn end(mut self, end: End) {

@@ -7,13 +7,14 @@ use crate::census::{Connection, HEAD_PATIENCE};
 use crate::track::opaque::{Opaque, Side};
 use http1::Http1;
 use std::borrow::Cow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Both directions of one connection.
 pub(crate) struct Exchange {
     kind: Kind,
     line: Connection,
     leaving: bool,
+    opaque_patience: Duration,
 }
 
 enum Kind {
@@ -61,11 +62,12 @@ pub(crate) enum Orphan {
 }
 
 impl Exchange {
-    pub(crate) fn new(line: Connection) -> Exchange {
+    pub(crate) fn new(line: Connection, opaque_patience: Duration) -> Exchange {
         Exchange {
             kind: Kind::Http1(Http1::default()),
             line,
             leaving: false,
+            opaque_patience,
         }
     }
 
@@ -126,12 +128,13 @@ impl Exchange {
     }
 
     /// All that the app sent so far was handed to the client, or (`false`) waits for it.
-    pub(crate) fn handed_over(&self, all: bool, now: Instant) {
-        if let Kind::Opaque(opaque) = &self.kind
+    pub(crate) fn handed_over(&mut self, all: bool, now: Instant) {
+        if let Kind::Opaque(opaque) = &mut self.kind
             && opaque.last() == Some(Side::App)
         {
             if all {
-                self.line.app_spoke(now);
+                opaque.moved(now);
+                self.line.app_spoke(now, opaque.idle_at());
             } else {
                 self.line.bytes_wait(now);
             }
@@ -207,9 +210,9 @@ impl Exchange {
     }
 
     fn turn_opaque(&mut self, now: Instant) {
-        let mut opaque = Opaque::new(now);
+        let mut opaque = Opaque::new(now, self.opaque_patience);
         if let Kind::Http1(http1) = &self.kind {
-            self.line.turned_opaque(now);
+            self.line.turned_opaque();
             if http1.has_begun() {
                 opaque.spoke(Side::Client, now);
                 self.line.client_spoke(now);

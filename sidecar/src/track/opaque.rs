@@ -1,7 +1,6 @@
 //! A connection of which only directions and silence are known.
 
-use crate::census::OPAQUE_PATIENCE;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Who spoke last on an opaque connection, and when anything moved.
 ///
@@ -11,6 +10,7 @@ pub struct Opaque {
     last: Option<Side>,
     client_spoke: bool,
     moved: Instant,
+    patience: Duration,
 }
 
 /// One end of a connection.
@@ -23,12 +23,14 @@ pub enum Side {
 }
 
 impl Opaque {
-    /// A connection on which nobody has spoken.
-    pub fn new(now: Instant) -> Opaque {
+    /// A connection on which nobody has spoken; it will be idle when nothing has moved for
+    /// `patience` after the app spoke.
+    pub fn new(now: Instant, patience: Duration) -> Opaque {
         Opaque {
             last: None,
             client_spoke: false,
             moved: now,
+            patience,
         }
     }
 
@@ -36,6 +38,11 @@ impl Opaque {
     pub fn spoke(&mut self, side: Side, now: Instant) {
         self.last = Some(side);
         self.client_spoke |= side == Side::Client;
+        self.moved = now;
+    }
+
+    /// What had waited was handed over.
+    pub fn moved(&mut self, now: Instant) {
         self.moved = now;
     }
 
@@ -47,7 +54,7 @@ impl Opaque {
     /// From when on the connection is idle if nothing moves before; nothing while the client waits
     /// for an answer, or where it never asked for one.
     pub fn idle_at(&self) -> Option<Instant> {
-        (self.client_spoke && self.last == Some(Side::App)).then(|| self.moved + OPAQUE_PATIENCE)
+        (self.client_spoke && self.last == Some(Side::App)).then(|| self.moved + self.patience)
     }
 
     /// True if nothing is in flight at `now`.

@@ -17,6 +17,10 @@ use tokio::task::JoinSet;
 /// Far more than anything here takes, far less than a person waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the relays here wait for a silent opaque connection: long enough for a test to see it
+/// in flight, short enough to wait for.
+pub(crate) const OPAQUE_PATIENCE: Duration = Duration::from_millis(300);
+
 /// A running relay in front of an app's port.
 pub(crate) struct Bed {
     pub(crate) census: Arc<Census>,
@@ -36,7 +40,8 @@ impl Bed {
     pub(crate) fn with(app: TcpListener, destination: OriginalDestination) -> Bed {
         let census = Census::new(Instant::now());
         let (stance, told) = watch::channel(Stance::Serving);
-        let relay = Relay::new(census.clone(), told, destination);
+        let relay =
+            Relay::new(census.clone(), told, destination).with_opaque_patience(OPAQUE_PATIENCE);
         let bound: Bound = listener::bind(0).unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, bound.local_addr().port()));
         let mut tasks = JoinSet::new();

@@ -1,8 +1,10 @@
 //! While leaving: who is told what, and what the deadline does.
 
-use crate::bed::Bed;
+use crate::bed::{Bed, within};
 use ebb_api::report::Protocol::{Http1, Opaque};
+use ebb_sidecar::relay::delivery::{delivered, unacknowledged};
 use ebb_sidecar::stance::Stance;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -172,4 +174,95 @@ async fn the_deadline_cuts() {
     assert_eq!(snapshot.idle_closed, 1);
     assert_eq!(snapshot.in_flight_in_all(), 0);
     assert_eq!(snapshot.finished, 0);
+}
+
+/// An idle opaque connection is closed toward the app first, so that the app's own goodbye reaches
+/// the client; one whose client waits is left alone, and so is one that nobody has used.
+#[tokio::test]
+async fn an_idle_opaque_connection_gets_the_app_s_own_goodbye() {
+    let bed = Bed::new().await;
+    let (mut idle, mut idle_app) = bed.connect().await;
+    idle.say("\x16question").await;
+    idle_app.hear("\x16question").await;
+    idle_app.say("answer").await;
+    idle.hear("answer").await;
+    let (mut waiting, mut waiting_app) = bed.connect().await;
+    waiting.say("\x16question").await;
+    waiting_app.hear("\x16question").await;
+    let (mut greeted, mut greeting_app) = bed.connect().await;
+    greeting_app.say("220 mail\r\n").await;
+    greeted.hear("220 mail\r\n").await;
+    assert_eq!(bed.in_flight(Opaque), 2, "the app spoke last, a moment ago");
+    bed.stance(Stance::Parting);
+    idle_app.hear_end().await;
+    assert_eq!(bed.in_flight(Opaque), 1);
+    idle_app.say("goodbye").await;
+    idle_app.finish().await;
+    idle.hear("goodbye").await;
+    idle.hear_end().await;
+    greeted.hear_nothing(&bed).await;
+    waiting_app.say("answer").await;
+    waiting.hear("answer").await;
+    waiting_app.hear_end().await;
+    // An app that has no goodbye to say does not hold its client for ever.
+    waiting.hear_end().await;
+    assert_eq!(bed.snapshot().idle_closed, 0);
+}
+
+/// A client that takes nothing does not make a cut answer look whole.
+#[tokio::test]
+async fn a_cut_over_unread_bytes_is_a_reset() {
+    let bed = Bed::new().await;
+    let (mut client, mut app) = bed.connect().await;
+    client.say("GET / HTTP/1.0\r\n\r\n").await;
+    app.hear("GET / HTTP/1.0\r\n\r\n").await;
+    app.say("HTTP/1.0 200 OK\r\n\r\n").await;
+    client.hear("HTTP/1.0 200 OK\r\n\r\n").await;
+    let fill = async { while app.0.write_all(&[0; 65536]).await.is_ok() {} };
+    let cut = async {
+        bed.until("the client to be full", |now| now.buffered == 1)
+            .await;
+        bed.stance(Stance::Cut);
+    };
+    within("the cut", async { tokio::join!(fill, cut) }).await;
+    let mut rest = Vec::new();
+    let end = within("the end", client.0.read_to_end(&mut rest)).await;
+    assert!(end.is_err(), "the client can't take this for whole");
+    assert_eq!(bed.snapshot().cut[&Http1], 1);
+}
+
+/// What was written is not delivered before the client has acknowledged it, even on a connection
+/// that is closed.
+#[tokio::test]
+async fn delivery_is_what_the_client_acknowledged() {
+    let bed = Bed::new().await;
+    let port = bed.address.port();
+    let (mut client, mut app) = bed.connect().await;
+    client.say(GET).await;
+    app.hear(GET).await;
+    bed.stance(Stance::Closing);
+    let body = vec![b'x'; 200_000];
+    app.say(format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    ))
+    .await;
+    let socket = socket2::SockRef::from(&client.0);
+    socket.set_recv_buffer_size(4096).unwrap();
+    app.say(&body).await;
+    bed.until("the answer to end", |now| now.finished == 1)
+        .await;
+    assert!(unacknowledged(port).await.unwrap() > 0);
+    let mut delivered = std::pin::pin!(delivered(&bed.census, port));
+    tokio::select! {
+        biased;
+        () = &mut delivered => panic!("the client has not read it"),
+        () = bed.until("the relay to have closed", |now| now.connections.is_empty()) => {}
+    }
+    let mut heard = Vec::new();
+    let (_, ()) = within("delivery", async {
+        tokio::join!(client.0.read_to_end(&mut heard), delivered)
+    })
+    .await;
+    assert!(heard.ends_with(&body));
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::census::Census;
+use crate::census::{Census, OPAQUE_PATIENCE};
 use ebb_api::report::Protocol;
 use proptest::prelude::*;
 
@@ -22,7 +22,7 @@ impl Played {
     fn new(leaving: bool) -> Played {
         let now = Instant::now();
         let census = Census::new(now);
-        let mut exchange = Exchange::new(census.connect());
+        let mut exchange = Exchange::new(census.connect(), OPAQUE_PATIENCE);
         exchange.set_leaving(leaving);
         Played {
             exchange,

@@ -1,0 +1,80 @@
+//! What the stance wants of a connection: the deadline, and what to do with one at rest.
+
+use super::{App, Connection, End};
+use crate::relay::exchange::Deadline;
+use crate::stance::Stance;
+use std::future::Future;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// How long the app may take to say its own goodbye on an idle opaque connection, and a client to
+/// take the last answer of a connection that is cut.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Connection {
+    /// The deadline: what is in flight ends here, so that it can't pass for whole.
+    pub(super) fn cut(&mut self, now: Instant) -> Result<(), End> {
+        self.is_cut = true;
+        self.until = Some(now + PATIENCE);
+        if self.closing {
+            return Ok(());
+        }
+        let deadline = self.exchange.deadline(self.to_app.len());
+        self.exchange.line().cut(now);
+        self.closing = true;
+        self.app = App::Gone;
+        match deadline {
+            Deadline::Close => {}
+            Deadline::Reset => return Err(End::Reset),
+            Deadline::Answer(answer) => self.to_client.push(answer),
+        }
+        Ok(())
+    }
+
+    /// Nothing moves. What the stance wants of a connection at rest, and when to look again.
+    pub(super) fn rest(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<End> {
+        if self.until.is_some_and(|until| until <= now) {
+            // What the client has not taken by now is lost, and it must see that.
+            let lost = !self.to_client.is_empty();
+            return Poll::Ready(if lost { End::Reset } else { End::Close });
+        }
+        if self.stance == Stance::Serving {
+            if self.orphaned {
+                return Poll::Ready(End::Close);
+            }
+            self.timer = None;
+            return Poll::Pending;
+        }
+        let at_rest = self.to_client.is_empty() && self.to_app.is_empty() && !self.closing;
+        if at_rest && self.stance == Stance::Closing && self.exchange.is_idle(now) {
+            self.exchange.line().idle_closed();
+            return Poll::Ready(End::Close);
+        }
+        if at_rest && self.until.is_none() && self.exchange.wants_half_close(now) {
+            self.exchange.line().told();
+            self.exchange.line().settled();
+            self.until = Some(now + PATIENCE);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match self.until.or_else(|| self.exchange.idle_at()) {
+            Some(at) if at > now => self.wake_at(at, context),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn wake_at(&mut self, at: Instant, context: &mut Context<'_>) -> Poll<End> {
+        let at = tokio::time::Instant::from_std(at);
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        // A connection that moves pushes its moment on; the timer follows only when it fires.
+        if timer.deadline() > at || timer.is_elapsed() {
+            timer.as_mut().reset(at);
+        }
+        if timer.as_mut().poll(context).is_ready() {
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
