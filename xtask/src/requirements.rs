@@ -158,6 +158,9 @@ fn kernel() -> Vec<String> {
             "the kernel has no overlay file system, which containers' layers need".to_owned(),
         );
     }
+    if !Path::new("/proc/sys/net/bridge").exists() && !loads("br_netfilter") {
+        problems.push("the kernel has no br_netfilter, which the way from a pod through a Service to its neighbor needs".to_owned());
+    }
     let cgroups = |line: &str| matches!(line.split(' ').nth(2), Some("cgroup" | "cgroup2"));
     if !read("/proc/mounts").lines().any(cgroups) {
         problems.push("no cgroups are mounted below /sys/fs/cgroup".to_owned());

@@ -7,6 +7,7 @@
 pub mod explain;
 pub mod table;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -147,7 +148,7 @@ pub fn wait_for<T>(
 /// Ends every process of the bed at once. They hold nothing that is worth a farewell: etcd's data
 /// goes too, and the kernel takes a machine's mounts and network away with its last process.
 pub fn kill_all() -> Result<usize> {
-    let mut killed = 0;
+    let mut killed = BTreeSet::new();
     wait_for(
         "the bed's processes to end",
         Duration::from_secs(30),
@@ -155,13 +156,17 @@ pub fn kill_all() -> Result<usize> {
             let marked = table::marked();
             for pid in &marked {
                 if table::kill_if_marked(*pid)? {
-                    killed += 1;
+                    killed.insert(*pid);
                 }
             }
             Ok(marked.is_empty().then_some(()))
         },
     )?;
-    Ok(killed)
+    // What has ended stays in the list of processes until the first process of this computer takes
+    // notice. That is not ours to hurry, but worth waiting for, so that nothing is left to be seen.
+    let noticed = || Ok((!killed.iter().any(|pid| table::is_listed(*pid))).then_some(()));
+    let _ = wait_for("the ended processes to go", Duration::from_secs(5), noticed);
+    Ok(killed.len())
 }
 
 fn search_path() -> String {

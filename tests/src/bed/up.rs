@@ -48,6 +48,9 @@ pub fn up(program: &Path) -> Result<Bed> {
     step("nodes", || start_nodes(&folders, &mut record))?;
     record.complete = true;
     record.write()?;
+    say(
+        "the cluster is up: cargo xtask kubectl get nodes; cargo xtask cluster status, shell, down",
+    );
     Bed::attach()
 }
 
