@@ -100,20 +100,30 @@ fn copy_down_cpuset(parent: &Path, child: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What kubelet wants to limit pods by.
+const CONTROLLERS: [&str; 6] = ["cpu", "cpuset", "hugetlb", "io", "memory", "pids"];
+
+/// Lets the groups below a group of version 2 use the controllers.
 fn enable_controllers(folder: &Path) -> Result<()> {
-    let available = folder.join("cgroup.controllers");
-    let available = fs::read_to_string(&available)
-        .with_context(|| format!("can't read {}", available.display()))?;
-    let path = folder.join("cgroup.subtree_control");
-    for controller in available.split_whitespace() {
-        fs::write(&path, format!("+{controller}")).with_context(|| {
-            format!(
-                "can't enable the controller {controller} in {}",
-                path.display()
-            )
-        })?;
+    let read = |file: &str| {
+        let path = folder.join(file);
+        fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))
+    };
+    let (available, enabled) = (read("cgroup.controllers")?, read("cgroup.subtree_control")?);
+    for controller in to_enable(&available, &enabled) {
+        let path = folder.join("cgroup.subtree_control");
+        fs::write(&path, format!("+{controller}"))
+            .with_context(|| format!("can't enable {controller} in {}", path.display()))?;
     }
     Ok(())
+}
+
+fn to_enable(available: &str, enabled: &str) -> Vec<&'static str> {
+    let has = |list: &str, wanted: &str| list.split_whitespace().any(|name| name == wanted);
+    CONTROLLERS
+        .into_iter()
+        .filter(|name| has(available, name) && !has(enabled, name))
+        .collect()
 }
 
 /// Removes a cgroup from its leaves up. Only the folders can be removed: their files are the
@@ -159,5 +169,13 @@ mod tests {
             version: Version::Two,
         };
         assert_eq!(with_controllers(all), [only]);
+    }
+
+    #[test]
+    fn only_what_kubelet_wants_and_lacks_is_enabled() {
+        assert_eq!(
+            to_enable("cpuset cpu io memory pids rdma\n", "cpu pids\n"),
+            ["cpuset", "io", "memory"]
+        );
     }
 }

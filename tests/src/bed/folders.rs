@@ -4,9 +4,11 @@
 //! [`INSIDE`], so command lines and configuration files hold short and constant paths, whatever
 //! the user's cache folder is called (a unix socket's path may have 107 bytes only).
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 /// The cache folder's name inside every machine of the bed.
 pub const INSIDE: &str = "/run/ebb";
@@ -83,6 +85,34 @@ impl Folders {
     }
 }
 
+/// Removes a folder of the bed. Refuses while something is mounted below it: deleting through a
+/// mount would delete what is mounted.
+pub fn remove(folder: &Path) -> Result<()> {
+    let mounts =
+        fs::read_to_string("/proc/self/mountinfo").context("can't read the list of mounts")?;
+    if let Some(mount) = mount_below(&mounts, folder) {
+        bail!(
+            "{mount} is mounted below {}: unmount it first",
+            folder.display()
+        );
+    }
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("can't remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first mount point at or below `folder` in the text of a mountinfo file.
+fn mount_below(mountinfo: &str, folder: &Path) -> Option<String> {
+    mountinfo
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(|point| point.replace("\\040", " "))
+        .find(|point| Path::new(point).starts_with(folder))
+}
+
 fn choose_cache(
     own: Option<PathBuf>,
     xdg: Option<PathBuf>,
@@ -103,5 +133,15 @@ mod tests {
         assert_eq!(choose_cache(None, path("/b"), path("/c")), path("/b/ebb"));
         assert_eq!(choose_cache(None, None, path("/c")), path("/c/.cache/ebb"));
         assert_eq!(choose_cache(None, None, None), None);
+    }
+
+    #[test]
+    fn a_mount_below_a_folder_is_found() {
+        let mounts = "1 2 0:1 / /cache/bed/x rw - tmpfs tmpfs rw\n1 2 0:1 / /cache/bedroom rw - tmpfs tmpfs rw\n";
+        assert_eq!(
+            mount_below(mounts, Path::new("/cache/bed")).as_deref(),
+            Some("/cache/bed/x")
+        );
+        assert_eq!(mount_below(mounts, Path::new("/cache/be")), None);
     }
 }

@@ -8,7 +8,7 @@ pub mod explain;
 pub mod table;
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -182,23 +182,4 @@ fn search_path() -> String {
 pub(super) fn library_path() -> String {
     let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
     format!("{INSIDE}/debian/usr/lib/{triple}:{INSIDE}/debian/lib/{triple}")
-}
-
-/// Removes a folder of the bed. Refuses while something is mounted below it: deleting through a
-/// mount would delete what is mounted.
-pub fn remove_folder(folder: &Path) -> Result<()> {
-    let mounts =
-        fs::read_to_string("/proc/self/mountinfo").context("can't read the list of mounts")?;
-    if let Some(mount) = table::mount_below(&mounts, folder) {
-        bail!(
-            "{mount} is mounted below {}: unmount it first",
-            folder.display()
-        );
-    }
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("can't remove {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }

@@ -13,8 +13,8 @@ use super::process::{Component, Identity};
 use super::progress::{say, step};
 use super::record::Record;
 use super::{
-    Bed, certificates, cgroup, command, control_plane, fetch, image, machine, network, node,
-    process,
+    Bed, certificates, cgroup, command, control_plane, fetch, folders, image, machine, network,
+    node, process,
 };
 
 /// Brings the bed up, or leaves it as it is when it runs and is the one that this checkout would
@@ -129,9 +129,9 @@ fn take_down() -> Result<()> {
         cgroup::remove(&node::cgroup_name(node))?;
     }
     if let Some(record) = Record::read() {
-        process::remove_folder(&Folders::at(record.cache).bed())?;
+        folders::remove(&Folders::at(record.cache).bed())?;
     }
-    process::remove_folder(&Folders::from_environment()?.bed())?;
+    folders::remove(&Folders::from_environment()?.bed())?;
     Record::remove()
 }
 
@@ -149,7 +149,7 @@ fn write_configuration(folders: &Folders) -> Result<()> {
     }
     // The logs of the run before are kept once: they say what went wrong in it.
     let previous = folders.logs().with_extension("previous");
-    process::remove_folder(&previous)?;
+    folders::remove(&previous)?;
     if folders.logs().exists() {
         fs::rename(folders.logs(), &previous)?;
     }

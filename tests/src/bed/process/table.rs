@@ -57,15 +57,6 @@ pub fn kill_if_marked(pid: i32) -> Result<bool> {
     }
 }
 
-/// The first mount point at or below `folder` in the text of a mountinfo file.
-pub fn mount_below(mountinfo: &str, folder: &Path) -> Option<String> {
-    mountinfo
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(|point| point.replace("\\040", " "))
-        .find(|point| Path::new(point).starts_with(folder))
-}
-
 fn is_marked(pid: i32) -> bool {
     // A zombie's environment is empty: it counts as gone.
     let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
@@ -120,15 +111,5 @@ mod tests {
             !kill_if_marked(own.pid).unwrap(),
             "what is not ours is never ended"
         );
-    }
-
-    #[test]
-    fn a_mount_below_a_folder_is_found() {
-        let mounts = "1 2 0:1 / /cache/bed/x rw - tmpfs tmpfs rw\n1 2 0:1 / /cache/bedroom rw - tmpfs tmpfs rw\n";
-        assert_eq!(
-            mount_below(mounts, Path::new("/cache/bed")).as_deref(),
-            Some("/cache/bed/x")
-        );
-        assert_eq!(mount_below(mounts, Path::new("/cache/be")), None);
     }
 }
