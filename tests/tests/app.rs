@@ -1,5 +1,10 @@
 //! The sample application in this process, over loopback: what the cluster's suites rely on.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "all of this is a test, its helpers included"
+)]
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

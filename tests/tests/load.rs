@@ -19,8 +19,10 @@ async fn tally_of<F>(kind: Kind, requests: u64, serve: fn(TcpStream) -> F) -> Ta
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("loopback has free ports");
+    let address = listener.local_addr().expect("it is bound");
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         let mut connections = JoinSet::new();
@@ -48,7 +50,7 @@ async fn run(kind: Kind, requests: u64, address: SocketAddr) -> Tally {
         most_requests: requests,
         longest: Duration::from_secs(30),
         answer_timeout: Duration::from_secs(1),
-        ..Plan::usual(address.try_into().unwrap())
+        ..Plan::usual(address.try_into().expect("it is a loopback address"))
     };
     let (_stop, stopping) = watch::channel(false);
     let (progress, _seen) = watch::channel(Progress::default());

@@ -89,7 +89,7 @@ impl Client {
     }
 
     async fn read_unbounded(&mut self, mark: &str, seen: &mut Vec<u8>) -> Result<Answer> {
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = vec![0; 16 * 1024];
         let mut at = None;
         loop {
             let end = match self.stream.read(&mut buffer).await {
