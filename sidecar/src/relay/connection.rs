@@ -1,9 +1,10 @@
 //! One connection: two sockets, and what waits between them.
 
 mod leaving;
+mod orphan;
 
 use super::closing;
-use super::exchange::{AppEnd, Exchange, Orphan};
+use super::exchange::{AppEnd, Exchange};
 use super::leftover::Leftover;
 use crate::stance::Stance;
 use crate::upstream;
@@ -65,6 +66,7 @@ async fn next(mut stance: watch::Receiver<Stance>) -> watch::Receiver<Stance> {
 
 struct Connection {
     client: TcpStream,
+    destination: SocketAddr,
     app: App,
     exchange: Exchange,
     stance: Stance,
@@ -74,8 +76,10 @@ struct Connection {
     behind_gate: Vec<u8>,
     client_side: Side,
     app_side: Side,
-    /// The app has gone, and the client was kept: see [`AppEnd::Keep`].
+    /// The app has closed its side, and the client was kept: see [`AppEnd::Keep`].
     orphaned: bool,
+    /// The app is dialed again for a request of a client that was kept.
+    redialing: bool,
     /// Nothing but what waits goes to the client any more, then it is closed.
     closing: bool,
     /// The deadline came.
@@ -89,6 +93,12 @@ enum App {
     Dialing(Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>),
     Open(TcpStream),
     Gone,
+}
+
+impl App {
+    fn dial(destination: SocketAddr) -> App {
+        App::Dialing(Box::pin(upstream::dial(destination)))
+    }
 }
 
 /// What has ended of one of the two legs.
@@ -120,7 +130,8 @@ impl Connection {
     fn new(client: TcpStream, destination: SocketAddr, exchange: Exchange) -> Connection {
         Connection {
             client,
-            app: App::Dialing(Box::pin(upstream::dial(destination))),
+            destination,
+            app: App::dial(destination),
             exchange,
             stance: Stance::Serving,
             to_client: Leftover::default(),
@@ -129,6 +140,7 @@ impl Connection {
             client_side: Side::default(),
             app_side: Side::default(),
             orphaned: false,
+            redialing: false,
             closing: false,
             is_cut: false,
             until: None,
@@ -181,11 +193,17 @@ impl Connection {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(app)) => {
                 self.app = App::Open(app);
+                self.redialing = false;
                 Ok(true)
             }
             Poll::Ready(Err(error)) => {
                 tracing::debug!(%error, "the app did not take the connection");
-                Err(End::Reset)
+                if !self.redialing {
+                    return Err(End::Reset);
+                }
+                self.redialing = false;
+                self.leave_orphaned();
+                self.refuse(self.exchange.app_unreachable())
             }
         }
     }
@@ -228,9 +246,7 @@ impl Connection {
             self.exchange.app_said_all();
         }
         if !self.client_side.read && self.exchange.app_closed() == AppEnd::Keep {
-            self.app = App::Gone;
-            self.orphaned = true;
-            self.to_app.clear();
+            self.leave_orphaned();
         } else if reset || self.app_side.broken {
             return Err(End::Reset);
         } else {
@@ -259,7 +275,7 @@ impl Connection {
 
     fn to_app(&mut self, context: &mut Context<'_>, scratch: &mut [u8], now: Instant) -> Turn {
         if self.orphaned {
-            return self.refuse(context, scratch);
+            return self.read_orphan(context, scratch, now);
         }
         let waited = !self.to_app.is_empty();
         if let App::Open(app) = &mut self.app
@@ -339,26 +355,6 @@ impl Connection {
             Poll::Ready(Err(_)) => self.app_broke(),
             Poll::Pending => Ok(false),
         }
-    }
-
-    /// The app has gone and the client was kept: its next request is answered here.
-    fn refuse(&mut self, context: &mut Context<'_>, scratch: &mut [u8]) -> Turn {
-        let mut buffer = ReadBuf::new(scratch);
-        match Pin::new(&mut self.client).poll_read(context, &mut buffer) {
-            Poll::Pending => return Ok(false),
-            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-            Poll::Ready(Ok(())) => return Err(End::Close),
-            Poll::Ready(Err(_)) => return Err(End::Reset),
-        }
-        match self.exchange.orphan(buffer.filled()) {
-            Orphan::Wait => {}
-            Orphan::Close => return Err(End::Close),
-            Orphan::Answer(answer) => {
-                self.to_client.push(answer);
-                self.closing = true;
-            }
-        }
-        Ok(true)
     }
 
     async fn end(mut self, end: End) {

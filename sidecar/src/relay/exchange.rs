@@ -165,6 +165,14 @@ impl Exchange {
         }
     }
 
+    /// The app was dialed again for a client that was kept, and takes no connection any more.
+    pub(crate) fn app_unreachable(&self) -> Orphan {
+        match &self.kind {
+            Kind::Opaque(_) => Orphan::Close,
+            Kind::Http1(http1) => http1.app_unreachable(&self.line),
+        }
+    }
+
     /// What to do at the deadline, with so many bytes taken for the app and not yet written to it.
     pub(crate) fn deadline(&self, unwritten: usize) -> Deadline {
         match &self.kind {

@@ -1,4 +1,8 @@
 //! A relay between a client and an app that are both played by the test.
+#![expect(
+    clippy::unwrap_used,
+    reason = "an error here fails the test, and its backtrace names the line"
+)]
 
 use ebb_api::report::Protocol;
 use ebb_sidecar::census::{Census, Snapshot};

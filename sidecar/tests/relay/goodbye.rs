@@ -99,6 +99,27 @@ async fn a_drain_that_heals() {
 /// hears that it may ask elsewhere at once.
 #[tokio::test]
 async fn a_request_that_finds_no_app() {
+    let mut bed = Bed::new().await;
+    let (mut client, mut app) = bed.connect().await;
+    client.say(GET).await;
+    app.hear(GET).await;
+    app.say(OK).await;
+    client.hear(OK).await;
+    bed.stance(Stance::Parting);
+    drop(app);
+    client.hear_nothing(&bed).await;
+    bed.app = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    client.say(&GET[..10]).await;
+    client.say(&GET[10..]).await;
+    client.hear(UNAVAILABLE).await;
+    client.hear_end().await;
+    assert_eq!(bed.snapshot().refused, 1);
+    assert_eq!(bed.snapshot().in_flight_in_all(), 0);
+}
+
+/// An app that only tidies up its idle connections still serves the next request.
+#[tokio::test]
+async fn an_app_that_closes_idle_connections_still_serves() {
     let bed = Bed::new().await;
     let (mut client, mut app) = bed.connect().await;
     client.say(GET).await;
@@ -109,9 +130,12 @@ async fn a_request_that_finds_no_app() {
     drop(app);
     client.hear_nothing(&bed).await;
     client.say(GET).await;
-    client.hear(UNAVAILABLE).await;
+    let mut app = bed.accept().await;
+    app.hear(GET).await;
+    app.say(OK).await;
+    client.hear(LAST).await;
     client.hear_end().await;
-    assert_eq!(bed.snapshot().refused, 1);
+    assert_eq!(bed.snapshot().refused, 0);
 }
 
 /// When the app is gone idle connections are closed, and those with a request in flight are not.

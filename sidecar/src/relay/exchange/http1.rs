@@ -202,6 +202,15 @@ impl Http1 {
         }
     }
 
+    /// None of the client's last request reached an app, and none will take it.
+    pub(super) fn app_unreachable(&self, line: &Connection) -> Orphan {
+        if self.open.is_empty() {
+            return Orphan::Wait;
+        }
+        line.refused();
+        Orphan::Answer(UNAVAILABLE)
+    }
+
     /// What to do at the deadline; the last `unwritten` bytes have not reached the app.
     pub(super) fn deadline(&self, unwritten: u64) -> Deadline {
         let Some(open) = self.open.front() else {
