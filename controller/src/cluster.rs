@@ -124,7 +124,7 @@ impl Cluster {
     }
 
     /// Takes in a policy that was added or has changed.
-    pub fn set_policy(&mut self, policy: Result<PolicyView, InvalidPolicy>) {
+    pub fn set_policy(&mut self, policy: Result<PolicyView, Box<InvalidPolicy>>) {
         let (namespace, name) = match &policy {
             Ok(policy) => (policy.namespace.clone(), policy.name.clone()),
             Err(policy) => (policy.namespace.clone(), policy.name.clone()),
@@ -140,7 +140,7 @@ impl Cluster {
         match policy {
             Ok(policy) => view.policies.push(policy),
             Err(policy) => {
-                view.invalid.insert(name, policy);
+                view.invalid.insert(name, *policy);
             }
         }
         // Our own writes of the status come back as events; they change nothing for any pod.

@@ -8,15 +8,16 @@ pub mod settings;
 
 use crate::cluster::{NamespaceView, PodView, SidecarState};
 use ebb_api::desired::{Endpoints, Leave};
+use ebb_api::names::ADMIN_PORT;
 use ebb_api::settings::Settings;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 /// What is wanted of one sidecar: the desired state without the words that only its own start can
 /// give (boot and order), and where to send it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     /// Where the sidecar listens.
-    pub ip: IpAddr,
+    pub address: SocketAddr,
     /// The UID of its pod.
     pub pod: String,
     /// The id of the key to sign with.
@@ -40,7 +41,7 @@ pub fn wanted(namespace: &NamespaceView, pod: &PodView, settings: &Settings) -> 
         return None;
     }
     Some(Wanted {
-        ip: pod.ip?,
+        address: SocketAddr::new(pod.ip?, ADMIN_PORT),
         pod: pod.uid.clone(),
         key: sidecar.key.clone(),
         restarts: sidecar.restarts,

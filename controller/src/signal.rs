@@ -8,6 +8,8 @@
 pub mod post;
 pub mod sidecar;
 pub mod tell;
+#[cfg(test)]
+mod tests;
 
 use crate::metrics::Metrics;
 use crate::plan::Wanted;
@@ -142,10 +144,9 @@ impl<S: Sign> Signals<S> {
 
     fn forget(&mut self, pod: &str) {
         self.posts.forget(pod);
-        for task in [self.running.remove(pod), self.following.remove(pod)] {
-            if let Some(task) = task {
-                task.abort();
-            }
+        let tasks = [self.running.remove(pod), self.following.remove(pod)];
+        for task in tasks.into_iter().flatten() {
+            task.abort();
         }
         self.metrics.told_pods.set(self.posts.len() as i64);
     }
@@ -186,7 +187,7 @@ impl<S: Sign> Signals<S> {
 
 /// Follows a leaving sidecar until it is told to stop.
 async fn follow(wanted: Wanted, news: mpsc::Sender<News>) {
-    let sidecar = Sidecar::at(wanted.ip);
+    let sidecar = Sidecar::at(wanted.address);
     loop {
         if let Err(error) = hear(&sidecar, &wanted.pod, &news).await {
             debug!(pod.uid = wanted.pod, %error, "lost sight of a leaving sidecar");

@@ -54,7 +54,7 @@ impl PolicyView {
     /// # Errors
     ///
     /// Fails if its selector cannot be matched.
-    pub fn of(policy: DrainPolicy) -> Result<PolicyView, InvalidPolicy> {
+    pub fn of(policy: DrainPolicy) -> Result<PolicyView, Box<InvalidPolicy>> {
         let metadata = policy.metadata;
         let name = metadata.name.unwrap_or_default();
         let status = policy.status.unwrap_or_default();
@@ -74,14 +74,14 @@ impl PolicyView {
         // Whether a selector can be matched does not depend on the labels.
         match view.selector.matches(&BTreeMap::new()) {
             Ok(_) => Ok(view),
-            Err(error) => Err(InvalidPolicy {
+            Err(error) => Err(Box::new(InvalidPolicy {
                 namespace: view.namespace,
                 name: view.name,
                 uid: view.uid,
                 generation: view.generation,
                 why: error.to_string(),
                 status: view.status,
-            }),
+            })),
         }
     }
 

@@ -97,7 +97,7 @@ impl Posts {
         if post.wanted == wanted {
             return;
         }
-        if post.wanted.restarts != wanted.restarts || post.wanted.ip != wanted.ip {
+        if post.wanted.restarts != wanted.restarts || post.wanted.address != wanted.address {
             // Another start knows nothing, and its mode may be another.
             (post.told, post.known) = (None, None);
         }
@@ -232,5 +232,151 @@ impl Posts {
             self.leaving.remove(&entry);
             self.serving.remove(&entry);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ebb_api::desired::{Endpoints, Leave, Order};
+    use ebb_api::phase::Trigger;
+    use ebb_api::settings::Settings;
+
+    fn wanted(pod: &str) -> Wanted {
+        Wanted {
+            address: ([127, 0, 0, 1], 1).into(),
+            pod: pod.to_owned(),
+            key: "k1".to_owned(),
+            restarts: 0,
+            settings: Settings::without_policy(),
+            leave: None,
+            endpoints: Endpoints::Present,
+        }
+    }
+
+    fn leaving(pod: &str) -> Wanted {
+        Wanted {
+            leave: Some(Leave {
+                trigger: Trigger::Deleted,
+                grace_seconds: None,
+            }),
+            ..wanted(pod)
+        }
+    }
+
+    fn told(wanted: Wanted) -> Told {
+        let known = Known {
+            boot: "b1".to_owned(),
+            order: Order(0, 1),
+        };
+        Told {
+            wanted,
+            known,
+            contact: None,
+        }
+    }
+
+    fn next(posts: &mut Posts, now: Instant) -> Option<Wanted> {
+        match posts.next(now) {
+            Next::Tell { wanted, .. } => Some(wanted),
+            Next::Wait => None,
+        }
+    }
+
+    /// A thousand serving pods are told some at a time; a leaving one is told at once all the same.
+    #[tokio::test(start_paused = true)]
+    async fn a_leaving_pod_does_not_queue_behind_serving_ones() {
+        let now = Instant::now();
+        let mut posts = Posts::default();
+        for pod in 0..1000 {
+            posts.want(wanted(&pod.to_string()), now);
+        }
+        let mut under_way = 0;
+        while next(&mut posts, now).is_some() {
+            under_way += 1;
+        }
+        assert_eq!(under_way, SERVING_AT_ONCE);
+        posts.want(leaving("999"), now);
+        assert_eq!(next(&mut posts, now), Some(leaving("999")));
+        // Also one that is being told something else at this moment.
+        posts.want(leaving("0"), now);
+        assert_eq!(next(&mut posts, now), Some(leaving("0")));
+        // The place that it gave up is free.
+        assert!(next(&mut posts, now).is_some());
+        assert_eq!(next(&mut posts, now), None);
+    }
+
+    /// What changes while an attempt is under way is told after it; what does not is not repeated.
+    #[tokio::test(start_paused = true)]
+    async fn the_newest_is_told_and_only_once() {
+        let now = Instant::now();
+        let mut posts = Posts::default();
+        posts.want(wanted("a"), now);
+        let first = next(&mut posts, now).unwrap();
+        let mut changed = wanted("a");
+        changed.settings.timeout_seconds = 7;
+        posts.want(changed.clone(), now);
+        assert_eq!(next(&mut posts, now), None, "one attempt at a time");
+        posts.told("a", &told(first), now);
+        assert_eq!(next(&mut posts, now), Some(changed.clone()));
+        posts.told("a", &told(changed.clone()), now);
+        posts.want(changed, now);
+        assert_eq!((next(&mut posts, now), posts.wake()), (None, None));
+    }
+
+    /// Failures wait longer and longer; a change does not wait.
+    #[tokio::test(start_paused = true)]
+    async fn failures_back_off_until_something_changes() {
+        let now = Instant::now();
+        let mut posts = Posts::default();
+        posts.want(wanted("a"), now);
+        let mut at = now;
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+            assert!(next(&mut posts, at).is_some());
+            posts.failed("a", at);
+            assert_eq!(posts.wake(), Some(at + Duration::from_secs(seconds)));
+            at += Duration::from_secs(seconds);
+        }
+        posts.next(at);
+        posts.failed("a", at);
+        posts.want(leaving("a"), at);
+        assert_eq!(next(&mut posts, at), Some(leaving("a")));
+        posts.failed("a", at);
+        assert_eq!(posts.wake(), Some(at + Duration::from_millis(100)));
+    }
+
+    /// The measure of the signals: from the deletion to the sidecar having been told, once per pod.
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_of_a_leaving_pod_is_measured_once() {
+        let now = Instant::now();
+        let mut posts = Posts::default();
+        posts.want(leaving("a"), now);
+        let first = next(&mut posts, now).unwrap();
+        let later = now + Duration::from_millis(30);
+        assert_eq!(
+            posts.told("a", &told(first), later),
+            Some(Duration::from_millis(30))
+        );
+        let gone = Wanted {
+            endpoints: Endpoints::Gone,
+            ..leaving("a")
+        };
+        posts.want(gone, later);
+        let second = next(&mut posts, later).unwrap();
+        assert_eq!(posts.told("a", &told(second), later), None);
+    }
+
+    /// Places of forgotten pods are free again.
+    #[tokio::test(start_paused = true)]
+    async fn forgetting_leaves_nothing_behind() {
+        let now = Instant::now();
+        let mut posts = Posts::default();
+        posts.want(wanted("a"), now);
+        posts.next(now);
+        posts.want(wanted("b"), now);
+        posts.forget("a");
+        posts.forget("b");
+        assert!(posts.is_empty() && posts.serving_busy == 0);
+        assert_eq!((next(&mut posts, now), posts.wake()), (None, None));
     }
 }

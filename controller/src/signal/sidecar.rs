@@ -3,7 +3,7 @@
 //! A connection per call: there are many sidecars, and each is spoken to a few times in its life.
 
 use bytes::{Bytes, BytesMut};
-use ebb_api::names::{ADMIN_PORT, KEY_HEADER, SIGNATURE_HEADER};
+use ebb_api::names::{KEY_HEADER, SIGNATURE_HEADER};
 use ebb_api::report::Report;
 use futures::future::Either;
 use http_body_util::{BodyExt, Full, Limited};
@@ -11,7 +11,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -82,13 +82,8 @@ pub enum CallError {
 }
 
 impl Sidecar {
-    /// The sidecar of the pod with this IP.
-    pub fn at(ip: IpAddr) -> Sidecar {
-        Sidecar::listening_at(SocketAddr::new(ip, ADMIN_PORT))
-    }
-
     /// The sidecar whose admin port is there.
-    pub fn listening_at(address: SocketAddr) -> Sidecar {
+    pub fn at(address: SocketAddr) -> Sidecar {
         Sidecar { address }
     }
 

@@ -68,16 +68,7 @@ pub async fn tell(
     wanted: &Wanted,
     known: Option<Known>,
 ) -> Result<Told, Failure> {
-    let told = tell_at(Sidecar::at(wanted.ip), signer, wanted, known);
-    told.await
-}
-
-async fn tell_at(
-    sidecar: Sidecar,
-    signer: &impl Sign,
-    wanted: &Wanted,
-    known: Option<Known>,
-) -> Result<Told, Failure> {
+    let sidecar = Sidecar::at(wanted.address);
     let (mut known, contact) = match known {
         Some(known) => (known, None),
         None => {

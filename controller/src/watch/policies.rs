@@ -15,14 +15,14 @@ impl Watched for DeserializeGuard<DrainPolicy> {
     fn apply(self, cluster: &mut Cluster) {
         cluster.set_policy(match self.0 {
             Ok(policy) => PolicyView::of(policy),
-            Err(error) => Err(InvalidPolicy {
+            Err(error) => Err(Box::new(InvalidPolicy {
                 namespace: error.metadata.namespace.unwrap_or_default(),
                 name: error.metadata.name.unwrap_or_default(),
                 uid: error.metadata.uid.unwrap_or_default(),
                 generation: error.metadata.generation.unwrap_or_default(),
                 why: format!("it cannot be read: {}", error.error),
                 status: DrainPolicyStatus::default(),
-            }),
+            })),
         });
     }
 

@@ -1,0 +1,245 @@
+//! Signals against real HTTP servers on loopback that keep the sidecar's side of the contract.
+
+use super::*;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use ebb_api::desired::{Conflict, Desired, Endpoints, Leave, Order};
+use ebb_api::phase::{Phase, Trigger};
+use ebb_api::report::{Census, Mode};
+use ebb_api::settings::Settings;
+use prometheus_client::registry::Registry;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// How long anything may take here; all of it is on loopback.
+const SOON: Duration = Duration::from_secs(10);
+
+struct Initials;
+
+impl Sign for Initials {
+    fn sign(&self, key: &str, _body: &[u8]) -> Option<String> {
+        (key == "k1").then(|| "signed".to_owned())
+    }
+}
+
+/// The sidecar's side: a boot, an order, and what it has taken.
+#[derive(Debug)]
+struct Standing {
+    now: Mutex<(String, Order)>,
+    taken: watch::Sender<Vec<Desired>>,
+}
+
+impl Standing {
+    fn report(&self, phase: Phase) -> Report {
+        let (boot, order) = self.now.lock().unwrap().clone();
+        Report {
+            pod: "p1".to_owned(),
+            boot,
+            order,
+            mode: Mode::Redirect,
+            mode_reason: None,
+            phase,
+            leaving: None,
+            now: Census::default(),
+            last: None,
+        }
+    }
+
+    async fn taken(&self, count: usize) -> Vec<Desired> {
+        let mut taken = self.taken.subscribe();
+        let enough = taken.wait_for(|taken| taken.len() >= count);
+        let enough = tokio::time::timeout(SOON, enough).await;
+        enough.expect("nothing more was put").unwrap().clone()
+    }
+}
+
+async fn put_desired(
+    State(standing): State<Arc<Standing>>,
+    Json(desired): Json<Desired>,
+) -> Response {
+    let mut now = standing.now.lock().unwrap();
+    if desired.boot != now.0 || desired.order <= now.1 {
+        let (boot, order) = now.clone();
+        return (StatusCode::CONFLICT, Json(Conflict { boot, order })).into_response();
+    }
+    now.1 = desired.order;
+    standing.taken.send_modify(|taken| taken.push(desired));
+    StatusCode::NO_CONTENT.into_response()
+}
+
+async fn status(State(standing): State<Arc<Standing>>, uri: Uri) -> Response {
+    if uri.query() != Some("watch=true") {
+        return Json(standing.report(Phase::Serving)).into_response();
+    }
+    let lines = [Phase::Deregistering, Phase::Draining]
+        .map(|phase| serde_json::to_string(&standing.report(phase)).unwrap() + "\n");
+    lines.concat().into_response()
+}
+
+/// Serves until the test ends.
+async fn sidecar(servers: &mut JoinSet<()>, boot: &str) -> (SocketAddr, Arc<Standing>) {
+    let standing = Arc::new(Standing {
+        now: Mutex::new((boot.to_owned(), Order::default())),
+        taken: watch::Sender::default(),
+    });
+    let router = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/desired", put(put_desired))
+        .with_state(Arc::clone(&standing));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    servers.spawn(async { axum::serve(listener, router).await.unwrap() });
+    (address, standing)
+}
+
+fn wanted(address: SocketAddr) -> Wanted {
+    Wanted {
+        address,
+        pod: "p1".to_owned(),
+        key: "k1".to_owned(),
+        restarts: 0,
+        settings: Settings::without_policy(),
+        leave: None,
+        endpoints: Endpoints::Present,
+    }
+}
+
+fn leaving(address: SocketAddr) -> Wanted {
+    Wanted {
+        leave: Some(Leave {
+            trigger: Trigger::Deleted,
+            grace_seconds: Some(335),
+        }),
+        ..wanted(address)
+    }
+}
+
+/// Signals that run until the test ends, with both of their ends.
+fn signals(tasks: &mut JoinSet<()>) -> (mpsc::Sender<Command>, mpsc::Receiver<News>) {
+    let metrics = Arc::new(Metrics::register(&mut Registry::default()));
+    let (tell_news, news) = mpsc::channel(64);
+    let (commands, receiver) = mpsc::channel(64);
+    let signals = Signals::new(Arc::new(Initials), metrics, tell_news);
+    tasks.spawn(signals.run(receiver));
+    (commands, news)
+}
+
+async fn tell(commands: &mpsc::Sender<Command>, wanted: Wanted) {
+    commands
+        .send(Command::Tell(Box::new(wanted)))
+        .await
+        .unwrap();
+}
+
+async fn next(news: &mut mpsc::Receiver<News>) -> Learned {
+    let next = tokio::time::timeout(SOON, news.recv()).await;
+    next.expect("no news").unwrap().what
+}
+
+/// The first word to a new pod is the check that it can be reached.
+#[tokio::test]
+async fn a_new_sidecar_is_told_and_known_to_be_reachable() {
+    let mut tasks = JoinSet::new();
+    let (address, standing) = sidecar(&mut tasks, "b1").await;
+    let (commands, mut news) = signals(&mut tasks);
+    tell(&commands, wanted(address)).await;
+    let taken = standing.taken(1).await;
+    assert_eq!(
+        (taken[0].boot.as_str(), taken[0].order),
+        ("b1", Order(0, 1))
+    );
+    let reached = Contact::Reached {
+        mode: Mode::Redirect,
+        mode_reason: None,
+    };
+    assert_eq!(next(&mut news).await, Learned::Contact(reached));
+}
+
+/// A change goes out with a higher order; what an earlier process has put does not stand in its
+/// way.
+#[tokio::test]
+async fn orders_rise_above_what_the_sidecar_has() {
+    let mut tasks = JoinSet::new();
+    let (address, standing) = sidecar(&mut tasks, "b1").await;
+    standing.now.lock().unwrap().1 = Order(3, 7);
+    let (commands, _news) = signals(&mut tasks);
+    tell(&commands, wanted(address)).await;
+    assert_eq!(standing.taken(1).await[0].order, Order(3, 8));
+    // Somebody else has put in between.
+    standing.now.lock().unwrap().1 = Order(3, 20);
+    tell(&commands, leaving(address)).await;
+    let taken = standing.taken(2).await;
+    assert_eq!(taken[1].order, Order(3, 21));
+    assert!(taken[1].leave.is_some());
+}
+
+/// Another start knows nothing, even if nothing that is wanted has changed.
+#[tokio::test]
+async fn a_restarted_sidecar_is_told_again() {
+    let mut tasks = JoinSet::new();
+    let (address, standing) = sidecar(&mut tasks, "b1").await;
+    let (commands, _news) = signals(&mut tasks);
+    tell(&commands, wanted(address)).await;
+    standing.taken(1).await;
+    *standing.now.lock().unwrap() = ("b2".to_owned(), Order::default());
+    let restarted = Wanted {
+        restarts: 1,
+        ..wanted(address)
+    };
+    tell(&commands, restarted).await;
+    assert_eq!(standing.taken(2).await[1].boot, "b2");
+}
+
+/// A leaving pod is followed.
+#[tokio::test]
+async fn a_leaving_sidecar_is_followed() {
+    let mut tasks = JoinSet::new();
+    let (address, _standing) = sidecar(&mut tasks, "b1").await;
+    let (commands, mut news) = signals(&mut tasks);
+    tell(&commands, leaving(address)).await;
+    loop {
+        if let Learned::Report(report) = next(&mut news).await
+            && report.phase == Phase::Draining
+        {
+            break;
+        }
+    }
+}
+
+/// A sidecar that does not answer is said to be unreachable, with the reason.
+#[tokio::test]
+async fn a_sidecar_that_does_not_answer_is_unreachable() {
+    let mut tasks = JoinSet::new();
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    let (commands, mut news) = signals(&mut tasks);
+    tell(&commands, leaving(address)).await;
+    let Learned::Contact(Contact::Unreachable(why)) = next(&mut news).await else {
+        panic!("it was reached");
+    };
+    assert!(why.contains("no connection to 127.0.0.1"), "{why}");
+}
+
+/// An address that was given to another pod is not told what the first was meant to do.
+#[tokio::test]
+async fn another_pod_at_the_address_is_told_nothing() {
+    let mut tasks = JoinSet::new();
+    let (address, standing) = sidecar(&mut tasks, "b1").await;
+    let (commands, mut news) = signals(&mut tasks);
+    let other = Wanted {
+        pod: "p2".to_owned(),
+        ..leaving(address)
+    };
+    tell(&commands, other).await;
+    let Learned::Contact(Contact::Unreachable(why)) = next(&mut news).await else {
+        panic!("it was told");
+    };
+    assert!(why.contains("another pod"), "{why}");
+    assert!(standing.taken.borrow().is_empty());
+}
