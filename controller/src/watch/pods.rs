@@ -237,3 +237,6 @@ impl Watched for NarrowPod {
         known
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! Pods as the API server sends them, and what is kept of them.
+
+use super::*;
+use ebb_api::phase::Outcome;
+use serde_json::{Value, json};
+
+fn view(pod: Value) -> PodView {
+    serde_json::from_value::<NarrowPod>(pod).unwrap().view()
+}
+
+fn injected() -> Value {
+    let birth = json!({
+        "settings": {"policy": "web", "enabled": true, "timeoutSeconds": 20,
+            "deregistration": {"minSeconds": 0, "quietSeconds": 2, "maxSeconds": 30}},
+        "graceSeconds": 55, "originalGraceSeconds": 30, "token": "t", "key": "k1",
+        "publicKey": "", "containers": [],
+    });
+    json!({
+        "metadata": {
+            "namespace": "shop", "name": "web-7d9f-x2x", "uid": "u1",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {"app": "web", "pod-template-hash": "7d9f"},
+            "annotations": {"ebb.dev/original-grace-seconds": "30", "ebb.dev/key": "k1"},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet",
+                "name": "web-7d9f", "uid": "r1", "controller": true}],
+        },
+        "spec": {
+            "terminationGracePeriodSeconds": 55,
+            "initContainers": [
+                {"name": "ebb-redirect", "image": "i"},
+                {"name": "ebb", "image": "i", "env": [
+                    {"name": "EBB_BIRTH", "value": birth.to_string()},
+                    {"name": "EBB_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
+                ]},
+            ],
+            "containers": [{"name": "app", "image": "i"}],
+        },
+        "status": {
+            "phase": "Running", "podIP": "2001:db8::7",
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "initContainerStatuses": [{"name": "ebb", "restartCount": 2, "image": "i",
+                "imageID": "i", "ready": true,
+                "state": {"running": {"startedAt": "2026-01-01T00:00:01Z"}}}],
+        },
+    })
+}
+
+/// Everything that decides about a pod is in its view, whatever else the API server sends.
+#[test]
+fn a_view_holds_what_decides() {
+    let view = view(injected());
+    assert_eq!(view.ip, Some("2001:db8::7".parse().unwrap()));
+    assert!(view.ready && !view.finished);
+    assert_eq!((view.grace_seconds, view.leave), (55, None));
+    let deployment = Owner {
+        kind: "Deployment".to_owned(),
+        name: "web".to_owned(),
+    };
+    assert_eq!(view.owner, Some(deployment));
+    let sidecar = view.sidecar.unwrap();
+    assert_eq!(sidecar.state, SidecarState::Running);
+    assert_eq!((sidecar.restarts, sidecar.key.as_str()), (2, "k1"));
+    assert_eq!(sidecar.born.timeout_seconds, 20);
+}
+
+/// A deletion tells its grace, which may be another than the pod's own.
+#[test]
+fn a_deletion_tells_its_grace() {
+    let mut pod = injected();
+    pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:01:00Z");
+    pod["metadata"]["deletionGracePeriodSeconds"] = json!(8);
+    let leave = Leave {
+        trigger: Trigger::Deleted,
+        grace_seconds: Some(8),
+    };
+    assert_eq!(view(pod).leave, Some(leave));
+}
+
+/// The sidecar's last words are read from the pod's last status.
+#[test]
+fn last_words_are_the_termination_message() {
+    let drain = json!({"trigger": "Deleted", "outcome": "Drained", "tookMs": 5200, "finished": 3,
+        "idleClosed": 0, "late": 0});
+    let words = json!({"boot": "b1", "mode": "Redirect", "policy": "web", "drain": drain});
+    let mut pod = injected();
+    pod["status"]["initContainerStatuses"][0]["state"] = json!({"terminated":
+        {"exitCode": 0, "message": words.to_string()}});
+    let sidecar = view(pod).sidecar.unwrap();
+    assert_eq!(sidecar.state, SidecarState::Ended);
+    let drain = sidecar.last.unwrap().drain.unwrap();
+    assert_eq!((drain.outcome, drain.finished), (Outcome::Drained, 3));
+}
+
+/// What is absent or has been spoiled by somebody is no reason to lose sight of a pod.
+#[test]
+fn garbage_is_read_as_unset() {
+    let bare = view(json!({"metadata": {"namespace": "shop", "name": "a"}}));
+    assert_eq!(
+        (bare.grace_seconds, bare.ip, bare.sidecar),
+        (30, None, None)
+    );
+    let mut pod = injected();
+    pod["metadata"]["annotations"]["ebb.dev/original-grace-seconds"] = json!("soon");
+    pod["spec"]["initContainers"][1]["env"][0]["value"] = json!("{");
+    pod["spec"]["terminationGracePeriodSeconds"] = json!(-1);
+    pod["status"]["podIP"] = json!("");
+    pod["status"]["initContainerStatuses"][0]["state"] = json!({"terminated":
+        {"exitCode": 1, "message": "panicked"}});
+    let view = view(pod);
+    assert_eq!((view.grace_seconds, view.ip), (0, None));
+    let sidecar = view.sidecar.unwrap();
+    assert_eq!(sidecar.born, Settings::without_policy());
+    assert_eq!((sidecar.original_grace_seconds, sidecar.last), (30, None));
+}
+
+/// A ReplicaSet that no Deployment made stands for itself.
+#[test]
+fn a_replica_set_of_its_own_is_the_owner() {
+    let mut pod = injected();
+    pod["metadata"]["labels"] = json!({"app": "web"});
+    assert_eq!(view(pod).owner.unwrap().kind, "ReplicaSet");
+}
