@@ -84,7 +84,7 @@ impl Bound {
             match &listener {
                 Some(open) if !accepts => {
                     for client in queued(open, &relay) {
-                        tasks.spawn(relay.clone().serve(client));
+                        serve(client, &relay, &mut tasks);
                     }
                     listener = None;
                     tracing::info!(address = %self.address, "the relay accepts nothing more");
@@ -111,7 +111,7 @@ impl Bound {
                 accepted = accept(listener.as_ref()), if !pause.is_on() => match accepted {
                     Ok(client) => {
                         pause.forget();
-                        tasks.spawn(relay.clone().serve(client));
+                        serve(client, &relay, &mut tasks);
                     }
                     Err(error) => {
                         tracing::debug!(%error, "accept failed");
@@ -240,6 +240,12 @@ fn concerns_one_connection(error: &io::Error) -> bool {
                 | Errno::PERM
         )
     )
+}
+
+fn serve(client: TcpStream, relay: &Relay, tasks: &mut JoinSet<()>) {
+    if let Some(connection) = relay.take(client) {
+        tasks.spawn(connection.run(relay.stance()));
+    }
 }
 
 fn note_panic(ended: Result<(), JoinError>, relay: &Relay) {

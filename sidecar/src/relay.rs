@@ -16,6 +16,8 @@ mod leftover;
 use crate::census::{Census, OPAQUE_PATIENCE};
 use crate::stance::Stance;
 use crate::upstream::OriginalDestination;
+use connection::Connection;
+use exchange::Exchange;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -67,22 +69,25 @@ impl Relay {
         self.stance.clone()
     }
 
-    /// Relays one accepted connection to its end. Must run as a task of its own.
-    pub(crate) async fn serve(self, client: TcpStream) {
+    /// Takes an accepted connection in; it does nothing until it runs. Nothing where the client has
+    /// gone already, or has connected to the relay itself and was reset.
+    pub(crate) fn take(&self, client: TcpStream) -> Option<Connection> {
         let line = self.census.connect();
         if let Err(error) = prepare(&client) {
             tracing::debug!(%error, "client went before it was served");
-            return;
+            return None;
         }
-        let destination = match self.destination.of(&client) {
-            Ok(destination) => destination,
+        match self.destination.of(&client) {
+            Ok(destination) => {
+                let exchange = Exchange::new(line, self.opaque_patience);
+                Some(Connection::new(client, destination, exchange))
+            }
             Err(error) => {
                 tracing::debug!(%error, "connection reset");
-                return closing::reset(&client);
+                closing::reset(&client);
+                None
             }
-        };
-        let exchange = exchange::Exchange::new(line, self.opaque_patience);
-        connection::serve(client, destination, exchange, self.stance).await;
+        }
     }
 }
 

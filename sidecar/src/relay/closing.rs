@@ -19,7 +19,7 @@ pub(crate) fn reset(stream: &TcpStream) {
 /// Closes toward a client: says that nothing more comes, then reads and discards until the client
 /// has closed too, or [`LINGER`]. A plain close over unread bytes becomes a reset, which destroys
 /// what the client has not read yet.
-pub(crate) async fn linger(mut client: TcpStream) {
+pub(crate) async fn linger(client: &mut TcpStream) {
     if client.shutdown().await.is_err() {
         return;
     }

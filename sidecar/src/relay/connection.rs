@@ -35,27 +35,6 @@ pub(crate) fn with_scratch<T>(use_it: impl FnOnce(&mut [u8]) -> T) -> T {
     BUFFER.with_borrow_mut(|buffer| use_it(buffer))
 }
 
-/// Relays one connection to its end.
-pub(crate) async fn serve(
-    client: TcpStream,
-    destination: SocketAddr,
-    exchange: Exchange,
-    mut stance: watch::Receiver<Stance>,
-) {
-    let mut connection = Connection::new(client, destination, exchange);
-    connection.take_stance(*stance.borrow_and_update());
-    let mut changed = pin!(next(stance));
-    let end = poll_fn(|context| {
-        while let Poll::Ready(mut stance) = changed.as_mut().poll(context) {
-            connection.take_stance(*stance.borrow_and_update());
-            changed.set(next(stance));
-        }
-        with_scratch(|scratch| connection.poll(context, scratch))
-    })
-    .await;
-    connection.end(end).await;
-}
-
 /// Waits for the next stance; for ever if there will be none.
 async fn next(mut stance: watch::Receiver<Stance>) -> watch::Receiver<Stance> {
     if stance.changed().await.is_err() {
@@ -64,7 +43,8 @@ async fn next(mut stance: watch::Receiver<Stance>) -> watch::Receiver<Stance> {
     stance
 }
 
-struct Connection {
+/// A connection that was taken in.
+pub(crate) struct Connection {
     client: TcpStream,
     destination: SocketAddr,
     app: App,
@@ -127,7 +107,11 @@ enum End {
 type Turn = Result<bool, End>;
 
 impl Connection {
-    fn new(client: TcpStream, destination: SocketAddr, exchange: Exchange) -> Connection {
+    pub(crate) fn new(
+        client: TcpStream,
+        destination: SocketAddr,
+        exchange: Exchange,
+    ) -> Connection {
         Connection {
             client,
             destination,
@@ -145,6 +129,32 @@ impl Connection {
             is_cut: false,
             until: None,
             timer: None,
+        }
+    }
+
+    /// Relays to the connection's end. Needs a task of its own.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async function keeps a second copy of itself, and there are 10,000 of these"
+    )]
+    pub(crate) fn run(
+        mut self,
+        stance: watch::Receiver<Stance>,
+    ) -> impl Future<Output = ()> + Send {
+        async move {
+            self.take_stance(*stance.borrow());
+            let mut changed = pin!(next(stance));
+            let end = poll_fn(|context| {
+                while let Poll::Ready(mut stance) = changed.as_mut().poll(context) {
+                    self.take_stance(*stance.borrow_and_update());
+                    changed.set(next(stance));
+                }
+                with_scratch(|scratch| self.poll(context, scratch))
+            })
+            .await;
+            if self.end(end) {
+                closing::linger(&mut self.client).await;
+            }
         }
     }
 
@@ -357,14 +367,11 @@ impl Connection {
         }
     }
 
-    async fn end(mut self, end: End) {
+    /// Settles the books and the app's side; true if the client is to be closed gently.
+    fn end(&mut self, end: End) -> bool {
         match end {
             End::Over => self.exchange.finished(),
-            End::Close => {
-                self.exchange.line().settled();
-                self.app = App::Gone;
-                closing::linger(self.client).await;
-            }
+            End::Close => self.exchange.line().settled(),
             End::Reset => {
                 closing::reset(&self.client);
                 if let App::Open(app) = &self.app {
@@ -372,5 +379,7 @@ impl Connection {
                 }
             }
         }
+        self.app = App::Gone;
+        end == End::Close
     }
 }

@@ -272,7 +272,7 @@ async fn delivery_is_what_the_client_acknowledged() {
     ))
     .await;
     let socket = socket2::SockRef::from(&client.0);
-    socket.set_recv_buffer_size(4096).unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
     app.say(&body).await;
     bed.until("the answer to end", |now| now.finished == 1)
         .await;
