@@ -1,0 +1,122 @@
+//! Whatever happens in whatever order: `Bench::check` holds after every step, a drain ends, and
+//! every hook is answered.
+
+use super::*;
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+enum Happening {
+    Pass(u64),
+    Hook(&'static str),
+    Begin,
+    Finish,
+    Expect(u64),
+    Put {
+        leave: Option<Leave>,
+        endpoints: Endpoints,
+        enabled: bool,
+        seconds: [u32; 5],
+    },
+    AppAnswered,
+    Sigterm,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let trigger = prop_oneof![Just(Trigger::Deleted), Just(Trigger::Terminating)];
+    let leave =
+        (trigger, proptest::option::of(1..200u32)).prop_map(|(trigger, grace_seconds)| Leave {
+            trigger,
+            grace_seconds,
+        });
+    let endpoints = prop_oneof![
+        Just(Endpoints::Present),
+        Just(Endpoints::Gone),
+        Just(Endpoints::NotServing)
+    ];
+    let put = (
+        proptest::option::of(leave),
+        endpoints,
+        proptest::bool::weighted(0.85),
+        [1..120u32, 0..20u32, 0..5u32, 0..40u32, 0..60u32],
+    )
+        .prop_map(|(leave, endpoints, enabled, seconds)| Happening::Put {
+            leave,
+            endpoints,
+            enabled,
+            seconds,
+        });
+    prop_oneof![
+        8 => (0..5_000u64).prop_map(Happening::Pass),
+        2 => (0..90_000u64).prop_map(Happening::Pass),
+        4 => prop_oneof![Just("own"), Just("web"), Just("log")].prop_map(Happening::Hook),
+        4 => Just(Happening::Begin),
+        4 => Just(Happening::Finish),
+        1 => (0..20_000u64).prop_map(Happening::Expect),
+        4 => put,
+        1 => Just(Happening::AppAnswered),
+        1 => Just(Happening::Sigterm),
+    ]
+}
+
+impl Bench {
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Pass(milliseconds) => self.run(Duration::from_millis(milliseconds)),
+            Happening::Hook(name) => self.hook(name),
+            Happening::Begin => self.begin(),
+            Happening::Finish => self.finish(),
+            Happening::Expect(milliseconds) => {
+                let until = self.now + Duration::from_millis(milliseconds);
+                self.sight.http1_pausing_until = Some(until);
+                self.tell(Event::Tick);
+            }
+            Happening::Put {
+                leave,
+                endpoints,
+                enabled,
+                seconds: [timeout, min, quiet, max, shutdown],
+            } => {
+                self.leave = leave;
+                self.endpoints = endpoints;
+                self.settings = Settings {
+                    policy: Some("web".to_owned()),
+                    enabled,
+                    timeout_seconds: timeout,
+                    deregistration: DeregistrationSettings {
+                        min_seconds: min,
+                        quiet_seconds: quiet,
+                        max_seconds: max,
+                    },
+                    shutdown_seconds: Some(shutdown),
+                };
+                self.put();
+            }
+            Happening::AppAnswered => self.tell(Event::AppAnswered),
+            Happening::Sigterm => self.tell(Event::Sigterm),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 3000,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(17440),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// However it came to be: left alone, the machine answers every hook and comes to rest.
+    #[test]
+    fn every_drain_ends_and_every_hook_is_answered(
+        happenings in proptest::collection::vec(happening(), 1..40)
+    ) {
+        let mut bench = Bench::new(settings(60));
+        for happening in happenings {
+            bench.happen(happening);
+        }
+        bench.run(Duration::from_secs(7200));
+        prop_assert!(bench.waiting.is_empty(), "held for ever: {:?}", bench.waiting);
+        prop_assert!(bench.orders.trigger.is_none(), "a drain without an end: {:?}", bench.orders);
+        prop_assert_eq!(bench.orders.wake, None);
+    }
+}

@@ -1,0 +1,70 @@
+//! An app: HTTP/1 over TCP, as small as it gets.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+
+/// Answers `/now` at once and anything else when it is told to.
+pub(crate) struct App {
+    pub(crate) address: SocketAddr,
+    /// The path of every request, as its head is complete.
+    pub(crate) requests: mpsc::UnboundedReceiver<String>,
+    /// Answers all requests that wait.
+    pub(crate) answer: Arc<Notify>,
+    _task: JoinSet<()>,
+}
+
+impl App {
+    pub(crate) async fn start() -> App {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (seen, requests) = mpsc::unbounded_channel();
+        let answer = Arc::new(Notify::new());
+        let mut task = JoinSet::new();
+        let told = answer.clone();
+        task.spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                connections.spawn(serve(stream, seen.clone(), told.clone()));
+            }
+        });
+        App {
+            address,
+            requests,
+            answer,
+            _task: task,
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, seen: mpsc::UnboundedSender<String>, told: Arc<Notify>) {
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read).lines();
+    let mut last = false;
+    while !last {
+        let Ok(Some(first)) = lines.next_line().await else {
+            return;
+        };
+        while let Ok(Some(line)) = lines.next_line().await {
+            if line.is_empty() {
+                break;
+            }
+            last |= line.eq_ignore_ascii_case("connection: close");
+        }
+        let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
+        let waits = path != "/now";
+        let answered = told.notified();
+        let _ = seen.send(path);
+        if waits {
+            answered.await;
+        }
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+        if write.write_all(answer).await.is_err() {
+            return;
+        }
+    }
+}

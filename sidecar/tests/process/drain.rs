@@ -1,0 +1,183 @@
+//! Whole drains over real connections.
+
+use crate::running::{Sidecar, quick};
+use ebb_api::desired::Endpoints;
+use ebb_api::phase::{Outcome, Phase, Trigger};
+use ebb_api::report::Protocol;
+use ebb_api::settings::Settings;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// The hooks alone drain a pod: a request in flight is waited for, new connections are refused
+/// meanwhile, and the hooks return with its last byte.
+#[tokio::test]
+async fn hooks_wait_for_the_request_in_flight() {
+    let mut sidecar = Sidecar::start(quick(60)).await;
+    let mut client = JoinSet::new();
+    client.spawn(sidecar.request("/slow"));
+    assert_eq!(sidecar.reached().await, "/slow");
+    let mut hooks = JoinSet::new();
+    hooks.spawn(sidecar.hook("web"));
+    hooks.spawn(sidecar.hook("ebb"));
+    let report = sidecar
+        .until("draining", |report| report.phase == Phase::Draining)
+        .await;
+    assert_eq!(report.now.in_flight.get(&Protocol::Http1), Some(&1));
+    assert_eq!(sidecar.get("/readyz").await.status, 503);
+    let refused = TcpStream::connect(sidecar.relay).await;
+    assert!(refused.is_err(), "the listener is closed");
+    assert!(
+        hooks.try_join_next().is_none(),
+        "held while the request is in flight"
+    );
+
+    let answered = Instant::now();
+    sidecar.app.answer.notify_waiters();
+    assert_eq!(client.join_next().await.unwrap().unwrap().body, "hello");
+    for answer in hooks.join_all().await {
+        assert_eq!(answer.status, 200);
+    }
+    // Generous by a factor of 100: this is about order and not about speed.
+    assert!(
+        answered.elapsed() < Duration::from_secs(1),
+        "released with the last byte"
+    );
+    let last = sidecar.report().await.last.unwrap();
+    assert_eq!((last.outcome, last.finished), (Outcome::Drained, 1));
+    let report = sidecar.end().await;
+    assert_eq!(report.policy.as_deref(), Some("web"));
+    assert_eq!(report.drain.unwrap().outcome, Outcome::Drained);
+}
+
+/// With a controller nobody is refused before the endpoints are gone.
+#[tokio::test]
+async fn the_controller_s_word_leads() {
+    let mut sidecar = Sidecar::start(quick(60)).await;
+    let present = sidecar.desired(true, Endpoints::Present).await;
+    assert_eq!(sidecar.put(&present).await.status, 200);
+    let mut hooks = JoinSet::new();
+    hooks.spawn(sidecar.hook("web"));
+    hooks.spawn(sidecar.hook("ebb"));
+    assert_eq!(sidecar.request("/now").await.body, "hello");
+    let gone = sidecar.desired(true, Endpoints::NotServing).await;
+    assert_eq!(sidecar.put(&gone).await.status, 200);
+    hooks.join_all().await;
+    let report = sidecar.end().await;
+    let drain = report.drain.unwrap();
+    assert_eq!(
+        (drain.outcome, drain.trigger),
+        (Outcome::Drained, Trigger::Deleted)
+    );
+    assert!(drain.endpoints_gone_ms.is_some());
+}
+
+/// A request that is longer than the timeout is cut at the timeout and counted; kubelet gets its
+/// answer then.
+#[tokio::test]
+async fn the_timeout_ends_a_drain() {
+    let mut sidecar = Sidecar::start(quick(2)).await;
+    let mut client = JoinSet::new();
+    client.spawn(sidecar.request("/never"));
+    sidecar.reached().await;
+    let mut hooks = JoinSet::new();
+    hooks.spawn(sidecar.hook("web"));
+    hooks.spawn(sidecar.hook("ebb"));
+    hooks.join_all().await;
+    assert_eq!(client.join_next().await.unwrap().unwrap().status, 504);
+    let drain = sidecar.end().await.drain.unwrap();
+    assert_eq!(drain.outcome, Outcome::TimedOut);
+    assert_eq!(drain.cut_in_all(), 1);
+    assert!((2000..3000).contains(&drain.took_ms), "{drain:?}");
+}
+
+/// The timeout may change while the drain goes on.
+#[tokio::test]
+async fn a_new_timeout_takes_effect_during_the_drain() {
+    let mut sidecar = Sidecar::start(quick(600)).await;
+    let mut client = JoinSet::new();
+    client.spawn(sidecar.request("/never"));
+    sidecar.reached().await;
+    let mut hooks = JoinSet::new();
+    hooks.spawn(sidecar.hook("web"));
+    hooks.spawn(sidecar.hook("ebb"));
+    sidecar
+        .until("leaving", |report| report.leaving.is_some())
+        .await;
+    sidecar.settings.timeout_seconds = 1;
+    let desired = sidecar.desired(true, Endpoints::Gone).await;
+    assert_eq!(sidecar.put(&desired).await.status, 200);
+    hooks.join_all().await;
+    assert_eq!(
+        sidecar.end().await.drain.unwrap().outcome,
+        Outcome::TimedOut
+    );
+}
+
+/// Disabled: the hooks return although a request is in flight, and it goes on untouched.
+#[tokio::test]
+async fn a_disabled_policy_holds_nothing() {
+    let settings = Settings {
+        enabled: false,
+        ..quick(60)
+    };
+    let mut sidecar = Sidecar::start(settings).await;
+    let mut client = JoinSet::new();
+    client.spawn(sidecar.request("/slow"));
+    sidecar.reached().await;
+    sidecar.hook("web").await;
+    sidecar.hook("ebb").await;
+    sidecar.app.answer.notify_waiters();
+    assert_eq!(client.join_next().await.unwrap().unwrap().body, "hello");
+    assert_eq!(sidecar.end().await.drain.unwrap().outcome, Outcome::Skipped);
+}
+
+/// A caller that vanishes (kubelet restarts) and comes back joins the drain.
+#[tokio::test]
+async fn a_caller_may_vanish_and_come_back() {
+    let mut sidecar = Sidecar::start(quick(60)).await;
+    let mut client = JoinSet::new();
+    client.spawn(sidecar.request("/slow"));
+    sidecar.reached().await;
+    let mut hooks = JoinSet::new();
+    hooks.spawn(sidecar.hook("web"));
+    hooks.spawn(sidecar.hook("ebb"));
+    sidecar
+        .until("leaving", |report| report.leaving.is_some())
+        .await;
+    hooks.shutdown().await;
+    hooks.spawn(sidecar.hook("web"));
+    hooks.spawn(sidecar.hook("ebb"));
+    sidecar
+        .until("draining", |report| report.phase == Phase::Draining)
+        .await;
+    sidecar.app.answer.notify_waiters();
+    client.join_all().await;
+    hooks.join_all().await;
+    assert_eq!(sidecar.end().await.drain.unwrap().outcome, Outcome::Drained);
+}
+
+/// SIGTERM with a request in flight: the last words are written at once, corrected when the request
+/// finished, and the process stays until then.
+#[tokio::test]
+async fn sigterm_is_survived_by_what_is_in_flight() {
+    let mut sidecar = Sidecar::start(quick(60)).await;
+    let mut client = JoinSet::new();
+    client.spawn(sidecar.request("/slow"));
+    sidecar.reached().await;
+    let mut hooks = JoinSet::new();
+    hooks.spawn(sidecar.hook("web"));
+    hooks.spawn(sidecar.hook("ebb"));
+    sidecar
+        .until("leaving", |report| report.leaving.is_some())
+        .await;
+    sidecar.tell_to_end();
+    hooks.join_all().await;
+    let drain = sidecar.last_words().drain.unwrap();
+    assert_eq!((drain.outcome, drain.cut_in_all()), (Outcome::Killed, 1));
+    sidecar.app.answer.notify_waiters();
+    assert_eq!(client.join_next().await.unwrap().unwrap().body, "hello");
+    sidecar.ended().await;
+    let drain = sidecar.last_words().drain.unwrap();
+    assert_eq!((drain.outcome, drain.cut_in_all()), (Outcome::Killed, 0));
+}
