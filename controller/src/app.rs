@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch as latest};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 /// The Service in front of the webhook, in the controller's namespace.
 const WEBHOOK_SERVICE: &str = "ebb-webhook";
@@ -162,7 +162,7 @@ pub async fn run(config: Config, client: Client, stop: CancellationToken) -> any
     tasks.shutdown().await;
     let finished = async { while finishing.join_next().await.is_some() {} };
     if tokio::time::timeout(LAST_WORK, finished).await.is_err() {
-        bail!("not all was finished within {} s", LAST_WORK.as_secs());
+        warn!(within = ?LAST_WORK, "stopped with Events unwritten or calls open");
     }
     Ok(())
 }

@@ -66,7 +66,7 @@ pub struct Reports {
     ledger: Ledger,
     books: HashMap<PolicyKey, Book>,
     schedule: Schedule,
-    writes: JoinSet<(PolicyKey, DrainPolicyStatus, Result<(), kube::Error>)>,
+    writes: JoinSet<(PolicyName, DrainPolicyStatus, Result<(), kube::Error>)>,
 }
 
 /// One policy's past, and its status as it stands.
@@ -408,27 +408,34 @@ impl Reports {
                 self.schedule.progressed(key, now.instant);
                 continue;
             }
-            self.schedule.begin(key.clone(), now.instant);
-            let write = write_status(self.client.clone(), book.policy.clone(), status.clone());
+            let (client, policy) = (self.client.clone(), book.policy.clone());
+            self.schedule.begin(key, now.instant);
             self.writes.spawn(async move {
-                let result = Box::pin(write).await;
-                (key, status, result)
+                let result = Box::pin(write_status(client, &policy, &status)).await;
+                (policy, status, result)
             });
         }
     }
 
     fn written(
         &mut self,
-        key: PolicyKey,
+        policy: PolicyName,
         status: DrainPolicyStatus,
         result: Result<(), kube::Error>,
     ) {
+        let PolicyName {
+            namespace,
+            name,
+            uid,
+        } = policy;
+        let key = (namespace.clone(), name.clone());
         self.schedule.end(&key);
-        let (namespace, name) = (&key.0, &key.1);
         let Err(error) = result else {
             self.metrics.status_writes.inc();
             debug!(namespace, name, "status written");
-            if let Some(book) = self.books.get_mut(&key) {
+            // Unless it was made anew under the same name meanwhile.
+            let book = self.books.get_mut(&key);
+            if let Some(book) = book.filter(|book| book.policy.uid == uid) {
                 if let Some((reason, message)) = newly_unprotected(&book.written, &status) {
                     let note = events::unprotected(&book.policy, reason, message);
                     self.events.note(note);
@@ -491,8 +498,8 @@ fn newly_unprotected<'a>(
 /// Puts the status in place, whatever it was: it is all ours.
 async fn write_status(
     client: Client,
-    policy: PolicyName,
-    status: DrainPolicyStatus,
+    policy: &PolicyName,
+    status: &DrainPolicyStatus,
 ) -> Result<(), kube::Error> {
     let kind = ApiResource::erase::<DrainPolicy>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(client, &policy.namespace, &kind);

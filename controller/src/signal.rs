@@ -24,7 +24,7 @@ use tell::Failure;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 /// How long after its stream has broken a leaving sidecar is asked again.
 const FOLLOW_AGAIN: Duration = Duration::from_millis(500);
@@ -177,7 +177,7 @@ impl<S: Sign> Signals<S> {
         let Some(contact) = contact else { return };
         match &contact {
             Contact::Unreachable(why) => warn!(pod.uid = pod, why, "sidecar is unreachable"),
-            Contact::None | Contact::Reached { .. } => info!(pod.uid = pod, "sidecar answers"),
+            Contact::None | Contact::Reached { .. } => debug!(pod.uid = pod, "sidecar answers"),
         }
         let what = Learned::Contact(contact);
         // Without a listener the process is about to end.

@@ -1,8 +1,11 @@
 //! Whether a pod can drain as its policy asks, and if not, why.
 
 use crate::cluster::{NamespaceView, PodView, PolicyView};
-use ebb_api::names::Inject;
+use ebb_api::names::{ADMIN_PORT, INJECT_LABEL, Inject, RELAY_PORT};
 use ebb_api::report::Mode;
+
+/// The reason of pods that a node owns: the webhook never sees them made.
+const STATIC: &str = "Static";
 
 /// What is known of a sidecar beyond what the API server says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -90,6 +93,8 @@ fn without_sidecar(namespace: &NamespaceView, policy: &PolicyView, pod: &PodView
         Gap::HostNetwork
     } else if let Some(word) = &pod.refused {
         Gap::Refused(word.clone())
+    } else if pod.owner.as_ref().is_some_and(|it| it.kind == "Node") {
+        Gap::Refused(STATIC.to_owned())
     } else if pod.created <= policy.created {
         Gap::PodsPredatePolicy
     } else {
@@ -129,21 +134,31 @@ impl Gap {
                 "use their node's network (hostNetwork), where no sidecar can stand between"
                     .to_owned()
             }
-            Gap::Refused(word) => format!("were left alone by Ebb's webhook ({word})"),
+            Gap::Refused(word) => match word.as_str() {
+                "PortTaken" => format!(
+                    "use TCP port {RELAY_PORT} or {ADMIN_PORT} themselves, which Ebb's sidecar needs"
+                ),
+                "NameTaken" => {
+                    "have a container or a volume with a name that Ebb's sidecar needs".to_owned()
+                }
+                "Windows" => "run on Windows, where Ebb has no sidecar".to_owned(),
+                STATIC => "are static pods, which kubelet makes without asking anybody".to_owned(),
+                word => format!("were left alone by Ebb's webhook ({word})"),
+            },
             Gap::GraceTooShort => {
                 "were made with a grace period too short for the timeout, and drain only as long \
                  as it lasts"
                     .to_owned()
             }
             Gap::Unreachable(why) => format!(
-                "have a sidecar that does not answer the controller ({why}): they drain by the \
+                "have a sidecar that the controller cannot speak to ({why}): they drain by the \
                  values that they were made with. A NetworkPolicy or mesh may be in the way of \
                  TCP port {}",
-                ebb_api::names::ADMIN_PORT
+                ADMIN_PORT
             ),
             Gap::InjectionDisabled => format!(
                 "are left alone, as the label {}: disabled asks",
-                ebb_api::names::INJECT_LABEL
+                INJECT_LABEL
             ),
         }
     }

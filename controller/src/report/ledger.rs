@@ -101,13 +101,6 @@ impl Ledger {
         self.pods.get(uid)
     }
 
-    /// The pods of a namespace whose drains go on, in no particular order.
-    pub fn leaving(&self, namespace: &str) -> impl Iterator<Item = &Account> {
-        self.pods
-            .values()
-            .filter(move |account| account.namespace == namespace && account.leaving.is_some())
-    }
-
     /// Takes in a pod with a sidecar as it is now. `before` is what an earlier process wrote down
     /// about it; it counts for pods that were not seen by this one.
     pub fn see(
