@@ -54,23 +54,31 @@ pub struct Plan {
 // === impl Plan ===
 
 impl Plan {
-    /// Measures all of it. Runs inside [`isolate`].
-    pub fn run(&self) -> Result<Measurements> {
+    /// Measures all of it. Runs inside [`isolate`]. What can't be measured is left out, and is said
+    /// in the second value: a proxy that fails must not cost the results of an hour.
+    pub fn run(&self) -> (Measurements, Vec<anyhow::Error>) {
         let mut all = Measurements::default();
+        let mut failures = Vec::new();
         for case in &self.cases {
             for round in 1..=self.rounds {
                 for proxy in case.participants(&self.proxies) {
                     say(format!("{case}, round {round} of {}: {proxy}", self.rounds));
-                    let measured = self
-                        .measure(*case, proxy)
-                        .with_context(|| format!("{case} through {proxy}"))?;
-                    for (metric, value) in measured {
-                        all.add(*case, proxy, metric, value);
+                    let measured = self.measure(*case, proxy);
+                    match measured.with_context(|| format!("{case} through {proxy}")) {
+                        Ok(measured) => {
+                            for (metric, value) in measured {
+                                all.add(*case, proxy, metric, value);
+                            }
+                        }
+                        Err(error) => {
+                            say(format!("failed: {error:#}"));
+                            failures.push(error);
+                        }
                     }
                 }
             }
         }
-        Ok(all)
+        (all, failures)
     }
 
     fn measure(&self, case: Case, proxy: Proxy) -> Result<Vec<(case::Metric, f64)>> {

@@ -74,6 +74,14 @@ enum Task {
         /// Only these: ebb-sidecar, ebb-controller, ebb-sample-app, ebb-pause.
         names: Vec<String>,
     },
+    /// Compares the relay with other proxies: `bench relay`; `bench relay --help` tells more.
+    ///
+    /// Needs root and an idle computer; the cluster is not used.
+    #[command(disable_help_flag = true)]
+    Bench {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// A real two-node Kubernetes on this computer, in network namespaces of its own.
     #[command(subcommand)]
     Cluster(Cluster),
@@ -159,6 +167,10 @@ fn run(task: Task) -> Result<u8> {
         Task::Check => check::all(),
         Task::Crds => generated::write(),
         Task::Images { names } => programs::bed("images", names.into_iter().map(Into::into)),
+        Task::Bench { arguments } => {
+            requirements::root()?;
+            programs::bench(arguments.into_iter().map(Into::into))
+        }
         Task::Cluster(Cluster::Up) => {
             requirements::of_the_cluster()?;
             programs::bed("up", [])

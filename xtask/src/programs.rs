@@ -1,4 +1,4 @@
-//! Runs cargo and the test bed's program.
+//! Runs cargo and the programs of the tests crate.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -27,11 +27,21 @@ pub(crate) fn bed(command: &str, arguments: impl IntoIterator<Item = OsString>) 
     status(bed_command()?.arg(command).args(arguments))
 }
 
+/// Runs the benchmarks' program, in the folder where we are, and returns its status.
+pub(crate) fn bench(arguments: impl IntoIterator<Item = OsString>) -> Result<u8> {
+    status(built("ebb-bench")?.args(arguments))
+}
+
 /// The test bed's program, freshly built.
 pub(crate) fn bed_command() -> Result<Command> {
+    built("ebb-bed")
+}
+
+/// A program of the tests crate, freshly built.
+fn built(name: &str) -> Result<Command> {
     // Cargo puts the programs of a workspace beside each other.
-    let program = std::env::current_exe()?.with_file_name("ebb-bed");
-    build_bed(&program)?;
+    let program = std::env::current_exe()?.with_file_name(name);
+    build(name, &program)?;
     Ok(Command::new(program))
 }
 
@@ -49,9 +59,9 @@ pub(crate) fn status(command: &mut Command) -> Result<u8> {
     Ok(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
-fn build_bed(program: &Path) -> Result<()> {
+fn build(name: &str, program: &Path) -> Result<()> {
     let mut build = cargo();
-    build.args(["build", "--package", "ebb-tests", "--bin", "ebb-bed"]);
+    build.args(["build", "--package", "ebb-tests", "--bin", name]);
     if program.exists() {
         // Mostly there is nothing to do, and nothing to say.
         build.arg("--quiet");
@@ -60,7 +70,7 @@ fn build_bed(program: &Path) -> Result<()> {
         let (finished, patience) = channel::<()>();
         scope.spawn(move || {
             if patience.recv_timeout(Duration::from_secs(5)) == Err(RecvTimeoutError::Timeout) {
-                eprintln!("==> building the test bed's own program, or waiting for another cargo");
+                eprintln!("==> building {name}, or waiting for another cargo");
             }
         });
         let code = status(&mut build);
@@ -68,7 +78,7 @@ fn build_bed(program: &Path) -> Result<()> {
         code
     })?;
     if code != 0 {
-        bail!("the test bed's program does not build");
+        bail!("{name} does not build");
     }
     Ok(())
 }

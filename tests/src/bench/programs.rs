@@ -50,16 +50,19 @@ pub struct Programs {
 // === impl Programs ===
 
 impl Programs {
-    /// Fetches and builds what these proxies need and the cache does not have yet.
-    pub fn fetch(folders: &Folders, proxies: &[Proxy]) -> Result<Self> {
+    /// Fetches and builds what these proxies need and the cache does not have yet. A sidecar that is
+    /// given is taken as it is.
+    pub fn fetch(folders: &Folders, proxies: &[Proxy], sidecar: Option<PathBuf>) -> Result<Self> {
         let cache = folders.cache().join("bench");
         let programs = Self {
             debian: cache.join("debian"),
             envoy: cache.join("envoy/_bin/envoy"),
-            sidecar: if proxies.contains(&Proxy::Ebb) {
-                static_program("ebb-sidecar", "ebb-sidecar")?
-            } else {
-                PathBuf::new()
+            sidecar: match sidecar {
+                Some(given) => given,
+                None if proxies.contains(&Proxy::Ebb) => {
+                    static_program("ebb-sidecar", "ebb-sidecar")?
+                }
+                None => PathBuf::new(),
             },
         };
         debian::fetch_into(

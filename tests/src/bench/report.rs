@@ -48,6 +48,10 @@ pub fn rows(all: &Measurements) -> Vec<Row> {
         let Some(ebb) = all.median(case, Proxy::Ebb, metric) else {
             continue;
         };
+        if proxy == Proxy::Direct {
+            // It is in the others' latencies, and no peer.
+            continue;
+        }
         let row = |peer: String, peer_value, target| Row {
             case,
             metric,
@@ -176,6 +180,7 @@ mod tests {
         ] {
             all.add(Case::KeepAlive, proxy, Metric::Cpu, cpu);
         }
+        all.add(Case::KeepAlive, Proxy::Direct, Metric::Cpu, 1.0);
         all.add(Case::Idle, Proxy::Ebb, Metric::ResidentAtStart, 3.0);
         all
     }

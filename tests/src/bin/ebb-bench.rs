@@ -54,6 +54,9 @@ struct Relay {
     /// Only these cases.
     #[arg(long, value_name = "CASE", value_delimiter = ',')]
     only: Vec<Case>,
+    /// A sidecar that was built already, to compare builds; else the checkout's is built.
+    #[arg(long, value_name = "FILE")]
+    sidecar: Option<PathBuf>,
     /// Only these proxies.
     #[arg(long, value_name = "PROXY", value_delimiter = ',')]
     proxies: Vec<Proxy>,
@@ -74,7 +77,7 @@ fn run(command: Benchmark) -> Result<u8> {
         Benchmark::Relay(arguments) => relay(arguments),
         Benchmark::Inside { plan, report } => {
             let plan: Plan = serde_json::from_str(&plan).context("the plan can't be read")?;
-            inside(&plan, report.as_deref()).map(|()| 0)
+            inside(&plan, report.as_deref())
         }
     }
 }
@@ -94,8 +97,9 @@ fn relay(arguments: Relay) -> Result<u8> {
     } else {
         arguments.only
     };
+    let sidecar = arguments.sidecar.map(std::path::absolute).transpose()?;
     let plan = Plan {
-        programs: Programs::fetch(&Folders::from_environment()?, &proxies)?,
+        programs: Programs::fetch(&Folders::from_environment()?, &proxies, sidecar)?,
         cases,
         proxies,
         rounds: arguments.rounds,
@@ -110,13 +114,17 @@ fn relay(arguments: Relay) -> Result<u8> {
     isolate::run(&program, &plan, report.as_deref())
 }
 
-fn inside(plan: &Plan, path: Option<&Path>) -> Result<()> {
-    let rows = report::rows(&plan.run()?);
+fn inside(plan: &Plan, path: Option<&Path>) -> Result<u8> {
+    let (measurements, failures) = plan.run();
+    let rows = report::rows(&measurements);
     if let Some(path) = path {
         let mut text = serde_json::to_string_pretty(&rows)?;
         text.push('\n');
         fs::write(path, text).with_context(|| format!("can't write {}", path.display()))?;
     }
     std::io::stdout().write_all(report::table(&rows).as_bytes())?;
-    Ok(())
+    for failure in &failures {
+        eprintln!("not measured: {failure:#}");
+    }
+    Ok(u8::from(!failures.is_empty()))
 }

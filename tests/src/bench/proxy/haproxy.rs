@@ -17,7 +17,10 @@ pub(super) const TCP: &str = "mode tcp";
 pub(super) const SPLICE: &str = "mode tcp\n  option splice-auto";
 pub(super) const HTTP: &str = "mode http";
 
-/// HAProxy's own open files beside two for each connection.
+/// Pipes to splice through, each with two open files; one would do here.
+const PIPES: usize = 16;
+
+/// HAProxy's own open files beside two for each connection, those pipes included.
 const OWN_FILES: usize = 100;
 
 pub(super) fn add(
@@ -51,6 +54,7 @@ fn configure(mode: &str, protocol: Protocol) -> String {
         "global
   nbthread 1
   maxconn {connections}
+  maxpipes {PIPES}
 defaults
   timeout connect 5s
   timeout client 1h
