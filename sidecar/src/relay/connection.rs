@@ -183,11 +183,11 @@ impl Connection {
             self.cut(now)?;
         }
         let dialed = self.dial(context)?;
-        let down = self.to_client(context, scratch, now)?;
+        let down = self.move_down(context, scratch, now)?;
         if self.closing {
             return Ok(down);
         }
-        let up = self.to_app(context, scratch, now)?;
+        let up = self.move_up(context, scratch, now)?;
         let over = |side: &Side| side.read && side.written;
         if over(&self.client_side) && over(&self.app_side) {
             return Err(End::Over);
@@ -218,7 +218,7 @@ impl Connection {
         }
     }
 
-    fn to_client(&mut self, context: &mut Context<'_>, scratch: &mut [u8], now: Instant) -> Turn {
+    fn move_down(&mut self, context: &mut Context<'_>, scratch: &mut [u8], now: Instant) -> Turn {
         let waited = !self.to_client.is_empty();
         match self.to_client.flush(&mut self.client, context) {
             Poll::Pending => return Ok(false),
@@ -241,7 +241,7 @@ impl Connection {
             Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
             Poll::Ready(ended) => return self.app_closed(ended.is_err()),
         }
-        let passed = self.exchange.from_app(buffer.filled(), now);
+        let passed = self.exchange.app_sent(buffer.filled(), now);
         self.closing = passed.last;
         let sent = self
             .to_client
@@ -283,7 +283,7 @@ impl Connection {
         }
     }
 
-    fn to_app(&mut self, context: &mut Context<'_>, scratch: &mut [u8], now: Instant) -> Turn {
+    fn move_up(&mut self, context: &mut Context<'_>, scratch: &mut [u8], now: Instant) -> Turn {
         if self.orphaned {
             return self.read_orphan(context, scratch, now);
         }
@@ -324,7 +324,7 @@ impl Connection {
     }
 
     fn pass_to_app(&mut self, bytes: &[u8], context: &mut Context<'_>, now: Instant) -> Turn {
-        let taken = self.exchange.from_client(bytes, now);
+        let taken = self.exchange.client_sent(bytes, now);
         self.behind_gate.extend_from_slice(&bytes[taken..]);
         match &mut self.app {
             App::Open(app) => {

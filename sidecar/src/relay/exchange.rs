@@ -93,9 +93,9 @@ impl Exchange {
 
     /// Bytes from the client. So many of them go to the app; the rest must be kept, and given again
     /// when [`Exchange::is_gated`] is no longer true.
-    pub(crate) fn from_client(&mut self, input: &[u8], now: Instant) -> usize {
+    pub(crate) fn client_sent(&mut self, input: &[u8], now: Instant) -> usize {
         if let Kind::Http1(http1) = &mut self.kind {
-            match http1.from_client(input, &self.line, now) {
+            match http1.client_sent(input, &self.line, now) {
                 Ok(taken) => return taken,
                 Err(_) => self.turn_opaque(now),
             }
@@ -108,10 +108,10 @@ impl Exchange {
     }
 
     /// Bytes from the app.
-    pub(crate) fn from_app<'a>(&mut self, input: &'a [u8], now: Instant) -> ToClient<'a> {
+    pub(crate) fn app_sent<'a>(&mut self, input: &'a [u8], now: Instant) -> ToClient<'a> {
         let mut bytes = Cow::Borrowed(input);
         if let Kind::Http1(http1) = &mut self.kind {
-            let passed = http1.from_app(input, self.leaving, &self.line, now);
+            let passed = http1.app_sent(input, self.leaving, &self.line, now);
             if passed.http1 {
                 return ToClient {
                     bytes: passed.bytes,

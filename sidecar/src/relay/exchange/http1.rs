@@ -80,7 +80,7 @@ impl Http1 {
     }
 
     /// Goes over the client's bytes: so many of them go to the app.
-    pub(super) fn from_client(
+    pub(super) fn client_sent(
         &mut self,
         input: &[u8],
         line: &Connection,
@@ -115,7 +115,7 @@ impl Http1 {
     }
 
     /// Goes over the app's bytes.
-    pub(super) fn from_app<'a>(
+    pub(super) fn app_sent<'a>(
         &mut self,
         input: &'a [u8],
         leaving: bool,
@@ -219,9 +219,9 @@ impl Http1 {
         if self.responses.is_until_close() {
             return Deadline::Reset;
         }
-        let head_is_out =
-            !self.responses.is_between() && !(self.responses.is_in_head() && self.hold);
-        if head_is_out {
+        let nothing_is_out =
+            self.responses.is_between() || (self.responses.is_in_head() && self.hold);
+        if !nothing_is_out {
             Deadline::Close
         } else if open.start >= self.taken - unwritten {
             Deadline::Answer(UNAVAILABLE)

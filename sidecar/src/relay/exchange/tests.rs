@@ -42,7 +42,7 @@ impl Played {
             return;
         }
         let input = std::mem::take(&mut self.behind_gate);
-        let taken = self.exchange.from_client(&input, self.now);
+        let taken = self.exchange.client_sent(&input, self.now);
         self.to_app.extend_from_slice(&input[..taken]);
         self.behind_gate.extend_from_slice(&input[taken..]);
     }
@@ -51,7 +51,7 @@ impl Played {
         if self.over || bytes.is_empty() {
             return;
         }
-        let passed = self.exchange.from_app(bytes, self.now);
+        let passed = self.exchange.app_sent(bytes, self.now);
         self.to_client.extend_from_slice(&passed.bytes);
         self.over = passed.last;
         self.exchange.handed_over(true, self.now);

@@ -242,20 +242,16 @@ struct Fields {
 impl Fields {
     fn read(headers: &[Header<'_>]) -> Result<Fields, Odd> {
         let mut fields = Fields::default();
+        let mut repeated = false;
         for Header { name, value } in headers {
             // The lengths tell most fields apart without looking at a letter.
             match name.len() {
                 14 if name.eq_ignore_ascii_case("content-length") => {
-                    // Two of them, even equal ones, are read differently by different servers.
-                    if fields.length.replace(decimal(value)?).is_some() {
-                        return Err(Odd);
-                    }
+                    repeated |= fields.length.replace(decimal(value)?).is_some();
                 }
                 17 if name.eq_ignore_ascii_case("transfer-encoding") => {
                     let chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
-                    if fields.chunked.replace(chunked).is_some() {
-                        return Err(Odd);
-                    }
+                    repeated |= fields.chunked.replace(chunked).is_some();
                 }
                 10 if name.eq_ignore_ascii_case("connection") => {
                     for token in tokens(value) {
@@ -270,6 +266,10 @@ impl Fields {
                 }
                 _ => {}
             }
+        }
+        // Two of what delimits the body, even equal ones, are read differently by different servers.
+        if repeated {
+            return Err(Odd);
         }
         Ok(fields)
     }
