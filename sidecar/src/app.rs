@@ -101,6 +101,7 @@ impl Bound {
             admin,
         } = self;
         let census = Census::new(Instant::now());
+        let mode = capture.mode;
         let (keeper, inbox, handles) =
             Keeper::new(&config, capture, census.clone(), random_word()?);
         let mut parts = JoinSet::new();
@@ -126,6 +127,7 @@ impl Bound {
             answers.serve(listener).await;
             "admin port"
         });
+        tracing::info!(?mode, "serving");
         let told = async {
             sigterm.await;
             // The keeper hears it, or has ended and needs no telling.

@@ -23,8 +23,8 @@
 //! - Both kinds of hooks mean `Deleted` until a controller knows better: it names another trigger,
 //!   or it speaks 2 s or more after the signal and still sees no deletion, which makes it
 //!   `Terminating`. Silence means nothing: a controller may have left with its node.
-//! - A drain is led by the controller once it has said anything since the signal or says that the
-//!   pod leaves. Before that the rules without a controller hold.
+//! - A drain is led by the controller while it says that the pod leaves. Before that the rules
+//!   without a controller hold.
 //! - Without a controller readiness is withdrawn after 2 s at the latest, for it may be the only
 //!   lever; with one it is withdrawn at least 2 s before the greatest length of the lame-duck
 //!   phase.
@@ -219,7 +219,7 @@ impl Machine {
         match &mut self.state {
             State::Serving => {}
             State::Leaving(leaving) => {
-                let gone = self.facts.guidance(leaving).and_then(|word| word.gone);
+                let gone = self.facts.guidance().and_then(|word| word.gone);
                 match (gone, leaving.gone) {
                     (Some(at), None) => {
                         let at = at.max(leaving.signal);
@@ -303,12 +303,14 @@ impl Machine {
             }
             (Move::Cancel, State::Leaving(leaving)) => {
                 let ended = leaving.end(Outcome::Cancelled, sight, now);
+                milestones.push(Milestone::CalledOff(Box::new(ended.drain.clone())));
                 self.last = Some(ended.drain);
                 self.give_back(milestones);
                 State::Serving
             }
             (Move::Cancel, State::Ended(mut ended)) => {
                 ended.drain.outcome = Outcome::Cancelled;
+                milestones.push(Milestone::CalledOff(Box::new(ended.drain.clone())));
                 self.last = Some(ended.drain);
                 self.give_back(milestones);
                 State::Serving

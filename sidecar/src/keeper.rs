@@ -169,6 +169,7 @@ impl Keeper {
                 answer,
             } => {
                 tracing::info!(hook = %caller, "hook called");
+                self.app_watch.reach_at(pod_address);
                 self.holds
                     .call(caller.clone(), pod_address, answer, Instant::now());
                 self.step(Event::HookCalled(caller));
@@ -240,8 +241,11 @@ impl Keeper {
             published.phase = orders.phase;
             published.version += u64::from(at_once);
             for milestone in milestones {
-                if let Milestone::Ended(drain) = milestone {
+                // A drain that healed counts twice: as what it came to, and as called off.
+                if let Milestone::Ended(drain) | Milestone::CalledOff(drain) = milestone {
                     *published.drains.entry(word(drain.outcome)).or_default() += 1;
+                }
+                if let Milestone::Ended(drain) = milestone {
                     published.late += drain.late;
                 }
             }

@@ -176,10 +176,20 @@ impl Agenda {
     fn lame_duck(&mut self, leaving: &Leaving, facts: &Facts, sight: &Snapshot) {
         let (least, most) = facts.lame_duck();
         let earliest = leaving.signal + least;
-        let guidance = facts.guidance(leaving);
+        let guidance = facts.guidance();
+        // Not serving before readiness was withdrawn: it was never in service, and without a
+        // connection nobody has to be told.
+        let unused = sight.connections_in_all() == 0
+            && guidance
+                .and_then(|word| word.not_serving)
+                .is_some_and(|at| leaving.unready.is_none_or(|unready| at <= unready));
         let quiet_after = |start: Instant| {
-            let last_work = sight.last_work.unwrap_or(start);
-            last_work.max(start) + facts.quiet()
+            let since_work = sight.last_work.map(|work| work + facts.quiet());
+            if unused {
+                since_work.unwrap_or(start).max(start)
+            } else {
+                since_work.unwrap_or(start).max(start + facts.quiet())
+            }
         };
         match leaving.stage {
             Stage::LameDuck => {

@@ -142,13 +142,10 @@ impl Word {
 // === impl Facts ===
 
 impl Facts {
-    /// What the controller says of this drain, if it has said anything since the signal, or says
-    /// that the pod leaves. Otherwise the drain goes on as if there were no controller: one that
-    /// was there a minute ago may be gone with its node.
-    pub(crate) fn guidance(&self, leaving: &Leaving) -> Option<&Word> {
-        self.word
-            .as_ref()
-            .filter(|word| word.leave.is_some() || word.at > leaving.signal)
+    /// The controller's word, where it leads the drain: it says that the pod leaves. It speaks of
+    /// endpoints only then; and one that spoke a minute ago may be gone with its node.
+    pub(crate) fn guidance(&self) -> Option<&Word> {
+        self.word.as_ref().filter(|word| word.leave.is_some())
     }
 
     pub(crate) fn told_to_leave(&self) -> Option<Leave> {

@@ -28,6 +28,8 @@ pub enum Milestone {
     },
     /// The hooks are released.
     Ended(Box<Drain>),
+    /// The drain led to nothing: it was taken back, or nothing followed its end.
+    CalledOff(Box<Drain>),
     /// The pod serves again.
     BackInService,
     /// Kubelet told the process to end.
@@ -66,6 +68,10 @@ impl Milestone {
                 finished = drain.finished,
                 cut = drain.cut_in_all(),
                 "drain ended, hooks released"
+            ),
+            Milestone::CalledOff(drain) => tracing::warn!(
+                trigger = %drain.trigger,
+                "drain called off: it was taken back, or neither SIGTERM nor the controller followed it"
             ),
             Milestone::BackInService => tracing::info!("back in service"),
             Milestone::Sigterm => tracing::info!("SIGTERM"),

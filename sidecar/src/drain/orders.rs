@@ -150,7 +150,7 @@ fn until_idle(state: &State, facts: &Facts) -> bool {
 fn goodbyes(leaving: &Leaving, facts: &Facts) -> Option<Instant> {
     // Where the endpoints never go, the last seconds of the lame-duck phase must do.
     let unready = (leaving.stage == Stage::Unready).then_some(leaving.since);
-    match facts.guidance(leaving) {
+    match facts.guidance() {
         Some(word) => word.gone.into_iter().chain(unready).min(),
         None => Some(leaving.signal + GOODBYES_WITHOUT_CONTROLLER),
     }

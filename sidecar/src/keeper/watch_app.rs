@@ -2,7 +2,7 @@
 
 use super::Request;
 use ebb_api::birth::AppContainer;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -14,6 +14,7 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// A task that runs while it is wanted.
 #[derive(Debug)]
 pub(super) struct AppWatch {
+    address: IpAddr,
     ports: Vec<u16>,
     requests: mpsc::Sender<Request>,
     task: JoinSet<()>,
@@ -23,10 +24,16 @@ impl AppWatch {
     pub(super) fn new(containers: &[AppContainer], requests: mpsc::Sender<Request>) -> AppWatch {
         let ports = containers.iter().flat_map(|container| &container.ports);
         AppWatch {
+            address: Ipv4Addr::LOCALHOST.into(),
             ports: ports.copied().collect(),
             requests,
             task: JoinSet::new(),
         }
+    }
+
+    /// The address that the app is to be tried at: the pod's own, as kubelet knows it.
+    pub(super) fn reach_at(&mut self, address: IpAddr) {
+        self.address = address;
     }
 
     /// Starts or stops the watch. Without a declared port there is nothing to try, and the drain
@@ -35,44 +42,37 @@ impl AppWatch {
         if !wanted {
             self.task.abort_all();
         } else if self.task.is_empty() && !self.ports.is_empty() {
-            self.task
-                .spawn(watch(self.ports.clone(), self.requests.clone()));
+            let watch = watch(self.address, self.ports.clone(), self.requests.clone());
+            self.task.spawn(watch);
         }
         while self.task.try_join_next().is_some() {}
     }
 }
 
 /// The old app answers until it has shut down, so an answer counts only after a refusal.
-async fn watch(ports: Vec<u16>, requests: mpsc::Sender<Request>) {
-    while answer_all(&ports).await {
+async fn watch(address: IpAddr, ports: Vec<u16>, requests: mpsc::Sender<Request>) {
+    while answer_all(address, &ports).await {
         tokio::time::sleep(INTERVAL).await;
     }
-    while !answer_all(&ports).await {
+    while !answer_all(address, &ports).await {
         tokio::time::sleep(INTERVAL).await;
     }
     // The keeper is gone only when the process ends.
     let _ = requests.send(Request::AppAnswered).await;
 }
 
-async fn answer_all(ports: &[u16]) -> bool {
+/// Declared ports may be UDP ones or not served at all; then nothing is ever found, which is the
+/// same as no declared port. A connection from inside of the pod comes over `lo`, and no rule
+/// redirects it.
+async fn answer_all(address: IpAddr, ports: &[u16]) -> bool {
     for port in ports {
-        if !answers(*port).await {
+        let connect = TcpStream::connect((address, *port));
+        if !matches!(
+            tokio::time::timeout(INTERVAL, connect).await,
+            Ok(Ok(_stream))
+        ) {
             return false;
         }
     }
     true
-}
-
-/// Connects over `lo`, which no rule redirects. Declared ports may be UDP ones or not served at
-/// all; then nothing is ever found, which is the same as no declared port.
-async fn answers(port: u16) -> bool {
-    let addresses: [SocketAddr; 2] = [
-        (Ipv4Addr::LOCALHOST, port).into(),
-        (Ipv6Addr::LOCALHOST, port).into(),
-    ];
-    let connect = TcpStream::connect(&addresses[..]);
-    matches!(
-        tokio::time::timeout(INTERVAL, connect).await,
-        Ok(Ok(_stream))
-    )
 }

@@ -14,12 +14,16 @@ pub(crate) struct App {
     pub(crate) requests: mpsc::UnboundedReceiver<String>,
     /// Answers all requests that wait.
     pub(crate) answer: Arc<Notify>,
-    _task: JoinSet<()>,
+    task: JoinSet<()>,
 }
 
 impl App {
     pub(crate) async fn start() -> App {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        App::start_at((Ipv4Addr::LOCALHOST, 0).into()).await
+    }
+
+    pub(crate) async fn start_at(address: SocketAddr) -> App {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (seen, requests) = mpsc::unbounded_channel();
         let answer = Arc::new(Notify::new());
@@ -36,8 +40,13 @@ impl App {
             address,
             requests,
             answer,
-            _task: task,
+            task,
         }
+    }
+
+    /// Ends as a killed process does: its port is closed when this returns.
+    pub(crate) async fn kill(&mut self) {
+        self.task.shutdown().await;
     }
 }
 

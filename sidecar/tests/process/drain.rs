@@ -1,5 +1,6 @@
 //! Whole drains over real connections.
 
+use crate::app::App;
 use crate::running::{Sidecar, quick};
 use ebb_api::desired::Endpoints;
 use ebb_api::phase::{Outcome, Phase, Trigger};
@@ -180,4 +181,26 @@ async fn sigterm_is_survived_by_what_is_in_flight() {
     sidecar.ended().await;
     let drain = sidecar.last_words().drain.unwrap();
     assert_eq!((drain.outcome, drain.cut_in_all()), (Outcome::Killed, 0));
+}
+
+/// Kubelet restarts the app's container: its hook alone is released soon, and the pod is back in
+/// service when the new app answers, not while the old one still does.
+#[tokio::test]
+async fn a_restart_of_the_app_heals() {
+    let mut sidecar = Sidecar::start(quick(60)).await;
+    sidecar.hook("web").await;
+    let report = sidecar.report().await;
+    assert_eq!(report.last.unwrap().trigger, Trigger::ContainerRestart);
+    assert_eq!(sidecar.get("/readyz").await.status, 503);
+    sidecar.app.kill().await;
+    let address = sidecar.app.address;
+    // How long the app is away, and not a wait for something: its port is tried every 200 ms.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    sidecar.app = App::start_at(address).await;
+    sidecar
+        .until("in service", |report| report.phase == Phase::Serving)
+        .await;
+    assert_eq!(sidecar.get("/readyz").await.status, 200);
+    assert_eq!(sidecar.request("/now").await.body, "hello");
+    assert_eq!(sidecar.end().await.drain, None);
 }

@@ -100,12 +100,23 @@ fn the_lame_duck_phase_has_an_end() {
 #[test]
 fn a_pod_that_nobody_uses_is_released_at_once() {
     let mut bench = Bench::new(settings(60));
-    bench.endpoints(Endpoints::NotServing);
-    bench.run(seconds(60.0));
     bench.pod_hooks();
+    bench.endpoints = Endpoints::NotServing;
     bench.delete(None);
     assert!(bench.waiting.is_empty());
     assert_eq!(bench.last().took_ms, 0);
+
+    let mut bench = Bench::new(settings(60));
+    bench.sight.connections.insert(Protocol::Http1, 1);
+    bench.pod_hooks();
+    bench.endpoints = Endpoints::NotServing;
+    bench.delete(None);
+    assert_eq!(
+        bench.waiting.len(),
+        3,
+        "somebody is connected, and has to be told"
+    );
+    assert_eq!(bench.until_released(), 2.0);
 }
 
 /// The deadline is the policy's timeout from the signal; what is left is cut, counted, and only

@@ -59,8 +59,8 @@ fn happening() -> impl Strategy<Value = Happening> {
 }
 
 impl Bench {
-    fn happen(&mut self, happening: Happening) {
-        match happening {
+    fn happen(&mut self, happening: &Happening) {
+        match *happening {
             Happening::Pass(milliseconds) => self.run(Duration::from_millis(milliseconds)),
             Happening::Hook(name) => self.hook(name),
             Happening::Begin => self.begin(),
@@ -111,7 +111,7 @@ proptest! {
         happenings in proptest::collection::vec(happening(), 1..40)
     ) {
         let mut bench = Bench::new(settings(60));
-        for happening in happenings {
+        for happening in &happenings {
             bench.happen(happening);
         }
         bench.run(Duration::from_secs(7200));
