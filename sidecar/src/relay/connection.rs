@@ -383,3 +383,23 @@ impl Connection {
         end == End::Close
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::census::{Census, OPAQUE_PATIENCE};
+    use tokio::net::TcpListener;
+
+    /// 10,000 idle connections are to fit into 30 MB, of which tokio and the census need half.
+    #[tokio::test]
+    async fn an_idle_connection_is_small() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = TcpStream::connect(address).await.unwrap();
+        let exchange = Exchange::new(Census::new(Instant::now()).connect(), OPAQUE_PATIENCE);
+        let (_stance, told) = watch::channel(Stance::Serving);
+        let task = Connection::new(client, address, exchange).run(told);
+        let size = std::mem::size_of_val(&task);
+        assert!(size <= 1024, "the task of a connection takes {size} bytes");
+    }
+}
