@@ -56,7 +56,7 @@ pub(super) fn redirect(guest: &Guest, arrival: &Arrival, birth: &str) -> Value {
 }
 
 /// The sidecar.
-pub(super) fn sidecar(guest: &Guest, arrival: &Arrival, birth: &str, hook: Value) -> Value {
+pub(super) fn sidecar(guest: &Guest, arrival: &Arrival, birth: &str, hook: &Value) -> Value {
     let mut container = common(guest, arrival, birth);
     container["name"] = json!(SIDECAR_CONTAINER);
     container["restartPolicy"] = json!("Always");

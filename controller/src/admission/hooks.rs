@@ -138,7 +138,7 @@ fn program(path: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn container(pre_stop: Value) -> Container {
+    fn container(pre_stop: &Value) -> Container {
         let container = json!({
             "name": "app",
             "ports": [{"name": "http", "containerPort": 8080}, {"containerPort": 9090}],
@@ -147,8 +147,8 @@ mod tests {
         serde_json::from_value(container).unwrap()
     }
 
-    fn exec(command: Value) -> PreStop {
-        pre_stop(&container(json!({"exec": {"command": command}})), false)
+    fn exec(command: &Value) -> PreStop {
+        pre_stop(&container(&json!({"exec": {"command": command}})), false)
     }
 
     /// Only a command that certainly does nothing but sleep is taken over; any other one stays with
@@ -163,7 +163,7 @@ mod tests {
             json!(["/usr/bin/bash", "-c", "sleep 5s"]),
         ] {
             let sleep = PreStop::Own(OwnHook::Sleep { seconds: 5 });
-            assert_eq!(exec(command.clone()), sleep, "{command}");
+            assert_eq!(exec(&command), sleep, "{command}");
         }
         for command in [
             json!([]),
@@ -178,7 +178,7 @@ mod tests {
             json!(["/opt/sleep", "5"]),
             json!(["nginx", "-s", "quit"]),
         ] {
-            assert_eq!(exec(command.clone()), PreStop::Foreign, "{command}");
+            assert_eq!(exec(&command), PreStop::Foreign, "{command}");
         }
     }
 
@@ -194,27 +194,27 @@ mod tests {
             headers: vec![("a".to_owned(), "b".to_owned())],
             at_start: true,
         };
-        assert_eq!(pre_stop(&container(hook), true), PreStop::Own(own));
+        assert_eq!(pre_stop(&container(&hook), true), PreStop::Own(own));
     }
 
     /// What the sidecar could not carry out stays where it is.
     #[test]
     fn a_call_by_https_or_to_an_unknown_port_stays() {
         let https = json!({"httpGet": {"port": 8443, "scheme": "HTTPS"}});
-        assert_eq!(pre_stop(&container(https), false), PreStop::Foreign);
+        assert_eq!(pre_stop(&container(&https), false), PreStop::Foreign);
         let unknown = json!({"httpGet": {"port": "nowhere"}});
-        assert_eq!(pre_stop(&container(unknown), false), PreStop::Foreign);
+        assert_eq!(pre_stop(&container(&unknown), false), PreStop::Foreign);
     }
 
     /// Our hook is known again, and another container's is not taken for it.
     #[test]
     fn our_hook_is_known_again() {
         assert_eq!(
-            pre_stop(&container(call("app", "secret")), false),
+            pre_stop(&container(&call("app", "secret")), false),
             PreStop::Ours
         );
         assert!(matches!(
-            pre_stop(&container(call("other", "secret")), false),
+            pre_stop(&container(&call("other", "secret")), false),
             PreStop::Own(_)
         ));
     }

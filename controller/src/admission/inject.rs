@@ -230,7 +230,7 @@ fn put_guests(
         }
     } else {
         let (guest, hook) = (context.guest, hooks::call(SIDECAR_CONTAINER, &birth.token));
-        sidecar = Some(guest::sidecar(guest, arrival, &text, hook));
+        sidecar = Some(guest::sidecar(guest, arrival, &text, &hook));
         redirect =
             (guest.redirect && context.net_admin).then(|| guest::redirect(guest, arrival, &text));
     }

@@ -39,7 +39,7 @@ fn context(guest: &Guest) -> Context<'_> {
     }
 }
 
-fn pod(spec: Value) -> Value {
+fn pod(spec: &Value) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -49,7 +49,7 @@ fn pod(spec: Value) -> Value {
 }
 
 fn web() -> Value {
-    pod(json!({"containers": [{"name": "app", "image": "web:1"}]}))
+    pod(&json!({"containers": [{"name": "app", "image": "web:1"}]}))
 }
 
 fn decide(pod: &Value, context: &Context<'_>) -> Decision {
@@ -105,7 +105,7 @@ fn plain() {
 /// Ours come before the pod's own init containers and other native sidecars, which stay as they are.
 #[test]
 fn first_of_the_init_containers() {
-    let pod = pod(json!({
+    let pod = pod(&json!({
         "initContainers": [
             {"name": "migrate", "image": "web:1", "command": ["migrate"]},
             {"name": "mesh", "image": "mesh:1", "restartPolicy": "Always",
@@ -120,7 +120,7 @@ fn first_of_the_init_containers() {
 /// A sleep and a call move into the birth; a command stays where it is and is said to be there.
 #[test]
 fn own_hooks() {
-    let mut pod = pod(json!({"containers": [
+    let mut pod = pod(&json!({"containers": [
         {"name": "sleeps", "image": "a:1", "lifecycle": {"preStop": {"sleep": {"seconds": 7}}}},
         {"name": "sleeps-by-command", "image": "a:1",
          "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "sleep 5"]}}}},
@@ -137,7 +137,7 @@ fn own_hooks() {
 /// Liveness and startup probes get the old grace; the sidecar learns which probes connect.
 #[test]
 fn probes() {
-    let pod = pod(json!({
+    let pod = pod(&json!({
         "terminationGracePeriodSeconds": 60,
         "containers": [{
             "name": "app", "image": "web:1",
@@ -156,7 +156,7 @@ fn probes() {
 #[test]
 fn guaranteed() {
     let all = json!({"cpu": "1", "memory": "1Gi"});
-    let pod = pod(json!({"containers": [
+    let pod = pod(&json!({"containers": [
         {"name": "app", "image": "web:1", "resources": {"requests": all, "limits": all}},
     ]}));
     assert_injected!("guaranteed", pod);
@@ -187,7 +187,7 @@ fn without_the_redirect_where_it_is_not_permitted() {
 /// A Job's pod is a pod: its restart policy and deadline stay.
 #[test]
 fn job() {
-    let pod = pod(json!({
+    let pod = pod(&json!({
         "restartPolicy": "Never",
         "activeDeadlineSeconds": 600,
         "containers": [{"name": "work", "image": "work:1"}],
@@ -366,7 +366,7 @@ fn refusals_are_said_and_change_nothing_else() {
             Refusal::NameTaken,
         ),
     ] {
-        let mut expected = pod(spec);
+        let mut expected = pod(&spec);
         let decision = decide(&expected, &context(&guest()));
         expected["metadata"]["annotations"] = json!({REFUSED_ANNOTATION: refusal.as_str()});
         assert_eq!(decision, Decision::Refuse(expected, refusal));
