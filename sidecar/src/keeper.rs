@@ -215,7 +215,9 @@ impl Keeper {
             *stance = orders.stance;
             changed
         });
-        if sigterm || self.machine.ending().is_some() {
+        let back = milestones.contains(&Milestone::BackInService);
+        // Back in service, the drain that was told of before is not how this process ends.
+        if sigterm || back || self.machine.ending().is_some() {
             self.say_last_words();
         }
         for milestone in &milestones {
@@ -227,7 +229,7 @@ impl Keeper {
         let limit = self.limit.unwrap_or(now + self.grace);
         self.holds.release(orders.release, limit);
         self.app_watch.set(orders.watch_app);
-        if milestones.contains(&Milestone::BackInService) {
+        if back {
             self.limit = None;
         }
         self.publish(&orders, &milestones, told_at_once);
