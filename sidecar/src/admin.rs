@@ -133,8 +133,14 @@ impl Admin {
             .max_header_size(16 * 1024)
             .serve_connection(TokioIo::new(stream), service)
             .await;
-        if let Err(error) = served {
-            tracing::debug!(client.addr = %peer, %error, "admin port: connection ended");
+        match served {
+            Err(error) if error.is_parse() => {
+                tracing::warn!(client.addr = %peer, %error, "admin port: not HTTP, hung up");
+            }
+            Err(error) => {
+                tracing::debug!(client.addr = %peer, %error, "admin port: connection ended");
+            }
+            Ok(()) => {}
         }
     }
 
