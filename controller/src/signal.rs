@@ -170,15 +170,15 @@ impl<S: Sign> Signals<S> {
                 if failures != post::FAILURES_UNTIL_UNREACHABLE {
                     return;
                 }
-                Some(Contact::Unreachable(failure.to_string()))
+                warn!(pod.uid = pod, %failure, "a sidecar cannot be told anything");
+                Some(match failure {
+                    Failure::UnknownKey(_) => Contact::KeyLost,
+                    failure => Contact::Unreachable(failure.to_string()),
+                })
             }
         };
         self.running.remove(&pod);
         let Some(contact) = contact else { return };
-        match &contact {
-            Contact::Unreachable(why) => warn!(pod.uid = pod, why, "sidecar is unreachable"),
-            Contact::None | Contact::Reached { .. } => debug!(pod.uid = pod, "sidecar answers"),
-        }
         let what = Learned::Contact(contact);
         // Without a listener the process is about to end.
         let _ = self.news.send(News { pod, what }).await;

@@ -22,6 +22,8 @@ pub enum Contact {
     },
     /// It does not answer, for the reason given.
     Unreachable(String),
+    /// It was born with a key that the controller does not have, and believes nothing else.
+    KeyLost,
 }
 
 /// Why a pod can't drain as its policy asks, the worst first.
@@ -41,6 +43,8 @@ pub enum Gap {
     GraceTooShort,
     /// Its sidecar does not answer the controller.
     Unreachable(String),
+    /// Its sidecar believes a key that the controller does not have.
+    KeyLost,
     /// A label asks for no sidecar.
     InjectionDisabled,
 }
@@ -66,7 +70,8 @@ pub fn gap(
             ..
         }
         | Contact::None
-        | Contact::Unreachable(_) => {}
+        | Contact::Unreachable(_)
+        | Contact::KeyLost => {}
     }
     if pod.grace_seconds
         < policy
@@ -77,6 +82,7 @@ pub fn gap(
     }
     match contact {
         Contact::Unreachable(why) => Some(Gap::Unreachable(why.clone())),
+        Contact::KeyLost => Some(Gap::KeyLost),
         Contact::None | Contact::Reached { .. } => None,
     }
 }
@@ -113,6 +119,7 @@ impl Gap {
             Gap::Refused(word) => word,
             Gap::GraceTooShort => "GraceTooShort",
             Gap::Unreachable(_) => "Unreachable",
+            Gap::KeyLost => "KeyLost",
             Gap::InjectionDisabled => "InjectionDisabled",
         }
     }
@@ -156,6 +163,11 @@ impl Gap {
                  TCP port {}",
                 ADMIN_PORT
             ),
+            Gap::KeyLost => {
+                "were made with a key that the controller has no more, and drain by the values \
+                 that they were made with"
+                    .to_owned()
+            }
             Gap::InjectionDisabled => format!(
                 "are left alone, as the label {}: disabled asks",
                 INJECT_LABEL
@@ -169,7 +181,8 @@ impl Gap {
             Gap::NotInjected
             | Gap::PodsPredatePolicy
             | Gap::RedirectFailed(_)
-            | Gap::GraceTooShort => true,
+            | Gap::GraceTooShort
+            | Gap::KeyLost => true,
             Gap::HostNetwork | Gap::Refused(_) | Gap::Unreachable(_) | Gap::InjectionDisabled => {
                 false
             }
@@ -229,6 +242,7 @@ mod tests {
             mode_reason: None,
         };
         assert_eq!(of(&injected("a"), &Contact::None), None);
+        assert_eq!(of(&injected("a"), &Contact::KeyLost), Some(Gap::KeyLost));
         assert_eq!(
             of(&injected("a"), &unreachable).unwrap().reason(),
             "Unreachable"

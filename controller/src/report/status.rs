@@ -194,8 +194,9 @@ pub fn differs_beyond_progress(before: &DrainPolicyStatus, now: &DrainPolicyStat
 fn progress(account: &Account, now: Now) -> String {
     match (&account.report, &account.contact) {
         (Some((report, heard)), _) => sentence::progress(report, now.instant - *heard),
-        (None, Contact::Unreachable(_)) => {
-            "Leaving: its sidecar does not answer and drains by what it was made with".to_owned()
+        (None, Contact::Unreachable(_) | Contact::KeyLost) => {
+            "Leaving: its sidecar cannot be told anything and drains by what it was made with"
+                .to_owned()
         }
         (None, Contact::None | Contact::Reached { .. }) => {
             "Leaving: its sidecar has not said anything yet".to_owned()

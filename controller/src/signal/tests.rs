@@ -243,3 +243,24 @@ async fn another_pod_at_the_address_is_told_nothing() {
     assert!(why.contains("another pod"), "{why}");
     assert!(standing.taken.borrow().is_empty());
 }
+
+/// A pod whose key is in no keyring any more is told apart from one that does not answer: new pods
+/// mend it.
+#[tokio::test]
+async fn a_lost_key_is_told_apart_from_silence() {
+    let mut tasks = JoinSet::new();
+    let (address, standing) = sidecar(&mut tasks, "b1").await;
+    let (commands, mut news) = signals(&mut tasks);
+    let lost = Wanted {
+        key: "k0".to_owned(),
+        ..leaving(address)
+    };
+    tell(&commands, lost).await;
+    loop {
+        if let Learned::Contact(contact) = next(&mut news).await {
+            assert_eq!(contact, Contact::KeyLost);
+            break;
+        }
+    }
+    assert!(standing.taken.borrow().is_empty());
+}
