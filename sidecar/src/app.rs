@@ -15,7 +15,7 @@ use crate::census::Census;
 use crate::config::Config;
 use crate::keeper::{Keeper, Request};
 use crate::listener;
-use crate::relay::Relay;
+use crate::relay::{Relay, delivery};
 use crate::upstream::OriginalDestination;
 use anyhow::Context;
 use ebb_api::report::Mode;
@@ -105,6 +105,7 @@ impl Bound {
         let (keeper, inbox, handles) =
             Keeper::new(&config, capture, census.clone(), random_word()?);
         let mut parts = JoinSet::new();
+        let relay_port = relay.as_ref().map(|relay| relay.local_addr().port());
         if let Some(relay) = relay {
             let relayed = Relay::new(census.clone(), handles.stance, config.destination);
             parts.spawn(async move {
@@ -117,7 +118,7 @@ impl Bound {
             handles.published,
             config.birth.as_ref(),
             config.key.clone(),
-            census,
+            census.clone(),
         );
         parts.spawn(async move {
             let listener = match admin {
@@ -134,8 +135,15 @@ impl Bound {
             let _ = handles.requests.send(Request::Sigterm).await;
             std::future::pending::<()>().await;
         };
+        let served = async {
+            keeper.run(inbox).await;
+            if let Some(port) = relay_port {
+                delivery::delivered(&census, port).await;
+            }
+            tracing::info!("nothing left to relay or to deliver, exiting");
+        };
         tokio::select! {
-            () = keeper.run(inbox) => Ok(()),
+            () = served => Ok(()),
             () = told => Ok(()),
             Some(ended) = parts.join_next() => {
                 let part = ended.context("a part of the sidecar ended by a bug")?;

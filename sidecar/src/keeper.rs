@@ -158,7 +158,6 @@ impl Keeper {
                 () = sleep_until(wake) => self.step(Event::Tick),
             }
         }
-        tracing::info!("nothing left to relay, exiting");
     }
 
     fn serve(&mut self, request: Request) {

@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 use ebb_sidecar::capture::redirect;
 use ebb_sidecar::{app, config::Config};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::io::IsTerminal;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -10,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     log_to_stderr();
+    allow_all_descriptors();
     match std::env::args().nth(1).as_deref() {
         None => {
             let mut sigterm = signal(SignalKind::terminate()).context("SIGTERM is not heard")?;
@@ -26,6 +28,16 @@ async fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Some(other) => bail!("unknown argument {other:?}: say nothing, or redirect"),
+    }
+}
+
+/// Takes the number of file descriptors that the process may have for the one that it has: each
+/// relayed connection needs two, and runtimes start containers with as few as 1,024.
+fn allow_all_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of file descriptors stays as it is");
     }
 }
 

@@ -7,7 +7,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
-/// Answers `/now` at once and anything else when it is told to.
+/// How long the answer to `/big` is: more than a client with a small window takes unread, less than
+/// the kernel takes from the relay.
+pub(crate) const BIG: usize = 300_000;
+
+/// Answers `/now` and `/big` at once and anything else when it is told to.
 pub(crate) struct App {
     pub(crate) address: SocketAddr,
     /// The path of every request, as its head is complete.
@@ -65,14 +69,21 @@ async fn serve(stream: TcpStream, seen: mpsc::UnboundedSender<String>, told: Arc
             last |= line.eq_ignore_ascii_case("connection: close");
         }
         let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
-        let waits = path != "/now";
+        let big = path == "/big";
+        let waits = path != "/now" && !big;
         let answered = told.notified();
         let _ = seen.send(path);
         if waits {
             answered.await;
         }
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
-        if write.write_all(answer).await.is_err() {
+        let body = if big {
+            "x".repeat(BIG)
+        } else {
+            "hello".to_owned()
+        };
+        let length = body.len();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+        if write.write_all(answer.as_bytes()).await.is_err() {
             return;
         }
     }

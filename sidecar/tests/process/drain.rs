@@ -1,13 +1,14 @@
 //! Whole drains over real connections.
 
-use crate::app::App;
-use crate::running::{Sidecar, quick};
+use crate::app::{App, BIG};
+use crate::running::{Sidecar, quick, within};
 use ebb_api::desired::Endpoints;
 use ebb_api::phase::{Outcome, Phase, Trigger};
 use ebb_api::report::Protocol;
 use ebb_api::settings::Settings;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 /// The hooks alone drain a pod: a request in flight is waited for, new connections are refused
@@ -89,7 +90,7 @@ async fn the_timeout_ends_a_drain() {
     let drain = sidecar.end().await.drain.unwrap();
     assert_eq!(drain.outcome, Outcome::TimedOut);
     assert_eq!(drain.cut_in_all(), 1);
-    assert!((2000..3000).contains(&drain.took_ms), "{drain:?}");
+    assert!(drain.took_ms >= 2000, "not before its time: {drain:?}");
 }
 
 /// The timeout may change while the drain goes on.
@@ -181,6 +182,35 @@ async fn sigterm_is_survived_by_what_is_in_flight() {
     sidecar.ended().await;
     let drain = sidecar.last_words().drain.unwrap();
     assert_eq!((drain.outcome, drain.cut_in_all()), (Outcome::Killed, 0));
+}
+
+/// Written is not delivered: after SIGTERM the process stays until a slow client has acknowledged
+/// the last byte of an answer that the relay has long handed to the kernel.
+#[tokio::test]
+async fn a_slow_client_gets_all_of_its_answer() {
+    let mut sidecar = Sidecar::start(quick(60)).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut client = socket.connect(sidecar.relay).await.unwrap();
+    let request = b"GET /big HTTP/1.1\r\nhost: x\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    assert_eq!(sidecar.reached().await, "/big");
+    sidecar
+        .until("the answer is with the kernel", |report| {
+            report.now.in_flight.is_empty()
+        })
+        .await;
+    sidecar.tell_to_end();
+    // The relay lingers for 2 s on a connection that it closes; the process must outlast that.
+    let early = tokio::time::timeout(Duration::from_millis(2500), sidecar.ended()).await;
+    assert!(early.is_err(), "the client has not read its answer yet");
+    let mut answer = Vec::new();
+    within("the answer", client.read_to_end(&mut answer))
+        .await
+        .unwrap();
+    let body = answer.iter().filter(|byte| **byte == b'x').count();
+    assert_eq!(body, BIG);
+    sidecar.ended().await;
 }
 
 /// Kubelet restarts the app's container: its hook alone is released soon, and the pod is back in
