@@ -24,6 +24,7 @@ pub mod proxy;
 pub mod report;
 pub mod statistics;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -41,6 +42,8 @@ use statistics::Measurements;
 pub struct Plan {
     /// Where the programs are.
     pub programs: Programs,
+    /// A folder for configurations and logs; its content goes.
+    pub scratch: PathBuf,
     /// What to ask of the proxies.
     pub cases: Vec<Case>,
     /// Which proxies take part.
@@ -82,7 +85,7 @@ impl Plan {
     }
 
     fn measure(&self, case: Case, proxy: Proxy) -> Result<Vec<(case::Metric, f64)>> {
-        let place = Place::make()?;
+        let place = Place::make(&self.scratch)?;
         let _backend = backend::start(&place, &self.programs)?;
         let running = proxy.start(&place, &self.programs, case.protocol())?;
         let duration = Duration::from_secs(self.seconds.into());

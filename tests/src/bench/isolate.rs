@@ -1,5 +1,7 @@
 //! Namespaces that end with the benchmark, and the limits that it needs.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
@@ -19,8 +21,11 @@ pub const INSIDE: &str = "inside";
 /// The file of the report is given by its absolute path.
 pub fn run(program: &Path, plan: &Plan, report: Option<&Path>) -> Result<u8> {
     raise_file_limit()?;
-    // What a killed run has left: an empty group, since its processes have ended.
+    // What a killed run has left: an empty group, since its processes have ended, and their files.
     accounting::remove_group().context("is another benchmark running?")?;
+    remove_folder(&plan.scratch)?;
+    fs::create_dir_all(&plan.scratch)
+        .with_context(|| format!("can't make {}", plan.scratch.display()))?;
     let mut isolated = Command::new("setpriv");
     isolated
         .args(["--pdeathsig", "KILL", "unshare"])
@@ -34,7 +39,18 @@ pub fn run(program: &Path, plan: &Plan, report: Option<&Path>) -> Result<u8> {
     }
     let code = command::interactive(&mut isolated)?;
     accounting::remove_group()?;
+    remove_folder(&plan.scratch)?;
     Ok(code)
+}
+
+/// Nothing is mounted below it in this namespace, and nothing of a run lives on to mount anything.
+fn remove_folder(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("can't remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The most open files that a process below this one may have.

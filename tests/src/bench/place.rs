@@ -60,12 +60,12 @@ struct Holder {
 // === impl Place ===
 
 impl Place {
-    /// Makes it; dropping it takes it away.
-    pub fn make() -> Result<Self> {
+    /// Makes it, with its files below a folder; dropping it takes it away.
+    pub fn make(scratch: &Path) -> Result<Self> {
         let place = Self {
             client: Holder::make()?,
             server: Holder::make()?,
-            folder: tempfile::tempdir()?,
+            folder: tempfile::tempdir_in(scratch)?,
             cpus: two_cpus()?,
         };
         let peer = place.server.identity.pid;

@@ -98,8 +98,10 @@ fn relay(arguments: Relay) -> Result<u8> {
         arguments.only
     };
     let sidecar = arguments.sidecar.map(std::path::absolute).transpose()?;
+    let folders = Folders::from_environment()?;
     let plan = Plan {
-        programs: Programs::fetch(&Folders::from_environment()?, &proxies, sidecar)?,
+        programs: Programs::fetch(&folders, &proxies, sidecar)?,
+        scratch: folders.cache().join("bench/run"),
         cases,
         proxies,
         rounds: arguments.rounds,
