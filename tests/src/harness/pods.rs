@@ -229,9 +229,11 @@ impl Sight {
 async fn watch_to_the_end(pods: Api<Pod>, name: String, sighted: watch::Sender<Sight>) {
     let only = WatchParams::default()
         .fields(&format!("metadata.name={name}"))
-        .timeout(290);
+        .timeout(290)
+        .disable_bookmarks();
     while sighted.borrow().gone_at.is_none() {
         // A watch that starts from "0" begins with the present state, so nothing is lost between two.
+        // It asks for no bookmarks, which an API server on an old etcd refuses to such a watch.
         let Ok(stream) = pods.watch(&only, "0").await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
@@ -242,7 +244,8 @@ async fn watch_to_the_end(pods: Api<Pod>, name: String, sighted: watch::Sender<S
             let (pod, gone) = match event {
                 WatchEvent::Added(pod) | WatchEvent::Modified(pod) => (pod, false),
                 WatchEvent::Deleted(pod) => (pod, true),
-                WatchEvent::Bookmark(_) | WatchEvent::Error(_) => continue,
+                WatchEvent::Bookmark(_) => continue,
+                WatchEvent::Error(_) => break,
             };
             sighted.send_modify(|sight| {
                 if pod.metadata.deletion_timestamp.is_some() {

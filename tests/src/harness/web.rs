@@ -25,10 +25,10 @@ pub struct Web {
     pub labels: BTreeMap<String, String>,
     /// Variables of the application; see [`crate::app::Config`].
     pub variables: BTreeMap<String, String>,
-    /// Fields of the container that are merged into the usual ones.
-    pub container: Value,
-    /// Fields of the pod's spec that are merged into the usual ones.
-    pub pod: Value,
+    /// Fields of the container that are merged into the usual ones, one after the other.
+    pub container: Vec<Value>,
+    /// Fields of the pod's spec that are merged into the usual ones, one after the other.
+    pub pod: Vec<Value>,
 }
 
 impl Web {
@@ -40,8 +40,8 @@ impl Web {
             replicas: 1,
             labels: BTreeMap::new(),
             variables: BTreeMap::new(),
-            container: json!({}),
-            pod: json!({}),
+            container: Vec::new(),
+            pod: Vec::new(),
         }
     }
 
@@ -66,17 +66,17 @@ impl Web {
         self
     }
 
-    /// With these fields of the container: an object.
+    /// With these fields of the container: an object, in which a null takes a field away.
     #[must_use]
     pub fn container(mut self, fields: Value) -> Self {
-        merge(&mut self.container, fields);
+        self.container.push(fields);
         self
     }
 
-    /// With these fields of the pod's spec: an object.
+    /// With these fields of the pod's spec: an object, in which a null takes a field away.
     #[must_use]
     pub fn pod(mut self, fields: Value) -> Self {
-        merge(&mut self.pod, fields);
+        self.pod.push(fields);
         self
     }
 
@@ -144,9 +144,13 @@ impl Web {
                 "periodSeconds": 1,
             },
         });
-        merge(&mut container, self.container.clone());
+        for fields in &self.container {
+            merge(&mut container, fields.clone());
+        }
         let mut spec = json!({"containers": [container]});
-        merge(&mut spec, self.pod.clone());
+        for fields in &self.pod {
+            merge(&mut spec, fields.clone());
+        }
         spec
     }
 }
@@ -192,5 +196,11 @@ mod tests {
         let probe = spec.containers[0].readiness_probe.clone().unwrap();
         assert!(probe.http_get.is_none() && probe.tcp_socket.is_some());
         assert_eq!(probe.period_seconds, Some(1));
+        let spec = web
+            .container(json!({"readinessProbe": null}))
+            .bare_pod()
+            .spec
+            .unwrap();
+        assert!(spec.containers[0].readiness_probe.is_none());
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use ebb_tests::eventually::eventually;
 use ebb_tests::harness::ground::{Ground, beside_others};
 use ebb_tests::harness::pods::Witness;
+use ebb_tests::harness::web::Web;
 use serde_json::json;
 
 use crate::scene::{
@@ -20,7 +21,7 @@ use crate::scene::{
 fn a_drain_reads_well() {
     beside_others("words", async |ground| {
         policy(ground, "web", json!({"timeoutSeconds": 60})).await?;
-        let pod = injected_pod(ground, &web(ground, "web")).await?;
+        let pod = injected_pod(ground, &unprobed(ground, "web")).await?;
         let mut witness = Witness::of(ground, "web", &[]).await?;
         protected(ground, "web", "AllProtected").await?;
         status(ground, "web", "one serves", |status| {
@@ -59,7 +60,7 @@ fn a_drain_reads_well() {
             json!({"timeoutSeconds": 4, "shutdownSeconds": 2}),
         )
         .await?;
-        let pod = injected_pod(ground, &web(ground, "brief")).await?;
+        let pod = injected_pod(ground, &unprobed(ground, "brief")).await?;
         let mut witness = Witness::of(ground, "brief", &[]).await?;
         let _cut = request_of(&pod, "/slow?seconds=60").await?;
         in_flight(&pod, 1).await?;
@@ -80,6 +81,11 @@ fn a_drain_reads_well() {
     });
 }
 
+/// The sample application without a probe, whose requests would be among those that are counted.
+fn unprobed(ground: &Ground, name: &str) -> Web {
+    web(ground, name).container(json!({"readinessProbe": null}))
+}
+
 async fn described(ground: &Ground, name: &str) -> Result<String> {
     Ok(masked(
         &ground.kubectl(&["describe", "drainpolicy", name]).await?,
@@ -97,7 +103,10 @@ async fn events(ground: &Ground) -> Result<String> {
     let all = ground
         .kubectl(&["get", "events.events.k8s.io", "--no-headers", "-o", columns])
         .await?;
-    let mut ours: Vec<&str> = all.lines().filter(|line| line.contains("ebb")).collect();
+    let mut ours: Vec<&str> = all
+        .lines()
+        .filter(|line| line.ends_with("ebb-controller"))
+        .collect();
     ours.sort_unstable();
     Ok(masked(&ours.join("\n"), &ground.namespace))
 }
