@@ -24,4 +24,5 @@ pub mod plan;
 pub mod readiness;
 pub mod report;
 pub mod signal;
+pub mod wake;
 pub mod watch;

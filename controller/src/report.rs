@@ -2,41 +2,30 @@
 //!
 //! One task holds all of it and never waits for the API server: the writes run beside it.
 
+pub mod book;
 pub mod events;
 pub mod ledger;
+pub mod schedule;
 pub mod sentence;
 pub mod status;
 pub mod write;
 
-use crate::api_error::Class;
-use crate::cluster::{NamespaceView, PodView, SharedCluster};
+use crate::cluster::{PodView, SharedCluster};
 use crate::metrics::Metrics;
 use crate::signal::{Learned, News};
-use ebb_api::phase::Outcome;
-use ebb_api::policy::DrainPolicy;
+use crate::wake;
+use book::{Books, policies_of};
 use ebb_api::settings::Settings;
-use ebb_api::status::DrainPolicyStatus;
-use events::{Events, PolicyName};
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use kube::core::ApiResource;
-use kube::{Client, Resource};
+use events::Events;
+use kube::Client;
 use ledger::{Before, Ending, Entry, Ledger, PodName};
-use serde_json::json;
-use status::{History, Now};
-use std::collections::{BTreeMap, HashMap};
+use status::Now;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
-use write::{PolicyKey, Schedule};
-
-/// The name that the API server keeps beside the fields that are ours.
-pub const FIELD_MANAGER: &str = "ebb-controller";
-
-/// How long pods that drain are gathered into one Event of their policy.
-const WINDOW: Duration = Duration::from_secs(10);
+use tracing::info;
+use write::{Write, Writes, key_of};
 
 /// How often every policy is looked at without any reason, to find what no event told.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -60,35 +49,14 @@ pub enum Notice {
 /// The reports of one controller.
 pub struct Reports {
     cluster: Arc<SharedCluster>,
-    client: Client,
     metrics: Arc<Metrics>,
     events: Events,
     ledger: Ledger,
-    books: HashMap<PolicyKey, Book>,
-    schedule: Schedule,
-    writes: JoinSet<(PolicyName, DrainPolicyStatus, Result<(), kube::Error>)>,
+    books: Books,
+    writes: Writes,
 }
 
-/// One policy's past, and its status as it stands.
-#[derive(Debug)]
-struct Book {
-    policy: PolicyName,
-    /// The status when this process saw the policy first: what an earlier one wrote.
-    found: DrainPolicyStatus,
-    /// The status as it stands.
-    written: DrainPolicyStatus,
-    history: History,
-    window: Option<Window>,
-}
-
-/// Pods that drained and that no Event of the policy has told of yet.
-#[derive(Debug)]
-struct Window {
-    until: Instant,
-    pods: u64,
-    finished: u64,
-    last: PodName,
-}
+// === impl Reports ===
 
 impl Reports {
     /// Reports on what `cluster` holds.
@@ -100,13 +68,11 @@ impl Reports {
     ) -> Reports {
         Reports {
             cluster,
-            client,
+            writes: Writes::new(client, Arc::clone(&metrics)),
             metrics,
             events,
             ledger: Ledger::default(),
-            books: HashMap::new(),
-            schedule: Schedule::default(),
-            writes: JoinSet::new(),
+            books: Books::default(),
         }
     }
 
@@ -125,26 +91,33 @@ impl Reports {
                     None => return self.finish().await,
                 },
                 Some(heard) = news.recv() => self.heard(heard),
-                Some(ended) = self.writes.join_next() => match ended {
-                    Ok((policy, status, result)) => self.written(policy, status, result),
-                    Err(error) => std::panic::resume_unwind(error.into_panic()),
-                },
+                Some(write) = self.writes.next() => self.written(write),
                 _ = look_again.tick() => self.look_again(),
-                () = sleep_until(wake) => {}
+                () = wake::at(wake) => {}
             }
-            self.close_windows();
+            for note in self.books.close_windows(Instant::now()) {
+                self.events.note(note);
+            }
             self.write_due();
         }
     }
 
-    /// What is not written now, no later process could know.
+    /// What is not written now, no later process could know. Each policy is tried once: whoever
+    /// stops the process does not wait for long.
     async fn finish(mut self) {
-        self.schedule.hurry();
+        for note in self.books.close_all_windows() {
+            self.events.note(note);
+        }
+        // What is under way may be older than what is due.
+        self.end_writes().await;
+        self.writes.schedule.hurry();
         self.write_due();
-        while let Some(ended) = self.writes.join_next().await {
-            if let Ok((policy, status, result)) = ended {
-                self.written(policy, status, result);
-            }
+        self.end_writes().await;
+    }
+
+    async fn end_writes(&mut self) {
+        while let Some(write) = self.writes.next().await {
+            self.written(write);
         }
     }
 
@@ -190,7 +163,7 @@ impl Reports {
                     && let Some(policy) = account.settings.policy.clone()
                 {
                     let namespace = account.namespace.clone();
-                    self.schedule.changed((namespace, policy), now);
+                    self.writes.schedule.changed((namespace, policy), now);
                 }
             }
             Learned::Report(report) => {
@@ -204,9 +177,9 @@ impl Reports {
                 {
                     let key = (account.namespace.clone(), policy);
                     if before == Some(phase) {
-                        self.schedule.progressed(key, now);
+                        self.writes.schedule.progressed(key, now);
                     } else {
-                        self.schedule.changed(key, now);
+                        self.writes.schedule.changed(key, now);
                     }
                 }
             }
@@ -218,9 +191,7 @@ impl Reports {
         let PodName {
             namespace, name, ..
         } = &ending.pod;
-        let Ending {
-            outcome, summary, ..
-        } = ending;
+        let (outcome, summary) = (ending.outcome, &ending.summary);
         info!(pod.namespace = namespace, pod.name = name, %outcome, summary, "left");
         self.metrics.ended(ending.outcome, ending.cut);
         if let Some(note) = events::ended(ending) {
@@ -228,27 +199,15 @@ impl Reports {
         }
         let Some(policy) = &ending.policy else { return };
         let key = (namespace.clone(), policy.clone());
-        self.open_book(&key);
         // It may have been deleted meanwhile.
-        let Some(book) = self.books.get_mut(&key) else {
+        let Some(book) = self.books.open(&self.cluster, &key) else {
             return;
         };
-        book.history.record(ending, now.wall);
+        book.record(ending, now);
         if let Some(note) = events::warning(&book.policy, ending) {
             self.events.note(note);
         }
-        if ending.outcome == Outcome::Drained {
-            let window = book.window.get_or_insert_with(|| Window {
-                until: now.instant + WINDOW,
-                pods: 0,
-                finished: 0,
-                last: ending.pod.clone(),
-            });
-            window.pods += 1;
-            window.finished += ending.finished;
-            window.last = ending.pod.clone();
-        }
-        self.schedule.changed(key, now.instant);
+        self.writes.schedule.changed(key, now.instant);
     }
 
     /// What an earlier process wrote down about the pod.
@@ -257,268 +216,84 @@ impl Reports {
             return Before::default();
         };
         let key = (pod.namespace.clone(), policy.clone());
-        self.open_book(&key);
-        let Some(book) = self.books.get(&key) else {
-            return Before::default();
-        };
-        let active = book
-            .found
-            .active
-            .iter()
-            .find(|active| active.pod == pod.name);
-        Before {
-            since: active.map(|active| active.since.0),
-            counted: book
-                .found
-                .recent
-                .iter()
-                .any(|recent| recent.pod == pod.name),
-        }
+        let book = self.books.open(&self.cluster, &key);
+        book.map_or_else(Before::default, |book| book.before(&pod.name))
     }
 
     /// Every policy that selects the pod, or that it acts on, may have something new to say.
     fn pod_changed(&mut self, pod: &PodView, acts_on: Option<&str>) {
         let selecting: Vec<String> = self.cluster.read(|cluster| {
             let policies = cluster.namespace(&pod.namespace).map(|it| &it.policies);
-            policies
-                .into_iter()
-                .flatten()
-                .filter(|policy| policy.selects(&pod.labels))
-                .map(|policy| policy.name.clone())
-                .collect()
+            let selecting = policies.into_iter().flatten();
+            let selecting = selecting.filter(|policy| policy.selects(&pod.labels));
+            selecting.map(|policy| policy.name.clone()).collect()
         });
         let now = Instant::now();
-        for policy in { selecting }.into_iter().chain(acts_on.map(str::to_owned)) {
-            self.schedule.changed((pod.namespace.clone(), policy), now);
+        for policy in selecting.into_iter().chain(acts_on.map(str::to_owned)) {
+            let key = (pod.namespace.clone(), policy);
+            self.writes.schedule.changed(key, now);
         }
     }
 
     fn policies_changed(&mut self, namespace: &str) {
-        let known = self.cluster.read(|cluster| {
-            cluster
-                .namespace(namespace)
-                .map_or_else(BTreeMap::new, policies_of)
-        });
-        let gone = self
-            .books
-            .iter()
-            .filter(|((of, name), book)| {
-                of == namespace && known.get(name) != Some(&book.policy.uid)
-            })
-            .map(|(key, _)| key.clone());
-        for key in gone.collect::<Vec<_>>() {
-            self.books.remove(&key);
-            self.schedule.forget(&key);
+        let known = policies_of(&self.cluster, namespace);
+        for key in self.books.close_gone(namespace, &known) {
+            self.writes.schedule.forget(&key);
         }
         let now = Instant::now();
         for name in known.into_keys() {
             let key = (namespace.to_owned(), name);
-            self.open_book(&key);
-            self.schedule.changed(key, now);
+            self.books.open(&self.cluster, &key);
+            self.writes.schedule.changed(key, now);
         }
     }
 
     fn look_again(&mut self) {
         let now = Instant::now();
         for key in self.books.keys() {
-            self.schedule.changed(key.clone(), now);
-        }
-    }
-
-    /// Makes sure that there is a book for the policy, if there is such a policy.
-    fn open_book(&mut self, key: &PolicyKey) {
-        if self.books.contains_key(key) {
-            return;
-        }
-        let found = self.cluster.read(|cluster| {
-            let namespace = cluster.namespace(&key.0)?;
-            match (namespace.policy(&key.1), namespace.invalid.get(&key.1)) {
-                (Some(policy), _) => Some((policy.uid.clone(), policy.status.clone())),
-                (None, Some(policy)) => Some((policy.uid.clone(), policy.status.clone())),
-                (None, None) => None,
-            }
-        });
-        if let Some((uid, status)) = found {
-            let book = Book {
-                policy: PolicyName {
-                    namespace: key.0.clone(),
-                    name: key.1.clone(),
-                    uid,
-                },
-                history: History::of(&status),
-                written: status.clone(),
-                found: status,
-                window: None,
-            };
-            self.books.insert(key.clone(), book);
+            self.writes.schedule.changed(key.clone(), now);
         }
     }
 
     fn wake(&self) -> Option<Instant> {
-        let windows = self
-            .books
-            .values()
-            .filter_map(|book| Some(book.window.as_ref()?.until));
-        windows.chain(self.schedule.wake()).min()
-    }
-
-    fn close_windows(&mut self) {
-        let now = Instant::now();
-        for book in self.books.values_mut() {
-            if let Some(window) = book.window.take_if(|window| window.until <= now) {
-                let Window {
-                    pods,
-                    finished,
-                    last,
-                    ..
-                } = window;
-                let note = events::drained(&book.policy, pods, finished, &last);
-                self.events.note(note);
-            }
-        }
+        let wakes = [self.books.wake(), self.writes.schedule.wake()];
+        wakes.into_iter().flatten().min()
     }
 
     fn write_due(&mut self) {
         let now = Now::read();
-        while let Some(key) = self.schedule.next(now.instant) {
+        while let Some(key) = self.writes.schedule.next(now.instant) {
             let Some(book) = self.books.get(&key) else {
-                self.schedule.forget(&key);
+                self.writes.schedule.forget(&key);
                 continue;
             };
-            let ledger = &self.ledger;
-            let status = self.cluster.read(|cluster| {
-                let namespace = cluster.namespace(&key.0)?;
-                if let Some(policy) = namespace.policy(&key.1) {
-                    let history = &book.history;
-                    let before = &book.written;
-                    return Some(status::status(
-                        namespace, policy, ledger, history, before, now,
-                    ));
-                }
-                let policy = namespace.invalid.get(&key.1)?;
-                Some(status::invalid(policy, &book.history, &book.written, now))
-            });
-            let Some(status) = status else { continue };
+            let Some(status) = book.status(&self.cluster, &self.ledger, now) else {
+                continue;
+            };
             if status == book.written {
                 continue;
             }
             if !status::differs_beyond_progress(&book.written, &status)
-                && !self.schedule.progress_is_due(&key, now.instant)
+                && !self.writes.schedule.progress_is_due(&key, now.instant)
             {
-                self.schedule.progressed(key, now.instant);
+                self.writes.schedule.progressed(key, now.instant);
                 continue;
             }
-            let (client, policy) = (self.client.clone(), book.policy.clone());
-            self.schedule.begin(key, now.instant);
-            self.writes.spawn(async move {
-                let result = Box::pin(write_status(client, &policy, &status)).await;
-                (policy, status, result)
-            });
+            self.writes.begin(book.policy.clone(), status, now.instant);
         }
     }
 
-    fn written(
-        &mut self,
-        policy: PolicyName,
-        status: DrainPolicyStatus,
-        result: Result<(), kube::Error>,
-    ) {
-        let PolicyName {
-            namespace,
-            name,
-            uid,
-        } = policy;
-        let key = (namespace.clone(), name.clone());
-        self.schedule.end(&key);
-        let Err(error) = result else {
-            self.metrics.status_writes.inc();
-            debug!(namespace, name, "status written");
-            // Unless it was made anew under the same name meanwhile.
-            let book = self.books.get_mut(&key);
-            if let Some(book) = book.filter(|book| book.policy.uid == uid) {
-                if let Some((reason, message)) = newly_unprotected(&book.written, &status) {
-                    let note = events::unprotected(&book.policy, reason, message);
-                    self.events.note(note);
-                }
-                book.written = status;
-            }
+    fn written(&mut self, write: Write) {
+        let Some((policy, status)) = self.writes.ended(write) else {
             return;
         };
-        self.metrics.writes_failed.inc();
-        match Class::of(&error) {
-            // It was deleted, or made anew under the same name; the watch will say so.
-            Class::NotFound | Class::Conflict => {
-                debug!(namespace, name, %error, "the policy is gone");
-            }
-            Class::Expired | Class::Transient => {
-                warn!(namespace, name, %error, "could not write the status; trying again");
-                self.schedule.changed(key, Instant::now());
-            }
-            Class::Bug => {
-                error!(namespace, name, %error, "the API server does not take the status");
-            }
+        // Unless it was made anew under the same name meanwhile.
+        let book = self.books.get_mut(&key_of(&policy));
+        let Some(book) = book.filter(|book| book.policy == policy) else {
+            return;
+        };
+        if let Some(note) = book.take_written(status) {
+            self.events.note(note);
         }
-    }
-}
-
-/// Name and UID of all policies of a namespace, whether they are valid or not.
-fn policies_of(namespace: &NamespaceView) -> BTreeMap<String, String> {
-    let valid = namespace
-        .policies
-        .iter()
-        .map(|it| (it.name.clone(), it.uid.clone()));
-    let invalid = namespace
-        .invalid
-        .values()
-        .map(|it| (it.name.clone(), it.uid.clone()));
-    valid.chain(invalid).collect()
-}
-
-/// The reason and the message of a condition Protected that says no for a reason that it did not say
-/// before. That there are no pods yet is no reason to warn.
-fn newly_unprotected<'a>(
-    before: &DrainPolicyStatus,
-    now: &'a DrainPolicyStatus,
-) -> Option<(&'a str, &'a str)> {
-    let of = |status: &'a DrainPolicyStatus| {
-        status
-            .conditions
-            .iter()
-            .find(|it| it.type_ == "Protected" && it.status == "False" && it.reason != "NoTargets")
-            .map(|it| (it.reason.as_str(), it.message.as_str()))
-    };
-    let said = before
-        .conditions
-        .iter()
-        .find(|it| it.type_ == "Protected")
-        .map(|it| it.reason.as_str());
-    of(now).filter(|(reason, _)| Some(*reason) != said)
-}
-
-/// Puts the status in place, whatever it was: it is all ours.
-async fn write_status(
-    client: Client,
-    policy: &PolicyName,
-    status: &DrainPolicyStatus,
-) -> Result<(), kube::Error> {
-    let kind = ApiResource::erase::<DrainPolicy>(&());
-    let api: Api<DynamicObject> = Api::namespaced_with(client, &policy.namespace, &kind);
-    let patch = json!({
-        "apiVersion": DrainPolicy::api_version(&()),
-        "kind": DrainPolicy::kind(&()),
-        // Another policy of the same name is not meant.
-        "metadata": {"name": policy.name, "uid": policy.uid},
-        "status": status,
-    });
-    let how = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch_status(&policy.name, &how, &Patch::Apply(patch))
-        .await?;
-    Ok(())
-}
-
-async fn sleep_until(wake: Option<Instant>) {
-    match wake {
-        Some(wake) => tokio::time::sleep_until(wake).await,
-        None => std::future::pending().await,
     }
 }

@@ -14,6 +14,7 @@ mod tests;
 use crate::metrics::Metrics;
 use crate::plan::Wanted;
 use crate::plan::protection::Contact;
+use crate::wake;
 use ebb_api::report::Report;
 use post::{Next, Posts};
 use sidecar::{CallError, Sidecar};
@@ -111,7 +112,7 @@ impl<S: Sign> Signals<S> {
                         std::panic::resume_unwind(error.into_panic());
                     }
                 }
-                () = sleep_until(wake) => {}
+                () = wake::at(wake) => {}
             }
         }
     }
@@ -209,11 +210,4 @@ async fn hear(sidecar: &Sidecar, pod: &str, news: &mpsc::Sender<News>) -> Result
         }
     }
     Ok(())
-}
-
-async fn sleep_until(wake: Option<Instant>) {
-    match wake {
-        Some(wake) => tokio::time::sleep_until(wake).await,
-        None => std::future::pending().await,
-    }
 }

@@ -1,183 +1,135 @@
-//! When which policy's status is written: pure bookkeeping, the time comes in as `now`.
-//!
-//! The first change is written at once (a moment later: changes come in swarms), then at most every
-//! two seconds per policy and ten times a second in all. That a drain goes on is news of its own,
-//! slower, kind.
+//! The writes of statuses: each runs beside the rest of the room, which never waits for the API
+//! server.
 
-use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use super::events::PolicyName;
+use super::schedule::{PolicyKey, Schedule};
+use crate::api_error::Class;
+use crate::metrics::Metrics;
+use ebb_api::policy::DrainPolicy;
+use ebb_api::status::DrainPolicyStatus;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::core::ApiResource;
+use kube::{Client, Resource};
+use serde_json::json;
+use std::sync::Arc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::{debug, error, warn};
 
-/// How long a first change waits for its companions.
-const SETTLE: Duration = Duration::from_millis(50);
+/// The name that the API server keeps beside the fields that are ours.
+pub const FIELD_MANAGER: &str = "ebb-controller";
 
-/// The least time between two writes of one policy.
-const BETWEEN: Duration = Duration::from_secs(2);
-
-/// The same where nothing has changed but how far the drains have come.
-const BETWEEN_PROGRESS: Duration = Duration::from_secs(5);
-
-/// The least time between two writes of any policies: at most ten per second.
-const PACE: Duration = Duration::from_millis(100);
-
-/// Namespace and name of a policy.
-pub type PolicyKey = (String, String);
-
-/// Which policies are to be looked at, and when.
-#[derive(Debug, Default)]
-pub struct Schedule {
-    due: HashMap<PolicyKey, Instant>,
-    written: HashMap<PolicyKey, Instant>,
-    busy: HashSet<PolicyKey>,
-    pace: Option<Instant>,
-    hurry: bool,
+/// When statuses are written, and those that are being written.
+pub struct Writes {
+    /// Whose status is due when.
+    pub schedule: Schedule,
+    client: Client,
+    metrics: Arc<Metrics>,
+    under_way: JoinSet<Write>,
 }
 
-impl Schedule {
-    /// Something about the policy has changed.
-    pub fn changed(&mut self, policy: PolicyKey, now: Instant) {
-        self.within(policy, now, SETTLE, BETWEEN);
-    }
+/// A write that has ended.
+#[derive(Debug)]
+pub struct Write {
+    policy: PolicyName,
+    status: DrainPolicyStatus,
+    result: Result<(), kube::Error>,
+}
 
-    /// Its drains have come further.
-    pub fn progressed(&mut self, policy: PolicyKey, now: Instant) {
-        self.within(policy, now, BETWEEN_PROGRESS, BETWEEN_PROGRESS);
-    }
+// === impl Writes ===
 
-    fn within(&mut self, policy: PolicyKey, now: Instant, at_least: Duration, between: Duration) {
-        let after_last = self
-            .written
-            .get(&policy)
-            .map_or(now, |written| *written + between);
-        let due = after_last.max(now + at_least);
-        let entry = self.due.entry(policy).or_insert(due);
-        *entry = due.min(*entry);
-    }
-
-    /// The next policy whose status is due, if there is one; it is due no more.
-    pub fn next(&mut self, now: Instant) -> Option<PolicyKey> {
-        if !self.hurry && self.pace.is_some_and(|pace| now < pace) {
-            return None;
+impl Writes {
+    /// Writes by that client.
+    pub fn new(client: Client, metrics: Arc<Metrics>) -> Writes {
+        Writes {
+            schedule: Schedule::default(),
+            client,
+            metrics,
+            under_way: JoinSet::new(),
         }
-        let (policy, _) = self
-            .due
-            .iter()
-            .filter(|(policy, due)| (self.hurry || **due <= now) && !self.busy.contains(*policy))
-            .min_by_key(|(_, due)| **due)?;
-        let policy = policy.clone();
-        self.due.remove(&policy);
-        Some(policy)
     }
 
-    /// When to ask again; nothing, if only an event can change that.
-    pub fn wake(&self) -> Option<Instant> {
-        let due = self
-            .due
-            .iter()
-            .filter(|(policy, _)| !self.busy.contains(*policy));
-        let first = due.map(|(_, due)| *due).min()?;
-        Some(self.pace.map_or(first, |pace| first.max(pace)))
+    /// Begins to write a status.
+    pub fn begin(&mut self, policy: PolicyName, status: DrainPolicyStatus, now: Instant) {
+        self.schedule.begin(key_of(&policy), now);
+        let client = self.client.clone();
+        self.under_way.spawn(async move {
+            let result = Box::pin(write(client, &policy, &status)).await;
+            Write {
+                policy,
+                status,
+                result,
+            }
+        });
     }
 
-    /// Whether the last write is long enough ago for one that says no more than that drains go on.
-    pub fn progress_is_due(&self, policy: &PolicyKey, now: Instant) -> bool {
-        self.written
-            .get(policy)
-            .is_none_or(|written| *written + BETWEEN_PROGRESS <= now)
+    /// Waits for the next write to end; nothing, if none is under way. Cancel safe.
+    pub async fn next(&mut self) -> Option<Write> {
+        match self.under_way.join_next().await? {
+            Ok(write) => Some(write),
+            // Nobody aborts one.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 
-    /// From now on nothing waits: the process ends.
-    pub fn hurry(&mut self) {
-        self.hurry = true;
-    }
-
-    /// A write of it begins.
-    pub fn begin(&mut self, policy: PolicyKey, now: Instant) {
-        self.pace = Some(now + PACE);
-        self.written.insert(policy.clone(), now);
-        self.busy.insert(policy);
-    }
-
-    /// The write has ended.
-    pub fn end(&mut self, policy: &PolicyKey) {
-        self.busy.remove(policy);
-    }
-
-    /// It is gone.
-    pub fn forget(&mut self, policy: &PolicyKey) {
-        self.due.remove(policy);
-        self.written.remove(policy);
+    /// Takes note of a write that has ended. Returns what is written now, and for whom; nothing, if
+    /// it failed.
+    pub fn ended(&mut self, write: Write) -> Option<(PolicyName, DrainPolicyStatus)> {
+        let Write {
+            policy,
+            status,
+            result,
+        } = write;
+        let key = key_of(&policy);
+        self.schedule.end(&key);
+        let PolicyName {
+            namespace, name, ..
+        } = &policy;
+        let Err(error) = result else {
+            self.metrics.status_writes.inc();
+            debug!(namespace, name, "status written");
+            return Some((policy, status));
+        };
+        self.metrics.writes_failed.inc();
+        match Class::of(&error) {
+            // It was deleted, or made anew under the same name; the watch will say so.
+            Class::NotFound | Class::Conflict => {
+                debug!(namespace, name, %error, "the policy is gone");
+            }
+            Class::Expired | Class::Transient => {
+                warn!(namespace, name, %error, "could not write the status; trying again");
+                self.schedule.changed(key, Instant::now());
+            }
+            Class::Bug => {
+                error!(namespace, name, %error, "the API server does not take the status");
+            }
+        }
+        None
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Where the schedule finds a policy.
+pub fn key_of(policy: &PolicyName) -> PolicyKey {
+    (policy.namespace.clone(), policy.name.clone())
+}
 
-    fn key(name: &str) -> PolicyKey {
-        ("shop".to_owned(), name.to_owned())
-    }
-
-    /// At once, then every two seconds, however often it changes.
-    #[tokio::test(start_paused = true)]
-    async fn a_policy_is_written_at_once_and_then_every_two_seconds() {
-        let start = Instant::now();
-        let mut schedule = Schedule::default();
-        let mut writes = Vec::new();
-        for tenth in 0..50 {
-            let now = start + Duration::from_millis(100 * tenth);
-            schedule.changed(key("web"), now);
-            let settled = now + SETTLE;
-            if let Some(policy) = schedule.next(settled) {
-                schedule.begin(policy.clone(), settled);
-                schedule.end(&policy);
-                writes.push((settled - start).as_millis());
-            }
-        }
-        assert_eq!(writes, [50, 2050, 4050]);
-    }
-
-    /// Ten per second in all, the longest due first.
-    #[tokio::test(start_paused = true)]
-    async fn many_policies_share_ten_writes_a_second() {
-        let start = Instant::now();
-        let mut schedule = Schedule::default();
-        for policy in 0..100 {
-            schedule.changed(key(&policy.to_string()), start);
-        }
-        let mut writes = 0;
-        for millisecond in 0..1000 {
-            let now = start + SETTLE + Duration::from_millis(millisecond);
-            while let Some(policy) = schedule.next(now) {
-                schedule.begin(policy, now);
-                writes += 1;
-            }
-        }
-        assert_eq!(writes, 10);
-    }
-
-    /// A second write never overtakes the first.
-    #[tokio::test(start_paused = true)]
-    async fn a_policy_has_one_write_under_way() {
-        let now = Instant::now();
-        let later = now + Duration::from_secs(10);
-        let mut schedule = Schedule::default();
-        schedule.begin(key("web"), now);
-        schedule.changed(key("web"), now);
-        assert_eq!(schedule.next(later), None);
-        assert_eq!(schedule.wake(), None);
-        schedule.end(&key("web"));
-        assert_eq!(schedule.next(later), Some(key("web")));
-    }
-
-    /// A change does not wait for the slower pace of progress.
-    #[tokio::test(start_paused = true)]
-    async fn a_change_overtakes_progress() {
-        let now = Instant::now();
-        let mut schedule = Schedule::default();
-        schedule.progressed(key("web"), now);
-        assert_eq!(schedule.wake(), Some(now + BETWEEN_PROGRESS));
-        schedule.changed(key("web"), now);
-        assert_eq!(schedule.wake(), Some(now + SETTLE));
-    }
+/// Puts the status in place, whatever it was: it is all ours.
+async fn write(
+    client: Client,
+    policy: &PolicyName,
+    status: &DrainPolicyStatus,
+) -> Result<(), kube::Error> {
+    let kind = ApiResource::erase::<DrainPolicy>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(client, &policy.namespace, &kind);
+    let patch = json!({
+        "apiVersion": DrainPolicy::api_version(&()),
+        "kind": DrainPolicy::kind(&()),
+        // Another policy of the same name is not meant.
+        "metadata": {"name": policy.name, "uid": policy.uid},
+        "status": status,
+    });
+    let how = PatchParams::apply(FIELD_MANAGER).force();
+    api.patch_status(&policy.name, &how, &Patch::Apply(patch))
+        .await?;
+    Ok(())
 }

@@ -1,0 +1,242 @@
+//! The book of each policy: its past, and its status as it stands.
+
+use super::events::{self, Note, PolicyName};
+use super::ledger::{Before, Ending, Ledger, PodName};
+use super::schedule::PolicyKey;
+use super::status::{self, History, Now};
+use crate::cluster::SharedCluster;
+use ebb_api::phase::Outcome;
+use ebb_api::status::DrainPolicyStatus;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long pods that drain are gathered into one Event of their policy.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// The books of all policies that are there.
+#[derive(Debug, Default)]
+pub struct Books {
+    books: HashMap<PolicyKey, Book>,
+}
+
+/// One policy's past, and its status as it stands.
+#[derive(Debug)]
+pub struct Book {
+    /// Whose book it is.
+    pub policy: PolicyName,
+    /// The status as it stands.
+    pub written: DrainPolicyStatus,
+    history: History,
+    /// The status when this process saw the policy first: what an earlier one wrote.
+    found: DrainPolicyStatus,
+    window: Option<Window>,
+}
+
+/// Pods that drained and that no Event of the policy has told of yet.
+#[derive(Debug)]
+struct Window {
+    until: Instant,
+    pods: u64,
+    finished: u64,
+    last: PodName,
+}
+
+// === impl Books ===
+
+impl Books {
+    /// The book of the policy, if there is such a policy. It is begun when it is first asked for,
+    /// from what the policy's status says then.
+    pub fn open(&mut self, cluster: &SharedCluster, key: &PolicyKey) -> Option<&mut Book> {
+        if !self.books.contains_key(key) {
+            let book = Book::begin(cluster, key)?;
+            self.books.insert(key.clone(), book);
+        }
+        self.books.get_mut(key)
+    }
+
+    /// The book of the policy, if it has been opened.
+    pub fn get(&self, key: &PolicyKey) -> Option<&Book> {
+        self.books.get(key)
+    }
+
+    /// The same, to write in it.
+    pub fn get_mut(&mut self, key: &PolicyKey) -> Option<&mut Book> {
+        self.books.get_mut(key)
+    }
+
+    /// Whose books are open.
+    pub fn keys(&self) -> impl Iterator<Item = &PolicyKey> {
+        self.books.keys()
+    }
+
+    /// Closes the books of the namespace's policies that are gone, or were made anew under the same
+    /// name, and returns whose those were. `known` are the names and UIDs of those that are there.
+    pub fn close_gone(
+        &mut self,
+        namespace: &str,
+        known: &BTreeMap<String, String>,
+    ) -> Vec<PolicyKey> {
+        let gone = self.books.iter().filter(|((of, name), book)| {
+            of == namespace && known.get(name) != Some(&book.policy.uid)
+        });
+        let gone: Vec<_> = gone.map(|(key, _)| key.clone()).collect();
+        for key in &gone {
+            self.books.remove(key);
+        }
+        gone
+    }
+
+    /// When the first window ends; nothing, if none is open.
+    pub fn wake(&self) -> Option<Instant> {
+        let windows = self.books.values().filter_map(|book| book.window.as_ref());
+        windows.map(|window| window.until).min()
+    }
+
+    /// Ends the windows that were to last until `now` or shorter. Returns what there is to tell.
+    pub fn close_windows(&mut self, now: Instant) -> Vec<Note> {
+        let books = self.books.values_mut();
+        books
+            .filter_map(|book| book.close_window(|window| window.until <= now))
+            .collect()
+    }
+
+    /// Ends all windows: the process ends, too. Returns what there is to tell.
+    pub fn close_all_windows(&mut self) -> Vec<Note> {
+        let books = self.books.values_mut();
+        books
+            .filter_map(|book| book.close_window(|_| true))
+            .collect()
+    }
+}
+
+// === impl Book ===
+
+impl Book {
+    fn begin(cluster: &SharedCluster, key: &PolicyKey) -> Option<Book> {
+        let (namespace, name) = key;
+        let (uid, found) = cluster.read(|cluster| {
+            let namespace = cluster.namespace(namespace)?;
+            match (namespace.policy(name), namespace.invalid.get(name)) {
+                (Some(policy), _) => Some((policy.uid.clone(), policy.status.clone())),
+                (None, Some(policy)) => Some((policy.uid.clone(), policy.status.clone())),
+                (None, None) => None,
+            }
+        })?;
+        Some(Book {
+            policy: PolicyName {
+                namespace: namespace.clone(),
+                name: name.clone(),
+                uid,
+            },
+            history: History::of(&found),
+            written: found.clone(),
+            found,
+            window: None,
+        })
+    }
+
+    /// What an earlier process wrote down about a pod of that name.
+    pub fn before(&self, pod: &str) -> Before {
+        let active = self.found.active.iter().find(|active| active.pod == pod);
+        Before {
+            since: active.map(|active| active.since.0),
+            counted: self.found.recent.iter().any(|recent| recent.pod == pod),
+        }
+    }
+
+    /// Writes down a drain that has ended.
+    pub fn record(&mut self, ending: &Ending, now: Now) {
+        self.history.record(ending, now.wall);
+        if ending.outcome == Outcome::Drained {
+            let window = self.window.get_or_insert_with(|| Window {
+                until: now.instant + WINDOW,
+                pods: 0,
+                finished: 0,
+                last: ending.pod.clone(),
+            });
+            window.pods += 1;
+            // The number comes from a sidecar.
+            window.finished = window.finished.saturating_add(ending.finished);
+            window.last = ending.pod.clone();
+        }
+    }
+
+    /// The status as it should be; nothing, if the policy is gone.
+    pub fn status(
+        &self,
+        cluster: &SharedCluster,
+        ledger: &Ledger,
+        now: Now,
+    ) -> Option<DrainPolicyStatus> {
+        let (history, before) = (&self.history, &self.written);
+        let PolicyName {
+            namespace, name, ..
+        } = &self.policy;
+        cluster.read(|cluster| {
+            let namespace = cluster.namespace(namespace)?;
+            if let Some(policy) = namespace.policy(name) {
+                return Some(status::status(
+                    namespace, policy, ledger, history, before, now,
+                ));
+            }
+            let policy = namespace.invalid.get(name)?;
+            Some(status::invalid(policy, history, before, now))
+        })
+    }
+
+    /// Takes note that this is the status as it stands now. Returns the Event that it is worth.
+    pub fn take_written(&mut self, status: DrainPolicyStatus) -> Option<Note> {
+        let note = newly_unprotected(&self.written, &status)
+            .map(|(reason, message)| events::unprotected(&self.policy, reason, message));
+        self.written = status;
+        note
+    }
+
+    fn close_window(&mut self, is_over: impl FnOnce(&Window) -> bool) -> Option<Note> {
+        let window = self.window.take_if(|window| is_over(window))?;
+        let Window {
+            pods,
+            finished,
+            last,
+            ..
+        } = window;
+        Some(events::drained(&self.policy, pods, finished, &last))
+    }
+}
+
+/// Name and UID of all policies of a namespace, whether they are valid or not.
+pub fn policies_of(cluster: &SharedCluster, namespace: &str) -> BTreeMap<String, String> {
+    cluster.read(|cluster| {
+        let Some(namespace) = cluster.namespace(namespace) else {
+            return BTreeMap::new();
+        };
+        let valid = namespace.policies.iter().map(|it| (&it.name, &it.uid));
+        let invalid = namespace.invalid.values().map(|it| (&it.name, &it.uid));
+        valid
+            .chain(invalid)
+            .map(|(name, uid)| (name.clone(), uid.clone()))
+            .collect()
+    })
+}
+
+/// The reason and the message of a condition Protected that says no for a reason that it did not say
+/// before. That there are no pods yet is no reason to warn.
+fn newly_unprotected<'a>(
+    before: &DrainPolicyStatus,
+    now: &'a DrainPolicyStatus,
+) -> Option<(&'a str, &'a str)> {
+    let of = |status: &'a DrainPolicyStatus| {
+        status
+            .conditions
+            .iter()
+            .find(|it| it.type_ == "Protected" && it.status == "False" && it.reason != "NoTargets")
+            .map(|it| (it.reason.as_str(), it.message.as_str()))
+    };
+    let said = before
+        .conditions
+        .iter()
+        .find(|it| it.type_ == "Protected")
+        .map(|it| it.reason.as_str());
+    of(now).filter(|(reason, _)| Some(*reason) != said)
+}
