@@ -242,10 +242,11 @@ async fn upgrade_and_remove(ground: &Ground, served: &Web) -> Result<()> {
         cluster.helm(&arguments).await?;
         installation::wait_until_ready(cluster).await?;
         let after = controllers(ground).await?;
+        // The old one may still be on its way out.
         ensure!(
-            before
+            after.iter().any(|new| before
                 .iter()
-                .all(|old| after.iter().all(|new| old.metadata.uid != new.metadata.uid)),
+                .all(|old| old.metadata.uid != new.metadata.uid)),
             "the upgrade replaced nothing"
         );
         cluster
