@@ -113,7 +113,8 @@ pub struct Drain {
 impl Drain {
     /// How many requests and opaque connections were cut in all.
     pub fn cut_in_all(&self) -> u64 {
-        self.cut.values().sum()
+        let each = self.cut.values();
+        each.fold(0, |sum, number| sum.saturating_add(*number))
     }
 }
 

@@ -128,7 +128,8 @@ impl Totals {
             Outcome::Skipped => &mut self.skipped,
         };
         *counter += 1;
-        self.connections_cut += cut;
-        self.late_arrivals += late;
+        // What a sidecar says can be any number.
+        self.connections_cut = self.connections_cut.saturating_add(cut);
+        self.late_arrivals = self.late_arrivals.saturating_add(late);
     }
 }

@@ -18,6 +18,7 @@ pub mod cluster;
 pub mod config;
 pub mod crds;
 pub mod decide;
+pub mod excerpt;
 pub mod keyring;
 pub mod metrics;
 pub mod plan;

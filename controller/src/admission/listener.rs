@@ -21,6 +21,9 @@ use tracing::{debug, warn};
 const MOST_CONNECTIONS: usize = 1024;
 /// How long a client may take for its handshake, and for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often an API server that keeps its connection open is asked whether it is still there: one
+/// whose machine is gone says nothing, and would keep its place for ever.
+const ARE_YOU_THERE: Duration = Duration::from_secs(30);
 /// How long calls are answered after the end was asked for: until no API server sends any here. They
 /// learn of it about a second after us, and whoever is refused makes a pod without a sidecar.
 const LINGER: Duration = Duration::from_secs(3);
@@ -127,7 +130,11 @@ async fn serve(
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE);
-    builder.http2().timer(TokioTimer::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(ARE_YOU_THERE)
+        .keep_alive_timeout(PATIENCE);
     let service = TowerToHyperService::new(router);
     let served = builder.serve_connection(TokioIo::new(stream), service);
     let mut served = pin!(served);

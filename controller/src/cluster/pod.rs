@@ -52,6 +52,9 @@ pub struct SidecarView {
     pub born: Settings,
     /// The pod's `terminationGracePeriodSeconds` from before the webhook raised it.
     pub original_grace_seconds: u32,
+    /// The containers, in the pod's order, whose own preStop hook only kubelet can carry out: a
+    /// drain can't hold them.
+    pub unheld: Vec<String>,
     /// Whether it runs now.
     pub state: SidecarState,
     /// How often it has been restarted.
@@ -117,6 +120,7 @@ pub(crate) mod tests {
                 key: "k1".to_owned(),
                 born: Settings::without_policy(),
                 original_grace_seconds: 30,
+                unheld: Vec::new(),
                 state: SidecarState::Running,
                 restarts: 0,
                 last: None,

@@ -1,6 +1,6 @@
 //! The two conditions of a policy: Ready (it is in force) and Protected (all its pods can drain).
 
-use super::protection::Gap;
+use super::protection::{Gap, Remedy};
 use crate::cluster::{Owner, PolicyView};
 use ebb_api::status::Targets;
 use jiff::Timestamp;
@@ -124,16 +124,26 @@ pub fn protected(policy: &PolicyView, reach: &Reach) -> Finding {
         .gaps
         .iter()
         .partition(|(gap, _)| gap.reason() == worst.reason());
+    let named = short.iter().map(|(gap, short)| gap.name(&short.pod));
+    let named: BTreeSet<String> = named.collect();
     let short: BTreeSet<&Short> = short.into_iter().map(|(_, short)| short).collect();
     let mut message = format!(
         "{} of {} {}: {}.",
         short.len(),
         pods(selected),
         worst.sentence(),
-        names(short.iter().map(|short| short.pod.as_str())),
+        names(named.iter().map(String::as_str)),
     );
-    if worst.mended_by_new_pods() {
-        message.push_str(&mending(&policy.namespace, &short));
+    match worst.remedy() {
+        Remedy::NewPods => {
+            let mending = mending(&policy.namespace, "rollout restart", &short);
+            message.push_str(&format!("{mending}."));
+        }
+        Remedy::Edit(change) => {
+            let mending = mending(&policy.namespace, "edit", &short);
+            message.push_str(&format!("{mending}: {change}."));
+        }
+        Remedy::None => {}
     }
     if !others.is_empty() {
         let reasons: BTreeSet<_> = others.iter().map(|(gap, _)| gap.reason()).collect();
@@ -152,8 +162,9 @@ pub fn protected(policy: &PolicyView, reach: &Reach) -> Finding {
     finding(false, worst.reason(), message)
 }
 
-/// The sentence with the commands that make the pods anew.
-fn mending(namespace: &str, short: &BTreeSet<&Short>) -> String {
+/// The sentence, without its last dot, with the kubectl command for what makes the pods, or the
+/// names of those that nothing makes.
+fn mending(namespace: &str, verb: &str, short: &BTreeSet<&Short>) -> String {
     let mut workloads = BTreeSet::new();
     let mut alone = BTreeSet::new();
     for short in short {
@@ -183,13 +194,16 @@ fn mending(namespace: &str, short: &BTreeSet<&Short>) -> String {
             more => format!(" (and {more} more)"),
         };
         sentence.push_str(&format!(
-            " Mend it with `kubectl -n {namespace} rollout restart {}`{more}.",
+            " Mend it with `kubectl -n {namespace} {verb} {}`{more}",
             shown.join(" ")
         ));
     }
     if !alone.is_empty() {
+        if !sentence.is_empty() {
+            sentence.push('.');
+        }
         sentence.push_str(&format!(
-            " Make anew what no rollout replaces: {}.",
+            " Make anew what no rollout replaces: {}",
             names(alone.into_iter())
         ));
     }
@@ -314,6 +328,27 @@ mod tests {
             "4 of 12 pods were made before the policy and have no sidecar: b, c, d and 1 more. \
              Mend it with `kubectl -n shop rollout restart deployment/web`. 1 more falls short for \
              other reasons: GraceTooShort."
+        );
+    }
+
+    /// A hook that a drain can't hold: the pod, its container, and what to change where.
+    #[test]
+    fn a_hook_of_its_own_is_named_with_its_container() {
+        let gap = |containers: &[&str]| {
+            Gap::OwnHook(containers.iter().map(|it| (*it).to_owned()).collect())
+        };
+        let gaps = vec![
+            (gap(&["app"]), short("b", "Deployment", "web")),
+            (gap(&["log"]), short("a", "Deployment", "web")),
+        ];
+        let finding = protected(&policy("web", 1), &reach(3, gaps));
+        assert_eq!((finding.holds, finding.reason.as_str()), (false, "OwnHook"));
+        assert_eq!(
+            finding.message,
+            "2 of 3 pods have a preStop hook that only kubelet can carry out (a command, or a call \
+             by HTTPS), and whose container ends when the hook does, whatever is in flight: a \
+             (log), b (app). Mend it with `kubectl -n shop edit deployment/web`: make the hook a \
+             sleep, or an httpGet by HTTP, which Ebb carries out itself, or take it out."
         );
     }
 

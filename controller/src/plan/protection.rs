@@ -39,6 +39,9 @@ pub enum Gap {
     HostNetwork,
     /// The webhook left it alone for a reason of its own: one CamelCase word.
     Refused(String),
+    /// These of its containers have a preStop hook of their own that only kubelet can carry out, so
+    /// a drain can't hold them.
+    OwnHook(Vec<String>),
     /// Its grace period is shorter than the drain and the app's shutdown together.
     GraceTooShort,
     /// Its sidecar does not answer the controller.
@@ -47,6 +50,17 @@ pub enum Gap {
     KeyLost,
     /// A label asks for no sidecar.
     InjectionDisabled,
+}
+
+/// What mends a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Making the pods anew, as they are.
+    NewPods,
+    /// Making them otherwise: what is to change, as the end of a sentence.
+    Edit(&'static str),
+    /// No command of ours to give.
+    None,
 }
 
 /// Why the pod can't drain as the policy, which is in force for it, asks; nothing if it can, or if
@@ -72,6 +86,9 @@ pub fn gap(
         | Contact::None
         | Contact::Unreachable(_)
         | Contact::KeyLost => {}
+    }
+    if !sidecar.unheld.is_empty() && policy.settings.enabled {
+        return Some(Gap::OwnHook(sidecar.unheld.clone()));
     }
     if pod.grace_seconds
         < policy
@@ -117,6 +134,7 @@ impl Gap {
             Gap::RedirectFailed(_) => "RedirectFailed",
             Gap::HostNetwork => "HostNetwork",
             Gap::Refused(word) => word,
+            Gap::OwnHook(_) => "OwnHook",
             Gap::GraceTooShort => "GraceTooShort",
             Gap::Unreachable(_) => "Unreachable",
             Gap::KeyLost => "KeyLost",
@@ -152,6 +170,11 @@ impl Gap {
                 STATIC => "are static pods, which kubelet makes without asking anybody".to_owned(),
                 word => format!("were left alone by Ebb's webhook ({word})"),
             },
+            Gap::OwnHook(_) => {
+                "have a preStop hook that only kubelet can carry out (a command, or a call by \
+                 HTTPS), and whose container ends when the hook does, whatever is in flight"
+                    .to_owned()
+            }
             Gap::GraceTooShort => {
                 "were made with a grace period too short for the timeout, and drain only as long \
                  as it lasts"
@@ -175,16 +198,36 @@ impl Gap {
         }
     }
 
-    /// Whether making the pods anew mends it.
-    pub fn mended_by_new_pods(&self) -> bool {
+    /// The pod, as a message names it.
+    pub fn name(&self, pod: &str) -> String {
+        match self {
+            Gap::OwnHook(containers) => format!("{pod} ({})", containers.join(" and ")),
+            Gap::NotInjected
+            | Gap::PodsPredatePolicy
+            | Gap::RedirectFailed(_)
+            | Gap::HostNetwork
+            | Gap::Refused(_)
+            | Gap::GraceTooShort
+            | Gap::Unreachable(_)
+            | Gap::KeyLost
+            | Gap::InjectionDisabled => pod.to_owned(),
+        }
+    }
+
+    /// What mends it.
+    pub fn remedy(&self) -> Remedy {
         match self {
             Gap::NotInjected
             | Gap::PodsPredatePolicy
             | Gap::RedirectFailed(_)
             | Gap::GraceTooShort
-            | Gap::KeyLost => true,
+            | Gap::KeyLost => Remedy::NewPods,
+            Gap::OwnHook(_) => Remedy::Edit(
+                "make the hook a sleep, or an httpGet by HTTP, which Ebb carries out itself, or \
+                 take it out",
+            ),
             Gap::HostNetwork | Gap::Refused(_) | Gap::Unreachable(_) | Gap::InjectionDisabled => {
-                false
+                Remedy::None
             }
         }
     }
@@ -231,6 +274,20 @@ mod tests {
         assert_eq!(gap_of(&pod), Some(Gap::InjectionDisabled));
         pod.inject = Inject::Enabled;
         assert_ne!(gap_of(&pod), Some(Gap::InjectionDisabled));
+    }
+
+    /// A container that a drain can't hold is said, unless nothing is to be held.
+    #[test]
+    fn a_hook_that_only_kubelet_can_carry_out_is_a_gap() {
+        let mut pod = injected("a");
+        pod.sidecar.as_mut().unwrap().unheld = vec!["app".to_owned(), "log".to_owned()];
+        let gap_now = of(&pod, &Contact::None).unwrap();
+        assert_eq!(gap_now.reason(), "OwnHook");
+        assert_eq!(gap_now.name("a"), "a (app and log)");
+        let mut policy = policy("web", 100);
+        policy.settings.enabled = false;
+        let namespace = NamespaceView::default();
+        assert_eq!(gap(&namespace, &policy, &pod, &Contact::None), None);
     }
 
     /// With a sidecar it is its mode, then the grace, then whether it answers.

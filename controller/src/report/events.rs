@@ -5,6 +5,7 @@
 
 use super::ledger::{Beginning, Ending, PodName};
 use crate::api_error::Class;
+use crate::excerpt::excerpt;
 use crate::metrics::Metrics;
 use ebb_api::names::GROUP;
 use ebb_api::phase::Outcome;
@@ -20,6 +21,9 @@ const WAITING: usize = 1024;
 
 /// The least time between two writes: at most ten per second.
 const PACE: Duration = Duration::from_millis(100);
+
+/// The longest note that the API server takes, in bytes.
+const LONGEST_NOTE: usize = 1024;
 
 /// One Event, and the object that it is about.
 #[derive(Debug)]
@@ -73,7 +77,7 @@ pub async fn write(recorder: Recorder, mut notes: mpsc::Receiver<Note>, metrics:
         let event = Event {
             type_: note.kind,
             reason: note.reason,
-            note: Some(note.note),
+            note: Some(excerpt(&note.note, LONGEST_NOTE)),
             action: "Drain".to_owned(),
             secondary: note.related,
         };

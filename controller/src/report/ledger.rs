@@ -13,7 +13,7 @@ use ebb_api::phase::{Outcome, Trigger};
 use ebb_api::report::{Drain, FinalReport, Report};
 use ebb_api::settings::Settings;
 use jiff::Timestamp;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use tokio::time::Instant;
 
 /// The drains of all pods with a sidecar.
@@ -39,8 +39,9 @@ pub struct Account {
     pub report: Option<(Report, Instant)>,
     /// Since when it has been leaving, by our clock, and why.
     pub leaving: Option<(Timestamp, Trigger)>,
-    /// The starts of its sidecar whose end is counted.
-    counted: BTreeSet<String>,
+    /// The start of its sidecar whose last words were heard last. One is enough: a pod's status
+    /// tells of its sidecar's latest end alone.
+    heard: Option<String>,
 }
 
 /// What is worth writing down.
@@ -125,10 +126,7 @@ impl Ledger {
             contact: Contact::None,
             report: None,
             leaving: None,
-            counted: match (&sidecar.last, before.counted) {
-                (Some(last), true) => BTreeSet::from([last.boot.clone()]),
-                _ => BTreeSet::new(),
-            },
+            heard: heard_before(pod, sidecar, before),
         });
         account.settings = settings.clone();
         let mut entries = Vec::new();
@@ -191,12 +189,12 @@ pub struct Before {
 }
 
 impl Account {
-    /// Whether a start of the sidecar is there whose end is not counted yet.
+    /// Whether a start of the sidecar is there whose last words were not heard yet.
     fn can_drain(&self, sidecar: &SidecarView) -> bool {
         match (sidecar.state, &sidecar.last) {
             (SidecarState::NotStarted, _) => false,
             (SidecarState::Running, _) | (SidecarState::Ended, None) => true,
-            (SidecarState::Ended, Some(last)) => !self.counted.contains(&last.boot),
+            (SidecarState::Ended, Some(last)) => !self.has_heard(last),
         }
     }
 
@@ -216,23 +214,24 @@ impl Account {
         }
     }
 
+    fn has_heard(&self, last: &FinalReport) -> bool {
+        self.heard.as_deref() == Some(&last.boot)
+    }
+
     /// The end that these last words tell of, unless they were heard before.
     fn end(&mut self, last: &FinalReport) -> Option<Ending> {
-        if self.counted.contains(&last.boot) {
+        if self.has_heard(last) {
             return None;
         }
-        let leaving = self.leaving;
-        let ending = match (&last.drain, leaving) {
-            (Some(drain), _) => self.ended(last.policy.clone(), drain),
+        self.heard = Some(last.boot.clone());
+        match (&last.drain, self.leaving.take()) {
+            (Some(drain), _) => Some(self.ended(last.policy.clone(), drain)),
             (None, Some((_, trigger))) => {
-                self.killed(trigger, "its sidecar ended before it could drain")
+                Some(self.killed(trigger, "its sidecar ended before it could drain"))
             }
             // A restart of a serving pod's sidecar is no drain.
-            (None, None) => return None,
-        };
-        self.leaving = None;
-        self.counted.insert(last.boot.clone());
-        Some(ending)
+            (None, None) => None,
+        }
     }
 
     fn ended(&self, policy: Option<String>, drain: &Drain) -> Ending {
@@ -262,128 +261,15 @@ impl Account {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cluster::pod::tests::injected;
-    use crate::report::sentence::tests::timed_out;
-    use ebb_api::report::Mode;
-
-    fn leaving(name: &str) -> PodView {
-        PodView {
-            leave: Some(Leave {
-                trigger: Trigger::Deleted,
-                grace_seconds: Some(335),
-            }),
-            ..injected(name)
-        }
-    }
-
-    fn with_last_words(mut pod: PodView, boot: &str, drain: Option<Drain>) -> PodView {
-        let sidecar = pod.sidecar.as_mut().unwrap();
-        sidecar.state = SidecarState::Ended;
-        sidecar.last = Some(Box::new(FinalReport {
-            boot: boot.to_owned(),
-            mode: Mode::Redirect,
-            policy: Some("web".to_owned()),
-            drain,
-        }));
-        pod
-    }
-
-    fn see(ledger: &mut Ledger, pod: &PodView) -> Vec<Entry> {
-        let settings = Settings::without_policy();
-        ledger.see(pod, &settings, &Before::default(), Timestamp::UNIX_EPOCH)
-    }
-
-    /// Kubelet writes the last words once, but events repeat them: MODIFIED, MODIFIED, DELETED.
-    #[test]
-    fn a_drain_is_counted_once() {
-        let mut ledger = Ledger::default();
-        assert!(see(&mut ledger, &injected("a")).is_empty());
-        assert!(matches!(
-            see(&mut ledger, &leaving("a"))[..],
-            [Entry::Began(_)]
-        ));
-        assert!(see(&mut ledger, &leaving("a")).is_empty());
-        let ended = with_last_words(leaving("a"), "b1", Some(timed_out()));
-        let entries = see(&mut ledger, &ended);
-        let [Entry::Ended(ending)] = &entries[..] else {
-            panic!("{entries:?}");
-        };
-        assert_eq!((ending.outcome, ending.cut), (Outcome::TimedOut, 1));
-        assert_eq!(ending.policy.as_deref(), Some("web"));
-        assert!(see(&mut ledger, &ended).is_empty());
-        assert_eq!(ledger.gone(&ended), None);
-    }
-
-    /// No last words, and none on the stream either: somebody ended it.
-    #[test]
-    fn an_object_that_goes_without_last_words_was_killed() {
-        let mut ledger = Ledger::default();
-        see(&mut ledger, &leaving("a"));
-        assert_eq!(ledger.gone(&leaving("a")).unwrap().outcome, Outcome::Killed);
-        assert_eq!(ledger.gone(&leaving("a")), None);
-    }
-
-    /// The last that its stream said stands in for lost last words.
-    #[test]
-    fn the_stream_stands_in_for_lost_last_words() {
-        let mut ledger = Ledger::default();
-        see(&mut ledger, &leaving("a"));
-        let mut report = crate::report::sentence::tests::draining();
-        report.last = Some(timed_out());
-        ledger.report("uid-of-a", report, Instant::now());
-        assert_eq!(
-            ledger.gone(&leaving("a")).unwrap().outcome,
-            Outcome::TimedOut
-        );
-    }
-
-    /// A pod that was deleted before its sidecar ran had nothing to drain.
-    #[test]
-    fn a_pod_that_never_ran_is_not_counted() {
-        let mut ledger = Ledger::default();
-        let mut pod = leaving("a");
-        pod.sidecar.as_mut().unwrap().state = SidecarState::NotStarted;
-        assert!(see(&mut ledger, &pod).is_empty());
-        assert_eq!(ledger.gone(&pod), None);
-    }
-
-    /// A sidecar that restarts in a serving pod ends no drain; its next start can.
-    #[test]
-    fn a_restart_while_serving_is_no_drain() {
-        let mut ledger = Ledger::default();
-        assert!(see(&mut ledger, &with_last_words(injected("a"), "b1", None)).is_empty());
-        see(&mut ledger, &leaving("a"));
-        let ended = with_last_words(leaving("a"), "b2", Some(timed_out()));
-        assert!(matches!(see(&mut ledger, &ended)[..], [Entry::Ended(_)]));
-    }
-
-    /// What an earlier process has written down is not told again.
-    #[test]
-    fn a_new_process_goes_on_where_the_last_one_ended() {
-        let settings = Settings::without_policy();
-        let since = Timestamp::from_second(7).unwrap();
-        let mut ledger = Ledger::default();
-        let before = Before {
-            since: Some(since),
-            counted: false,
-        };
-        let now = Timestamp::from_second(9).unwrap();
-        assert!(
-            ledger
-                .see(&leaving("a"), &settings, &before, now)
-                .is_empty()
-        );
-        let account = ledger.account("uid-of-a").unwrap();
-        assert_eq!(account.leaving, Some((since, Trigger::Deleted)));
-        let counted = Before {
-            since: None,
-            counted: true,
-        };
-        let ended = with_last_words(leaving("b"), "b1", Some(timed_out()));
-        assert!(ledger.see(&ended, &settings, &counted, now).is_empty());
-        assert_eq!(ledger.gone(&ended), None);
-    }
+/// The start whose last words are in the status of a pod that this process sees for the first time,
+/// if they are no news: those of a start before the present one, those that an earlier process has
+/// written down, and those of a pod that stays (of a finished Job, for years). What ended while
+/// nobody looked is not guessed at.
+fn heard_before(pod: &PodView, sidecar: &SidecarView, before: Before) -> Option<String> {
+    let last = sidecar.last.as_ref()?;
+    let is_old = sidecar.state == SidecarState::Running || before.counted || pod.leave.is_none();
+    is_old.then(|| last.boot.clone())
 }
+
+#[cfg(test)]
+mod tests;

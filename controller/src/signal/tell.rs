@@ -2,6 +2,7 @@
 
 use super::Sign;
 use super::sidecar::{CallError, Sidecar};
+use crate::excerpt::excerpt;
 use crate::plan::Wanted;
 use crate::plan::protection::Contact;
 use bytes::Bytes;
@@ -11,6 +12,9 @@ use hyper::StatusCode;
 /// How often an attempt gives way to an order that is newer than ours. More than once means that
 /// somebody else is telling, too, or that the sidecar restarts in between.
 const ROUNDS: u32 = 4;
+
+/// How much of a sidecar's own words finds its way into a policy's status, in bytes.
+const LONGEST_WORDS: usize = 300;
 
 /// Which start of a sidecar was told last, and with which order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,11 +78,13 @@ pub async fn tell(
         None => {
             let report = sidecar.status().await?;
             if report.pod != wanted.pod {
-                return Err(Failure::OtherPod(report.pod));
+                return Err(Failure::OtherPod(excerpt(&report.pod, LONGEST_WORDS)));
             }
             let contact = Contact::Reached {
                 mode: report.mode,
-                mode_reason: report.mode_reason,
+                mode_reason: report
+                    .mode_reason
+                    .map(|reason| excerpt(&reason, LONGEST_WORDS)),
             };
             let known = Known {
                 boot: report.boot,
@@ -88,7 +94,8 @@ pub async fn tell(
         }
     };
     for _ in 0..ROUNDS {
-        known.order.1 += 1;
+        // What it says that it has comes from outside: past the highest number it is contested.
+        known.order.1 = known.order.1.saturating_add(1);
         let body = body(wanted, &known);
         let signature = signer
             .sign(&wanted.key, &body)
@@ -108,7 +115,7 @@ pub async fn tell(
         let Some(conflict) = conflict else {
             return Err(Failure::Refused {
                 status,
-                why: String::from_utf8_lossy(&answer).trim().to_owned(),
+                why: excerpt(String::from_utf8_lossy(&answer).trim(), LONGEST_WORDS),
             });
         };
         known = Known {

@@ -7,7 +7,7 @@ use ebb_api::birth::Birth;
 use ebb_api::desired::Leave;
 use ebb_api::names::{
     BIRTH_VARIABLE, Inject, KEY_ANNOTATION, ORIGINAL_GRACE_ANNOTATION, REFUSED_ANNOTATION,
-    SIDECAR_CONTAINER,
+    SIDECAR_CONTAINER, UNHELD_ANNOTATION,
 };
 use ebb_api::phase::Trigger;
 use ebb_api::settings::{DEFAULT_GRACE_SECONDS, Settings};
@@ -21,6 +21,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The label by which a Deployment's ReplicaSet tells its pods from those of its siblings; its name
 /// ends with the same word.
 const TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
+
+/// The most letters that the reason of an Event may have.
+const LONGEST_REASON: usize = 128;
 
 /// A pod, read no further than is needed.
 #[derive(Clone, Debug, Deserialize, Resource)]
@@ -39,6 +42,12 @@ struct Spec {
     host_network: Option<bool>,
     termination_grace_period_seconds: Option<i64>,
     init_containers: Option<Vec<Container>>,
+    containers: Option<Vec<AppContainer>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct AppContainer {
+    name: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -115,7 +124,8 @@ impl NarrowPod {
             inject: Inject::of(Some(&labels)),
             refused: metadata
                 .annotations
-                .and_then(|mut annotations| annotations.remove(REFUSED_ANNOTATION)),
+                .and_then(|mut annotations| annotations.remove(REFUSED_ANNOTATION))
+                .filter(|word| is_reason(word)),
             host_network: spec.host_network.unwrap_or(false),
             finished: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
             ready: conditions
@@ -139,9 +149,10 @@ impl NarrowPod {
         let mut containers = self.spec.init_containers.iter().flatten();
         let container = containers.find(|container| container.name == SIDECAR_CONTAINER)?;
         let mut variables = container.env.iter().flatten();
-        let birth = variables
-            .find(|variable| variable.name == BIRTH_VARIABLE)
-            .and_then(|variable| serde_json::from_str::<Birth>(variable.value.as_deref()?).ok());
+        // A container of that name without a birth is somebody else's.
+        let variable = variables.find(|variable| variable.name == BIRTH_VARIABLE)?;
+        let birth = variable.value.as_deref();
+        let birth = birth.and_then(|birth| serde_json::from_str::<Birth>(birth).ok());
         let mut statuses = self.status.init_container_statuses.iter().flatten();
         let status = statuses.find(|status| status.name == SIDECAR_CONTAINER);
         let annotations = self.metadata.annotations.as_ref();
@@ -152,10 +163,25 @@ impl NarrowPod {
             original_grace_seconds: annotation(ORIGINAL_GRACE_ANNOTATION)
                 .and_then(|value| value.parse().ok())
                 .unwrap_or(DEFAULT_GRACE_SECONDS),
+            unheld: annotation(UNHELD_ANNOTATION)
+                .map(|names| self.containers_of(names))
+                .unwrap_or_default(),
             state: status.map_or(SidecarState::NotStarted, ContainerStatus::sidecar_state),
             restarts: status.map_or(0, |status| status.restart_count.max(0).unsigned_abs()),
             last: status.and_then(ContainerStatus::last_words),
         })
+    }
+}
+
+impl NarrowPod {
+    /// Those of the names that are of containers of this pod.
+    fn containers_of(&self, names: &str) -> Vec<String> {
+        let names = names.split(',').map(str::trim);
+        let containers = self.spec.containers.as_deref().unwrap_or_default();
+        names
+            .filter(|name| containers.iter().any(|container| container.name == *name))
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -204,6 +230,14 @@ fn owner(
         kind: owner.kind,
         name: owner.name,
     })
+}
+
+/// Whether a text can stand as the reason of a condition and of an Event; the webhook writes no
+/// others.
+fn is_reason(word: &str) -> bool {
+    (1..=LONGEST_REASON).contains(&word.len())
+        && word.starts_with(|first: char| first.is_ascii_uppercase())
+        && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 fn seconds(value: Option<i64>) -> Option<u32> {

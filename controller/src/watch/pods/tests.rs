@@ -113,6 +113,45 @@ fn garbage_is_read_as_unset() {
     assert_eq!((sidecar.original_grace_seconds, sidecar.last), (30, None));
 }
 
+/// Containers that a drain can't hold are known by name; names of nobody are none.
+#[test]
+fn containers_that_a_drain_cannot_hold_are_named() {
+    let unheld = |names: &str| {
+        let mut pod = injected();
+        pod["metadata"]["annotations"]["ebb.dev/not-held"] = json!(names);
+        view(pod).sidecar.unwrap().unheld
+    };
+    assert_eq!(unheld("app"), ["app"]);
+    assert_eq!(unheld("other, app,"), ["app"]);
+    assert_eq!(unheld(""), [""; 0]);
+    assert_eq!(view(injected()).sidecar.unwrap().unheld, [""; 0]);
+}
+
+/// A container of our name that the webhook has not made is no sidecar: the pod is unprotected.
+#[test]
+fn a_container_of_our_name_is_not_taken_for_a_sidecar() {
+    let mut pod = injected();
+    pod["spec"]["initContainers"][1]["env"] = json!(null);
+    pod["metadata"]["annotations"]["ebb.dev/not-injected"] = json!("NameTaken");
+    let view = view(pod);
+    assert_eq!(view.sidecar, None);
+    assert_eq!(view.refused.as_deref(), Some("NameTaken"));
+}
+
+/// A reason that the webhook can't have written would spoil the condition that it stands in.
+#[test]
+fn a_refusal_is_one_camel_case_word() {
+    let refused = |word: &str| {
+        let mut pod = injected();
+        pod["metadata"]["annotations"]["ebb.dev/not-injected"] = json!(word);
+        view(pod).refused
+    };
+    assert_eq!(refused("HostNetwork").as_deref(), Some("HostNetwork"));
+    for garbage in ["", "because", "Not this one", "Nö", &"A".repeat(129)] {
+        assert_eq!(refused(garbage), None, "{garbage}");
+    }
+}
+
 /// A ReplicaSet that no Deployment made stands for itself.
 #[test]
 fn a_replica_set_of_its_own_is_the_owner() {
