@@ -33,8 +33,10 @@ pub enum Gap {
     NotInjected,
     /// It is older than the policy.
     PodsPredatePolicy,
-    /// Its connections do not pass the sidecar.
+    /// Its connections do not pass the sidecar, for the reason given.
     RedirectFailed(Option<String>),
+    /// The same, and in its namespace they can't.
+    RedirectForbidden(Option<String>),
     /// It uses its node's network.
     HostNetwork,
     /// The webhook left it alone for a reason of its own: one CamelCase word.
@@ -78,7 +80,12 @@ pub fn gap(
         Contact::Reached {
             mode: Mode::Observe,
             mode_reason,
-        } => return Some(Gap::RedirectFailed(mode_reason.clone())),
+        } => {
+            return Some(match namespace.forbids_net_admin {
+                true => Gap::RedirectForbidden(mode_reason.clone()),
+                false => Gap::RedirectFailed(mode_reason.clone()),
+            });
+        }
         Contact::Reached {
             mode: Mode::Redirect,
             ..
@@ -131,7 +138,7 @@ impl Gap {
         match self {
             Gap::NotInjected => "NotInjected",
             Gap::PodsPredatePolicy => "PodsPredatePolicy",
-            Gap::RedirectFailed(_) => "RedirectFailed",
+            Gap::RedirectFailed(_) | Gap::RedirectForbidden(_) => "RedirectFailed",
             Gap::HostNetwork => "HostNetwork",
             Gap::Refused(word) => word,
             Gap::OwnHook(_) => "OwnHook",
@@ -146,7 +153,9 @@ impl Gap {
     pub fn sentence(&self) -> String {
         match self {
             Gap::NotInjected => {
-                "have no sidecar: they were made while Ebb's webhook did not answer".to_owned()
+                "have no sidecar: they were made while Ebb's webhook did not answer, or did not \
+                 know the policy yet"
+                    .to_owned()
             }
             Gap::PodsPredatePolicy => "were made before the policy and have no sidecar".to_owned(),
             Gap::RedirectFailed(None) => {
@@ -154,6 +163,15 @@ impl Gap {
             }
             Gap::RedirectFailed(Some(why)) => {
                 format!("run a sidecar that their connections do not pass ({why})")
+            }
+            Gap::RedirectForbidden(why) => {
+                let why = why.as_deref().map(|why| format!(" ({why})"));
+                format!(
+                    "run a sidecar that their connections do not pass, since the Pod Security \
+                     level of the namespace forbids the redirect{}; they are held until they are \
+                     out of the endpoints, and nothing is counted",
+                    why.unwrap_or_default()
+                )
             }
             Gap::HostNetwork => {
                 "use their node's network (hostNetwork), where no sidecar can stand between"
@@ -205,6 +223,7 @@ impl Gap {
             Gap::NotInjected
             | Gap::PodsPredatePolicy
             | Gap::RedirectFailed(_)
+            | Gap::RedirectForbidden(_)
             | Gap::HostNetwork
             | Gap::Refused(_)
             | Gap::GraceTooShort
@@ -226,9 +245,11 @@ impl Gap {
                 "make the hook a sleep, or an httpGet by HTTP, which Ebb carries out itself, or \
                  take it out",
             ),
-            Gap::HostNetwork | Gap::Refused(_) | Gap::Unreachable(_) | Gap::InjectionDisabled => {
-                Remedy::None
-            }
+            Gap::RedirectForbidden(_)
+            | Gap::HostNetwork
+            | Gap::Refused(_)
+            | Gap::Unreachable(_)
+            | Gap::InjectionDisabled => Remedy::None,
         }
     }
 }
@@ -274,6 +295,28 @@ mod tests {
         assert_eq!(gap_of(&pod), Some(Gap::InjectionDisabled));
         pod.inject = Inject::Enabled;
         assert_ne!(gap_of(&pod), Some(Gap::InjectionDisabled));
+    }
+
+    /// Where Pod Security forbids the redirect, new pods would be no better: no command is given.
+    #[test]
+    fn new_pods_do_not_mend_what_the_namespace_forbids() {
+        let observing = Contact::Reached {
+            mode: Mode::Observe,
+            mode_reason: Some("no redirect step ran".to_owned()),
+        };
+        let of = |forbids_net_admin| {
+            let namespace = NamespaceView {
+                forbids_net_admin,
+                ..NamespaceView::default()
+            };
+            gap(&namespace, &policy("web", 100), &injected("a"), &observing).unwrap()
+        };
+        assert_eq!(of(false).remedy(), Remedy::NewPods);
+        assert_eq!(of(true).remedy(), Remedy::None);
+        for gap in [of(false), of(true)] {
+            assert_eq!(gap.reason(), "RedirectFailed");
+            assert!(gap.sentence().contains("(no redirect step ran)"));
+        }
     }
 
     /// A container that a drain can't hold is said, unless nothing is to be held.

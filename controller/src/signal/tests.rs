@@ -178,6 +178,16 @@ async fn orders_rise_above_what_the_sidecar_has() {
     assert!(taken[1].leave.is_some());
 }
 
+/// The highest order that there is comes from no controller; it is no reason to fall over.
+#[tokio::test]
+async fn an_order_that_nothing_can_rise_above_is_contested() {
+    let mut tasks = JoinSet::new();
+    let (address, standing) = sidecar(&mut tasks, "b1").await;
+    standing.now.lock().unwrap().1 = Order(0, u64::MAX);
+    let told = tell::tell(&Initials, &wanted(address), None).await;
+    assert!(matches!(told, Err(Failure::Contested)), "{told:?}");
+}
+
 /// Another start knows nothing, even if nothing that is wanted has changed.
 #[tokio::test]
 async fn a_restarted_sidecar_is_told_again() {
