@@ -18,7 +18,6 @@ mod probe;
 mod response;
 mod status;
 
-use crate::census::Census;
 use crate::config::Key;
 use crate::keeper::{Published, Request as KeeperRequest};
 use bytes::Bytes;
@@ -28,7 +27,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use metrics::Metrics;
+pub(crate) use metrics::Metrics;
 use response::sentence;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -75,7 +74,7 @@ impl Admin {
         published: watch::Receiver<Published>,
         birth: Option<&ebb_api::birth::Birth>,
         key: Option<Key>,
-        census: Arc<Census>,
+        metrics: Metrics,
     ) -> Arc<Admin> {
         Arc::new(Admin {
             token: birth.map(|birth| birth.token.clone()),
@@ -85,7 +84,7 @@ impl Admin {
                 .flat_map(|birth| &birth.containers)
                 .map(|container| container.name.clone())
                 .collect(),
-            metrics: Metrics::new(census, published.clone()),
+            metrics,
             keeper,
             published,
             streams: Arc::new(Semaphore::new(status::STREAMS)),

@@ -9,14 +9,14 @@
 //! Everything runs on one thread: a pod's sidecar has a fraction of a core, and connections do not
 //! get faster by moving between threads.
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Metrics};
 use crate::capture::mark::Capture;
 use crate::census::Census;
 use crate::config::Config;
 use crate::keeper::{Keeper, Request};
 use crate::listener;
 use crate::relay::{Relay, delivery};
-use crate::upstream::OriginalDestination;
+use crate::upstream::{OriginalDestination, Upstream};
 use anyhow::Context;
 use ebb_api::report::Mode;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -44,20 +44,12 @@ pub struct Bound {
 pub async fn bind(config: Config) -> Bound {
     let mut capture = match config.destination {
         OriginalDestination::Redirected => Capture::detect().await,
-        OriginalDestination::Fixed(_) => Capture {
-            mode: Mode::Redirect,
-            reason: None,
-        },
+        OriginalDestination::Fixed(_) => Capture::redirect(Vec::new()),
     };
     let relay = match capture.mode {
         Mode::Observe => None,
         Mode::Redirect => listener::bind(config.relay_port)
-            .map_err(|error| {
-                capture = Capture {
-                    mode: Mode::Observe,
-                    reason: Some(error.to_string()),
-                };
-            })
+            .map_err(|error| capture = Capture::observe(error.to_string()))
             .ok(),
     };
     if let Some(reason) = &capture.reason {
@@ -102,23 +94,25 @@ impl Bound {
         } = self;
         let census = Census::new(Instant::now());
         let mode = capture.mode;
+        let upstream = Upstream::new(config.destination, capture.over_loopback.clone());
         let (keeper, inbox, handles) =
             Keeper::new(&config, capture, census.clone(), random_word()?);
         let mut parts = JoinSet::new();
         let relay_port = relay.as_ref().map(|relay| relay.local_addr().port());
         if let Some(relay) = relay {
-            let relayed = Relay::new(census.clone(), handles.stance, config.destination);
+            let relayed = Relay::new(census.clone(), handles.stance, upstream.clone());
             parts.spawn(async move {
                 relay.run(relayed, std::future::pending()).await;
                 "relay"
             });
         }
+        let metrics = Metrics::new(census.clone(), upstream, handles.published.clone());
         let answers = Admin::new(
             handles.requests.clone(),
             handles.published,
             config.birth.as_ref(),
             config.key.clone(),
-            census.clone(),
+            metrics,
         );
         parts.spawn(async move {
             let listener = match admin {

@@ -6,5 +6,6 @@
 //! is the alias of the interface `lo`, which only a holder of NET_ADMIN in the namespace can write
 //! and anybody can read.
 
+mod local_route;
 pub mod mark;
 pub mod redirect;

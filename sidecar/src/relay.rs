@@ -15,7 +15,7 @@ mod leftover;
 
 use crate::census::{Census, OPAQUE_PATIENCE};
 use crate::stance::Stance;
-use crate::upstream::OriginalDestination;
+use crate::upstream::Upstream;
 use connection::Connection;
 use exchange::Exchange;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(25), Duration:
 pub struct Relay {
     census: Arc<Census>,
     stance: watch::Receiver<Stance>,
-    destination: OriginalDestination,
+    upstream: Arc<Upstream>,
     opaque_patience: Duration,
 }
 
@@ -44,12 +44,12 @@ impl Relay {
     pub fn new(
         census: Arc<Census>,
         stance: watch::Receiver<Stance>,
-        destination: OriginalDestination,
+        upstream: Arc<Upstream>,
     ) -> Relay {
         Relay {
             census,
             stance,
-            destination,
+            upstream,
             opaque_patience: OPAQUE_PATIENCE,
         }
     }
@@ -77,7 +77,7 @@ impl Relay {
             tracing::debug!(%error, "client went before it was served");
             return None;
         }
-        match self.destination.of(&client) {
+        match self.upstream.destination(&client) {
             Ok(destination) => {
                 let exchange = Exchange::new(line, self.opaque_patience);
                 Some(Connection::new(client, destination, exchange))

@@ -1,10 +1,25 @@
 //! The app's side: where a connection was meant to go, and going there.
 
+mod loopback;
+mod shortage;
+
+pub(crate) use loopback::proves_itself;
+pub use shortage::Shortage;
+
 use crate::relay::prepare;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::net::{TcpSocket, TcpStream};
+
+/// The first pause before a connection that found no free port is tried again; each is twice as
+/// long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// For how long it is tried again: the kernel gives a port away after one second in TIME_WAIT.
+const NO_LONGER_THAN: Duration = Duration::from_millis(1500);
 
 /// Where the connections of a relay were meant to go.
 #[derive(Clone, Copy, Debug)]
@@ -32,49 +47,155 @@ pub enum NoDestination {
     Gone(#[source] io::Error),
 }
 
-impl OriginalDestination {
+/// The way from the relay to the app, which all connections of a relay share.
+#[derive(Debug)]
+pub struct Upstream {
+    destination: OriginalDestination,
+    over_loopback: Mutex<Vec<IpAddr>>,
+    shortage: Shortage,
+}
+
+/// Where one connection was meant to go.
+#[derive(Clone, Debug)]
+pub(crate) struct Destination {
+    address: SocketAddr,
+    upstream: Arc<Upstream>,
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    /// The way to `destination`. The addresses `over_loopback` are routed by the loopback device,
+    /// and dialed bound to it: only then may the kernel use a source port again that is in
+    /// TIME_WAIT (tcp_tw_reuse 2, the default). Without that one port of the app takes some 470 new
+    /// connections a second that their clients close first.
+    pub fn new(destination: OriginalDestination, over_loopback: Vec<IpAddr>) -> Arc<Upstream> {
+        Arc::new(Upstream {
+            destination,
+            over_loopback: Mutex::new(over_loopback),
+            shortage: Shortage::default(),
+        })
+    }
+
+    /// How often there was no free port to dial from.
+    pub fn shortage(&self) -> &Shortage {
+        &self.shortage
+    }
+
     /// Where this accepted connection was meant to go.
     ///
     /// # Errors
     ///
     /// A connection that was made straight to the relay has no other destination than the relay:
     /// dialing it would be a loop.
-    pub fn of(&self, client: &TcpStream) -> Result<SocketAddr, NoDestination> {
-        let destination = match self {
-            OriginalDestination::Fixed(destination) => return Ok(*destination),
-            OriginalDestination::Redirected => client,
+    pub(crate) fn destination(
+        self: &Arc<Self>,
+        client: &TcpStream,
+    ) -> Result<Destination, NoDestination> {
+        let address = match self.destination {
+            OriginalDestination::Fixed(address) => address,
+            OriginalDestination::Redirected => original(client)?,
         };
-        let local = destination.local_addr().map_err(NoDestination::Gone)?;
-        let peer = destination.peer_addr().map_err(NoDestination::Gone)?;
-        let socket = socket2::SockRef::from(destination);
-        // A client of IPv4 on a socket of both families is asked about with IPv4's option.
-        let original = match peer.ip().to_canonical() {
-            IpAddr::V4(_) => socket.original_dst_v4(),
-            IpAddr::V6(_) => socket.original_dst_v6(),
-        };
-        original
-            .ok()
-            .and_then(|address| address.as_socket())
-            .filter(|address| address.port() != local.port())
-            .ok_or(NoDestination::Direct {
-                peer,
-                port: local.port(),
-            })
+        Ok(Destination {
+            address,
+            upstream: self.clone(),
+        })
+    }
+
+    fn is_over_loopback(&self, address: IpAddr) -> bool {
+        self.lock().contains(&address)
+    }
+
+    fn leave_loopback(&self, address: IpAddr) {
+        self.lock().retain(|other| *other != address);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<IpAddr>> {
+        // Nothing that holds the lock can panic halfway.
+        self.over_loopback
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Connects to the app at its original address: never to 127.0.0.1, where apps listen that nobody
-/// outside may reach.
-pub(crate) async fn dial(destination: SocketAddr) -> io::Result<TcpStream> {
-    let socket = match destination {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+fn original(client: &TcpStream) -> Result<SocketAddr, NoDestination> {
+    let local = client.local_addr().map_err(NoDestination::Gone)?;
+    let peer = client.peer_addr().map_err(NoDestination::Gone)?;
+    let socket = socket2::SockRef::from(client);
+    // A client of IPv4 on a socket of both families is asked about with IPv4's option.
+    let original = match peer.ip().to_canonical() {
+        IpAddr::V4(_) => socket.original_dst_v4(),
+        IpAddr::V6(_) => socket.original_dst_v6(),
     };
-    // Not bound to the loopback device, although only that lets the kernel use a source port again
-    // that is in TIME_WAIT (tcp_tw_reuse 2): the pod's own address is routed by its network device,
-    // so such a connection has no route (IPv6) or goes nowhere (IPv4). The price is that one port
-    // of the app takes some 470 new connections a second that their clients close first.
-    let stream = socket.connect(destination).await?;
-    prepare(&stream)?;
-    Ok(stream)
+    original
+        .ok()
+        .and_then(|address| address.as_socket())
+        .filter(|address| address.port() != local.port())
+        .ok_or(NoDestination::Direct {
+            peer,
+            port: local.port(),
+        })
+}
+
+// === impl Destination ===
+
+impl Destination {
+    /// Connects to the app at its original address: never to 127.0.0.1, where apps listen that
+    /// nobody outside may reach. Where no local port is free it is tried again for
+    /// [`NO_LONGER_THAN`].
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says of the last try.
+    pub(crate) async fn dial(self) -> io::Result<TcpStream> {
+        let shortage = &self.upstream.shortage;
+        let mut waited: Option<(Instant, Duration)> = None;
+        let stream = loop {
+            let error = match self.dial_once().await {
+                Ok(stream) => break stream,
+                Err(error) => error,
+            };
+            if error.kind() != io::ErrorKind::AddrNotAvailable {
+                return Err(error);
+            }
+            let now = Instant::now();
+            let (since, pause) = waited.unwrap_or_else(|| {
+                shortage.waits(self.address, now);
+                (now, FIRST_PAUSE)
+            });
+            let left = NO_LONGER_THAN.saturating_sub(now.saturating_duration_since(since));
+            if left.is_zero() {
+                shortage.gave_up();
+                return Err(error);
+            }
+            tokio::time::sleep(pause.min(left)).await;
+            waited = Some((since, pause * 2));
+        };
+        prepare(&stream)?;
+        Ok(stream)
+    }
+
+    async fn dial_once(&self) -> io::Result<TcpStream> {
+        let address = self.address.ip();
+        if self.upstream.is_over_loopback(address) {
+            match loopback::connect(self.address).await {
+                Err(error) if loopback::may_be_to_blame(&error) => {
+                    // An app that is busy looks the same as a route that somebody changed.
+                    if let Err(error) = proves_itself(address).await {
+                        tracing::warn!(%address, %error, "no way to the app over lo any more, so new connections share fewer ports");
+                        self.upstream.leave_loopback(address);
+                    }
+                }
+                dialed => return dialed,
+            }
+        }
+        socket(self.address)?.connect(self.address).await
+    }
+}
+
+fn socket(destination: SocketAddr) -> io::Result<TcpSocket> {
+    match destination {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }
 }

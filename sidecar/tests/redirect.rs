@@ -9,10 +9,10 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const BIRTH: &str = r#"{"settings":{"enabled":false,"timeoutSeconds":60,
     "deregistration":{"minSeconds":0,"quietSeconds":2,"maxSeconds":30}},
@@ -22,7 +22,22 @@ const BIRTH: &str = r#"{"settings":{"enabled":false,"timeoutSeconds":60,
 /// A pod's network: a namespace with one interface, whose other end is in this one.
 struct PodNetwork {
     name: String,
+    /// The name of the other end.
+    host: String,
+    /// IPv4 and IPv6, inside.
     addresses: [IpAddr; 2],
+    /// The same of the other end.
+    outside: [IpAddr; 2],
+}
+
+/// A sidecar that ends with its test.
+struct Sidecar(Child);
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
 }
 
 static COUNTER: AtomicU32 = AtomicU32::new(0);
@@ -49,9 +64,11 @@ impl PodNetwork {
         ip(&format!("netns add {name}"));
         let network = PodNetwork {
             addresses: [inside4.parse().unwrap(), inside6.parse().unwrap()],
+            outside: [outside4.parse().unwrap(), outside6.parse().unwrap()],
             name,
+            host,
         };
-        let name = &network.name;
+        let (name, host) = (&network.name, &network.host);
         ip(&format!(
             "link add {host} type veth peer name eth0 netns {name}"
         ));
@@ -82,9 +99,94 @@ impl PodNetwork {
         (output, mark.unwrap_or_default().to_owned())
     }
 
+    /// The mark of a redirect that worked in all.
+    fn mark(&self) -> String {
+        let [four, six] = self.addresses;
+        format!("ebb redirect socket-wildcard lo {four} {six}")
+    }
+
+    /// The routes of one of the pod's addresses in the table `local`.
+    fn local_routes(&self, address: IpAddr) -> Vec<String> {
+        let family = family(address);
+        let routes = ip(&format!(
+            "-n {} {family} route show table local {address}",
+            self.name
+        ));
+        routes.lines().map(|line| line.trim().to_owned()).collect()
+    }
+
+    /// Starts the sidecar's own process, and waits until it serves.
+    fn sidecar(&self) -> Sidecar {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &self.name])
+            .arg(env!("CARGO_BIN_EXE_ebb-sidecar"))
+            .env("EBB_BIRTH", BIRTH)
+            .env("EBB_POD_UID", "uid");
+        let sidecar = Sidecar(command.spawn().unwrap());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect((self.addresses[0], 17441)).is_err() {
+            assert!(Instant::now() < deadline, "the sidecar does not start");
+            thread::sleep(Duration::from_millis(10));
+        }
+        sidecar
+    }
+
+    /// A counter of the sidecar.
+    fn counter(&self, name: &str) -> u64 {
+        let mut stream = TcpStream::connect((self.addresses[0], 17441)).unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{name} in {text}"))
+            .trim()
+            .parse()
+            .unwrap()
+    }
+
+    /// Forgets which neighbor has which hardware address, on both ends of the wire.
+    fn forget_neighbors(&self) {
+        ip(&format!("neigh flush dev {}", self.host));
+        ip(&format!("-n {} neigh flush dev eth0", self.name));
+    }
+
+    /// What the other end of a connection from inside of the pod says.
+    fn connect_from_inside(&self, to: SocketAddr) -> String {
+        let script = format!("exec 3<>/dev/tcp/{}/{}; cat <&3", to.ip(), to.port());
+        let output = Command::new("ip")
+            .args(["netns", "exec", &self.name, "bash", "-c", &script])
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Listens inside and sends back what each client says, until the client closes first.
+    fn echo(&self, address: &str) {
+        self.serve(address, |mut stream| {
+            let mut byte = [0];
+            while matches!(stream.read(&mut byte), Ok(1)) && stream.write_all(&byte).is_ok() {}
+        });
+    }
+
     /// Listens inside and answers every connection with who it is and, where the kernel tracks
     /// connections (which it does once there are rules), where this one was meant to go.
     fn listen(&self, address: &str, who: &'static str) {
+        self.serve(address, move |mut stream| {
+            let socket = socket2::SockRef::from(&stream);
+            let original = socket
+                .original_dst_v4()
+                .or_else(|_| socket.original_dst_v6());
+            let _ = match original.ok().and_then(|address| address.as_socket()) {
+                Some(meant) => write!(stream, "{who} for {meant}"),
+                None => write!(stream, "{who}"),
+            };
+        });
+    }
+
+    fn serve(&self, address: &str, answer: impl Fn(TcpStream) + Send + 'static) {
         let namespace = std::fs::File::open(format!("/run/netns/{}", self.name)).unwrap();
         let address: SocketAddr = address.parse().unwrap();
         let (ready, listening) = std::sync::mpsc::channel();
@@ -94,15 +196,7 @@ impl PodNetwork {
             let listener = TcpListener::bind(address).unwrap();
             ready.send(()).unwrap();
             for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let socket = socket2::SockRef::from(&stream);
-                let original = socket
-                    .original_dst_v4()
-                    .or_else(|_| socket.original_dst_v6());
-                let _ = match original.ok().and_then(|address| address.as_socket()) {
-                    Some(meant) => write!(stream, "{who} for {meant}"),
-                    None => write!(stream, "{who}"),
-                };
+                answer(stream.unwrap());
             }
         });
         listening
@@ -127,6 +221,10 @@ fn ip(arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+fn family(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "-4" } else { "-6" }
+}
+
 /// What the connection's other end says, or why there is none.
 fn connect(address: IpAddr, port: u16) -> Result<String, std::io::ErrorKind> {
     let timeout = Duration::from_secs(5);
@@ -149,10 +247,7 @@ fn inbound_connections_reach_the_relay() {
     for run in ["first", "second"] {
         let (output, mark) = pod.redirect(BIRTH, &[]);
         assert!(output.status.success());
-        assert_eq!(
-            mark, "ebb redirect socket-wildcard",
-            "{run} run: {output:?}"
-        );
+        assert_eq!(mark, pod.mark(), "{run} run: {output:?}");
     }
     pod.listen("[::]:17440", "relay");
     pod.listen("[::]:17441", "admin");
@@ -170,17 +265,9 @@ fn inbound_connections_reach_the_relay() {
             "{address}: nobody listens there"
         );
         let inside = SocketAddr::new(address, 8080);
-        let script = format!(
-            "exec 3<>/dev/tcp/{}/{}; cat <&3",
-            inside.ip(),
-            inside.port()
-        );
-        let output = Command::new("ip")
-            .args(["netns", "exec", &pod.name, "bash", "-c", &script])
-            .output()
-            .unwrap();
+        let answer = pod.connect_from_inside(inside);
         let expected = format!("app for {inside}");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+        assert_eq!(answer, expected);
     }
     let [four, six] = pod.addresses;
     let meant = SocketAddr::new(four, 8082);
@@ -226,33 +313,158 @@ fn the_sidecar_serves_behind_the_redirect() {
     let pod = PodNetwork::new();
     pod.redirect(BIRTH, &[]);
     pod.listen("[::]:8080", "app");
-    let mut sidecar = Command::new("ip")
-        .args([
-            "netns",
-            "exec",
-            &pod.name,
-            env!("CARGO_BIN_EXE_ebb-sidecar"),
-        ])
-        .env("EBB_BIRTH", BIRTH)
-        .env("EBB_POD_UID", "uid")
-        .spawn()
-        .unwrap();
-    let [four, _] = pod.addresses;
-    let deadline = std::time::Instant::now() + Duration::from_secs(10);
-    while TcpStream::connect((four, 17441)).is_err() {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "the sidecar does not start"
-        );
-        thread::sleep(Duration::from_millis(10));
-    }
+    let _sidecar = pod.sidecar();
     let answers = pod.addresses.map(|address| connect(address, 8080));
-    sidecar.kill().unwrap();
-    sidecar.wait().unwrap();
     for (address, answer) in pod.addresses.into_iter().zip(answers) {
         assert_eq!(
             answer,
             Ok(format!("app for {}", SocketAddr::new(address, 8080)))
         );
+    }
+}
+
+/// The pod's addresses are routed by `lo` and by nothing else, also after a second run, and nobody
+/// who has to find the pod is misled: neighbors that know nothing any more find it, and what the
+/// pod opens to others gets there.
+#[test]
+fn the_pod_is_found_as_before() {
+    let pod = PodNetwork::new();
+    pod.listen("[::]:17440", "relay");
+    pod.listen("[::]:8080", "app");
+    for _ in 0..2 {
+        pod.redirect(BIRTH, &[]);
+        for (address, outside) in pod.addresses.into_iter().zip(pod.outside) {
+            let routes = pod.local_routes(address);
+            assert!(
+                routes.len() == 1 && routes[0].contains(" dev lo "),
+                "{routes:?}"
+            );
+            pod.forget_neighbors();
+            let expected = format!("relay for {}", SocketAddr::new(address, 8080));
+            assert_eq!(connect(address, 8080), Ok(expected));
+            pod.forget_neighbors();
+            let listener = TcpListener::bind((outside, 0)).unwrap();
+            let to = listener.local_addr().unwrap();
+            let answering = thread::spawn(move || {
+                let (mut stream, peer) = listener.accept().unwrap();
+                write!(stream, "{}", peer.ip()).unwrap();
+            });
+            assert_eq!(pod.connect_from_inside(to), address.to_string());
+            answering.join().unwrap();
+        }
+    }
+}
+
+/// Where a connection over `lo` does not work, because of a route that we do not know, the address
+/// keeps the routes that it had, and the pod serves.
+#[test]
+fn routes_that_do_not_work_are_put_back() {
+    let pod = PodNetwork::new();
+    let devices = |address| -> Vec<bool> {
+        let routes = pod.local_routes(address);
+        routes
+            .iter()
+            .map(|route| route.contains(" eth0 "))
+            .collect()
+    };
+    for address in pod.addresses {
+        let family = family(address);
+        let route = format!("local {address} dev eth0 table local metric 5");
+        ip(&format!("-n {} {family} route add {route}", pod.name));
+        assert_eq!(devices(address), [true, true]);
+    }
+    let (output, mark) = pod.redirect(BIRTH, &[]);
+    assert_eq!(mark, "ebb redirect socket-wildcard", "{output:?}");
+    pod.listen("[::]:8080", "app");
+    let _sidecar = pod.sidecar();
+    for address in pod.addresses {
+        assert_eq!(devices(address), [true, true], "{output:?}");
+        let expected = format!("app for {}", SocketAddr::new(address, 8080));
+        assert_eq!(connect(address, 8080), Ok(expected));
+    }
+}
+
+/// The number of ports that the app can be dialed from, in the next two tests.
+const PORTS: usize = 64;
+
+/// Makes connections that are closed by their client first, until one is lost; returns how many
+/// were not.
+fn connections_until_one_is_lost(address: IpAddr, at_most: usize) -> usize {
+    let works = |_: &usize| {
+        let exchange = || -> std::io::Result<()> {
+            let mut stream = TcpStream::connect((address, 8080))?;
+            stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+            stream.write_all(b"x")?;
+            stream.read_exact(&mut [0])
+        };
+        exchange().is_ok()
+    };
+    (0..at_most).take_while(works).count()
+}
+
+fn few_ports(pod: &PodNetwork) {
+    let range = format!("net.ipv4.ip_local_port_range=40000 {}", 40000 + PORTS - 1);
+    let output = Command::new("ip")
+        .args(["netns", "exec", &pod.name, "sysctl", "-w", &range])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// Connections that their clients close first leave the relay's ports in TIME_WAIT for a minute.
+/// More of them than there are ports are served, since ports of connections over `lo` are free
+/// again after a second.
+#[test]
+fn ports_in_time_wait_are_used_again() {
+    let pod = PodNetwork::new();
+    pod.redirect(BIRTH, &[]);
+    few_ports(&pod);
+    pod.echo("[::]:8080");
+    let _sidecar = pod.sidecar();
+    for address in pod.addresses {
+        let number = PORTS * 5 / 2;
+        assert_eq!(connections_until_one_is_lost(address, number), number);
+    }
+    assert!(pod.counter("ebb_port_waits_total") > 0);
+    assert_eq!(pod.counter("ebb_port_losses_total"), 0);
+}
+
+/// Without the mark's word the sidecar does not dial over `lo`. The ports then run out, which is
+/// waited for, for a while, and counted.
+#[test]
+fn ports_that_ran_out_are_counted() {
+    let pod = PodNetwork::new();
+    pod.redirect(BIRTH, &[]);
+    let name = &pod.name;
+    Command::new("ip")
+        .args(["-n", name, "link", "set", "lo", "alias"])
+        .arg("ebb redirect socket-wildcard")
+        .status()
+        .unwrap();
+    few_ports(&pod);
+    pod.echo("[::]:8080");
+    let _sidecar = pod.sidecar();
+    assert_eq!(
+        connections_until_one_is_lost(pod.addresses[0], 2 * PORTS),
+        PORTS
+    );
+    assert_eq!(pod.counter("ebb_port_waits_total"), 1);
+    assert_eq!(pod.counter("ebb_port_losses_total"), 1);
+}
+
+/// When somebody changes the routes under a running sidecar, connections take longer until that is
+/// known, and none is lost.
+#[test]
+fn a_changed_route_loses_nothing() {
+    let pod = PodNetwork::new();
+    pod.redirect(BIRTH, &[]);
+    pod.echo("[::]:8080");
+    let _sidecar = pod.sidecar();
+    for address in pod.addresses {
+        assert_eq!(connections_until_one_is_lost(address, 1), 1);
+        let family = family(address);
+        let route = format!("local {address} dev eth0 table local metric 5");
+        ip(&format!("-n {} {family} route add {route}", pod.name));
+        assert_eq!(connections_until_one_is_lost(address, 3), 3);
     }
 }

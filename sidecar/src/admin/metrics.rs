@@ -4,6 +4,7 @@ use super::Body;
 use super::response::{sentence, whole};
 use crate::census::Census;
 use crate::keeper::Published;
+use crate::upstream::Upstream;
 use ebb_api::phase::Phase;
 use ebb_api::report::Protocol;
 use hyper::{Response, StatusCode};
@@ -33,13 +34,18 @@ pub(crate) struct Metrics {
 #[derive(Debug)]
 struct Scrape {
     census: Arc<Census>,
+    upstream: Arc<Upstream>,
     published: watch::Receiver<Published>,
 }
 
 // === impl Metrics ===
 
 impl Metrics {
-    pub(crate) fn new(census: Arc<Census>, published: watch::Receiver<Published>) -> Metrics {
+    pub(crate) fn new(
+        census: Arc<Census>,
+        upstream: Arc<Upstream>,
+        published: watch::Receiver<Published>,
+    ) -> Metrics {
         let hook_calls = Family::default();
         let desired_refused = Family::default();
         let mut registry = Registry::with_prefix("ebb");
@@ -53,7 +59,11 @@ impl Metrics {
             "Desired states that were refused, by reason",
             desired_refused.clone(),
         );
-        registry.register_collector(Box::new(Scrape { census, published }));
+        registry.register_collector(Box::new(Scrape {
+            census,
+            upstream,
+            published,
+        }));
         Metrics {
             registry,
             hook_calls,
@@ -160,6 +170,16 @@ impl Collector for Scrape {
                 "accept_errors",
                 "Connections that could not be accepted",
                 sight.accept_errors,
+            ),
+            (
+                "port_waits",
+                "Connections to the app that had to wait for a free local port",
+                self.upstream.shortage().waited(),
+            ),
+            (
+                "port_losses",
+                "Connections lost because no local port was free in time",
+                self.upstream.shortage().lost(),
             ),
             (
                 "panics",

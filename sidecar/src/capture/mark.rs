@@ -2,6 +2,7 @@
 
 use ebb_api::report::Mode;
 use nlink::netlink::{Connection, Route};
+use std::net::IpAddr;
 
 /// What every mark begins with, so that somebody else's alias is not taken for one.
 const PREFIX: &str = "ebb redirect ";
@@ -9,51 +10,89 @@ const PREFIX: &str = "ebb redirect ";
 /// The kernel's limit of an alias is 255 bytes; a longer one is refused as a whole.
 const LIMIT: usize = 255;
 
+/// The word before the addresses that are routed by `lo`.
+const OVER_LOOPBACK: &str = " lo";
+
 /// What came of the redirect step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// Connections to ports that the app listens on are redirected; all others stay refused.
-    SocketWildcard,
-    /// All inbound connections are redirected: this kernel cannot ask whether the app listens.
-    Plain,
+    /// Connections are redirected.
+    Written {
+        /// Which.
+        selection: Selection,
+        /// The addresses of the pod that are routed by `lo`, so that connections to the app may be
+        /// bound to it: see [`Upstream::new`](crate::upstream::Upstream::new).
+        over_loopback: Vec<IpAddr>,
+    },
     /// The rules could not be written; why.
     Failed(String),
 }
 
-/// The mode to run in, and why it is not the one that was asked for.
+/// Which connections are redirected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Those to ports that somebody listens on; all others stay refused.
+    Listening,
+    /// All: this kernel cannot ask whether the app listens.
+    All,
+}
+
+/// The mode to run in, and what follows from the redirect step besides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {
     /// The mode.
     pub mode: Mode,
     /// Why it is not Redirect, as a sentence.
     pub reason: Option<String>,
+    /// The addresses of the pod that are routed by `lo`.
+    pub over_loopback: Vec<IpAddr>,
 }
 
 // === impl Mark ===
 
 impl Mark {
     fn text(&self) -> String {
-        let mut text = match self {
-            Mark::SocketWildcard => format!("{PREFIX}socket-wildcard"),
-            Mark::Plain => format!("{PREFIX}plain"),
-            Mark::Failed(reason) => format!("{PREFIX}failed: {reason}"),
-        };
-        let mut end = LIMIT.min(text.len());
-        while !text.is_char_boundary(end) {
-            end -= 1;
+        match self {
+            Mark::Written {
+                selection,
+                over_loopback,
+            } => {
+                let mut text = format!("{PREFIX}{}", selection.word());
+                if !over_loopback.is_empty() {
+                    text.push_str(OVER_LOOPBACK);
+                }
+                for address in over_loopback {
+                    let address = format!(" {address}");
+                    // One that does not fit is dialed as without the step: at a lower rate.
+                    if text.len() + address.len() <= LIMIT {
+                        text.push_str(&address);
+                    }
+                }
+                text
+            }
+            Mark::Failed(reason) => {
+                let mut text = format!("{PREFIX}failed: {reason}");
+                text.truncate(text.floor_char_boundary(LIMIT));
+                text
+            }
         }
-        text.truncate(end);
-        text
     }
 
     fn parse(alias: &str) -> Option<Mark> {
-        match alias.strip_prefix(PREFIX)? {
-            "socket-wildcard" => Some(Mark::SocketWildcard),
-            "plain" => Some(Mark::Plain),
-            failed => failed
-                .strip_prefix("failed: ")
-                .map(|reason| Mark::Failed(reason.to_owned())),
+        let text = alias.strip_prefix(PREFIX)?;
+        if let Some(reason) = text.strip_prefix("failed: ") {
+            return Some(Mark::Failed(reason.to_owned()));
         }
+        let (selection, addresses) = text.split_once(OVER_LOOPBACK).unwrap_or((text, ""));
+        let selection = Selection::parse(selection)?;
+        let over_loopback = addresses
+            .split_whitespace()
+            .map(|address| address.parse().ok())
+            .collect::<Option<_>>()?;
+        Some(Mark::Written {
+            selection,
+            over_loopback,
+        })
     }
 
     /// Leaves the mark in the network namespace of this process.
@@ -78,23 +117,54 @@ impl Mark {
     }
 }
 
+// === impl Selection ===
+
+impl Selection {
+    fn word(self) -> &'static str {
+        match self {
+            Selection::Listening => "socket-wildcard",
+            Selection::All => "plain",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Selection> {
+        let all = [Selection::Listening, Selection::All];
+        all.into_iter().find(|selection| selection.word() == word)
+    }
+}
+
 // === impl Capture ===
 
 impl Capture {
-    /// The mode that follows from the mark in this network namespace.
-    pub async fn detect() -> Capture {
-        let failed = |reason: String| Capture {
+    /// Connections arrive at the relay.
+    pub fn redirect(over_loopback: Vec<IpAddr>) -> Capture {
+        Capture {
+            mode: Mode::Redirect,
+            reason: None,
+            over_loopback,
+        }
+    }
+
+    /// They do not, for this reason.
+    pub fn observe(reason: String) -> Capture {
+        Capture {
             mode: Mode::Observe,
             reason: Some(reason),
-        };
+            over_loopback: Vec::new(),
+        }
+    }
+
+    /// What follows from the mark in this network namespace.
+    pub async fn detect() -> Capture {
         match Mark::find().await {
-            Ok(Some(Mark::SocketWildcard | Mark::Plain)) => Capture {
-                mode: Mode::Redirect,
-                reason: None,
-            },
-            Ok(Some(Mark::Failed(reason))) => failed(format!("the redirect step failed: {reason}")),
-            Ok(None) => failed("the redirect step left no mark on this pod's network".to_owned()),
-            Err(error) => failed(format!(
+            Ok(Some(Mark::Written { over_loopback, .. })) => Capture::redirect(over_loopback),
+            Ok(Some(Mark::Failed(reason))) => {
+                Capture::observe(format!("the redirect step failed: {reason}"))
+            }
+            Ok(None) => {
+                Capture::observe("the redirect step left no mark on this pod's network".to_owned())
+            }
+            Err(error) => Capture::observe(format!(
                 "the mark of the redirect step cannot be read: {error}"
             )),
         }
@@ -105,12 +175,20 @@ impl Capture {
 mod tests {
     use super::*;
 
+    fn written(selection: Selection, addresses: &[&str]) -> Mark {
+        Mark::Written {
+            selection,
+            over_loopback: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+        }
+    }
+
     /// What is left is found again, and a reason of any length and alphabet fits.
     #[test]
     fn marks_survive_the_alias() {
         for mark in [
-            Mark::SocketWildcard,
-            Mark::Plain,
+            written(Selection::Listening, &[]),
+            written(Selection::Listening, &["10.1.2.3", "fd00::1:2"]),
+            written(Selection::All, &["10.1.2.3"]),
             Mark::Failed("no nf_tables: ENOENT".to_owned()),
         ] {
             assert_eq!(Mark::parse(&mark.text()), Some(mark));
@@ -119,10 +197,38 @@ mod tests {
         assert!(long.len() <= LIMIT && Mark::parse(&long).is_some());
     }
 
+    /// Of more addresses than fit, those that do are whole.
+    #[test]
+    fn addresses_are_left_out_and_never_cut() {
+        let addresses: Vec<String> = (0..100).map(|n| format!("10.0.0.{n}")).collect();
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        let mark = written(Selection::Listening, &addresses);
+        let text = mark.text();
+        assert!(text.len() <= LIMIT);
+        let found = Mark::parse(&text).unwrap();
+        let (
+            Mark::Written { over_loopback, .. },
+            Mark::Written {
+                over_loopback: all, ..
+            },
+        ) = (found, mark)
+        else {
+            panic!("both are written");
+        };
+        assert!(over_loopback.len() > 10 && over_loopback.iter().all(|one| all.contains(one)));
+    }
+
     /// Somebody else's alias is no mark.
     #[test]
     fn other_aliases_are_not_marks() {
-        for alias in ["", "uplink", "ebb redirect", "ebb redirect maybe"] {
+        for alias in [
+            "",
+            "uplink",
+            "ebb redirect",
+            "ebb redirect maybe",
+            "ebb redirect plain lo 10.0.0.",
+            "ebb redirect plain eth0",
+        ] {
             assert_eq!(Mark::parse(alias), None, "{alias:?}");
         }
     }

@@ -25,7 +25,8 @@
 //! forgotten) would otherwise reach the stack under its unredirected address, be answered with a
 //! reset, and take the relayed connection with it.
 
-use super::mark::Mark;
+use super::local_route;
+use super::mark::{Mark, Selection};
 use crate::config::Config;
 use ebb_api::names::{ADMIN_PORT, RELAY_PORT};
 use nlink::netlink::nftables::{
@@ -39,31 +40,35 @@ const INBOUND: &str = "inbound";
 const INVALID: &str = "invalid";
 const TCP: u8 = 6;
 
-/// Which rule sends connections to the relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Selection {
-    /// Only to ports that somebody listens on.
-    Listening,
-    /// To any port.
-    All,
-}
-
 /// Writes the rules and leaves the mark. It does not fail: what went wrong is in the mark, and the
 /// pod starts without the redirect. It may run again (kubelet does, when the pod's sandbox died).
 pub async fn run(config: &Config) {
     let mark = match &config.birth {
         Some(birth) => match write(&birth.exclude_ports).await {
-            Ok(mark) => mark,
+            Ok(selection) => Mark::Written {
+                selection,
+                over_loopback: local_route::move_to_loopback().await,
+            },
             Err(error) => Mark::Failed(error.to_string()),
         },
         // Which ports to leave alone is not known, so none is touched.
         None => Mark::Failed(config.complaint.clone().unwrap_or_default()),
     };
     match &mark {
-        Mark::SocketWildcard => {
-            tracing::info!("redirect written; ports without a listener stay refused");
+        Mark::Written {
+            selection: Selection::Listening,
+            over_loopback,
+        } => {
+            tracing::info!(
+                ?over_loopback,
+                "redirect written; ports without a listener stay refused"
+            );
         }
-        Mark::Plain => tracing::warn!(
+        Mark::Written {
+            selection: Selection::All,
+            over_loopback,
+        } => tracing::warn!(
+            ?over_loopback,
             "redirect written for all ports: this kernel cannot ask whether the app listens, so a tcpSocket probe always passes"
         ),
         Mark::Failed(reason) => {
@@ -76,14 +81,14 @@ pub async fn run(config: &Config) {
     }
 }
 
-async fn write(exclude_ports: &[u16]) -> Result<Mark, nlink::Error> {
+async fn write(exclude_ports: &[u16]) -> Result<Selection, nlink::Error> {
     let connection = Connection::<Nftables>::new()?;
     match commit(&connection, exclude_ports, Selection::Listening).await {
-        Ok(()) => Ok(Mark::SocketWildcard),
+        Ok(()) => Ok(Selection::Listening),
         Err(error) => {
             tracing::debug!(%error, "no rule that asks for the socket");
             match commit(&connection, exclude_ports, Selection::All).await {
-                Ok(()) => Ok(Mark::Plain),
+                Ok(()) => Ok(Selection::All),
                 Err(error) => {
                     // Rules of an earlier run would send clients to a relay that, by the mark, is
                     // not to run.

@@ -7,11 +7,10 @@ use super::closing;
 use super::exchange::{AppEnd, Exchange};
 use super::leftover::Leftover;
 use crate::stance::Stance;
-use crate::upstream;
+use crate::upstream::Destination;
 use std::cell::RefCell;
 use std::future::{Future, pending, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -46,7 +45,7 @@ async fn next(mut stance: watch::Receiver<Stance>) -> watch::Receiver<Stance> {
 /// A connection that was taken in.
 pub(crate) struct Connection {
     client: TcpStream,
-    destination: SocketAddr,
+    destination: Destination,
     app: App,
     exchange: Exchange,
     stance: Stance,
@@ -76,8 +75,8 @@ enum App {
 }
 
 impl App {
-    fn dial(destination: SocketAddr) -> App {
-        App::Dialing(Box::pin(upstream::dial(destination)))
+    fn dial(destination: &Destination) -> App {
+        App::Dialing(Box::pin(destination.clone().dial()))
     }
 }
 
@@ -109,13 +108,13 @@ type Turn = Result<bool, End>;
 impl Connection {
     pub(crate) fn new(
         client: TcpStream,
-        destination: SocketAddr,
+        destination: Destination,
         exchange: Exchange,
     ) -> Connection {
         Connection {
             client,
+            app: App::dial(&destination),
             destination,
-            app: App::dial(destination),
             exchange,
             stance: Stance::Serving,
             to_client: Leftover::default(),
@@ -388,6 +387,7 @@ impl Connection {
 mod tests {
     use super::*;
     use crate::census::{Census, OPAQUE_PATIENCE};
+    use crate::upstream::{OriginalDestination, Upstream};
     use tokio::net::TcpListener;
 
     /// 10,000 idle connections are to fit into 30 MB, of which tokio and the census need half.
@@ -398,7 +398,9 @@ mod tests {
         let client = TcpStream::connect(address).await.unwrap();
         let exchange = Exchange::new(Census::new(Instant::now()).connect(), OPAQUE_PATIENCE);
         let (_stance, told) = watch::channel(Stance::Serving);
-        let task = Connection::new(client, address, exchange).run(told);
+        let upstream = Upstream::new(OriginalDestination::Fixed(address), Vec::new());
+        let destination = upstream.destination(&client).unwrap();
+        let task = Connection::new(client, destination, exchange).run(told);
         let size = std::mem::size_of_val(&task);
         assert!(size <= 1024, "the task of a connection takes {size} bytes");
     }

@@ -9,7 +9,7 @@ use ebb_sidecar::census::{Census, Snapshot};
 use ebb_sidecar::listener::{self, Bound};
 use ebb_sidecar::relay::Relay;
 use ebb_sidecar::stance::Stance;
-use ebb_sidecar::upstream::OriginalDestination;
+use ebb_sidecar::upstream::{OriginalDestination, Upstream};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,8 +44,9 @@ impl Bed {
     pub(crate) fn with(app: TcpListener, destination: OriginalDestination) -> Bed {
         let census = Census::new(Instant::now());
         let (stance, told) = watch::channel(Stance::Serving);
+        let upstream = Upstream::new(destination, Vec::new());
         let relay =
-            Relay::new(census.clone(), told, destination).with_opaque_patience(OPAQUE_PATIENCE);
+            Relay::new(census.clone(), told, upstream).with_opaque_patience(OPAQUE_PATIENCE);
         let bound: Bound = listener::bind(0).unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, bound.local_addr().port()));
         let mut tasks = JoinSet::new();

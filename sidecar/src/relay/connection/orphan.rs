@@ -36,7 +36,7 @@ impl Connection {
         if self.stance < Stance::Closing && self.exchange.is_idle(now) {
             self.orphaned = false;
             self.redialing = true;
-            self.app = App::dial(self.destination);
+            self.app = App::dial(&self.destination);
             return self.pass_to_app(buffer.filled(), context, now);
         }
         let refusal = self.exchange.orphan(buffer.filled());

@@ -1,0 +1,52 @@
+//! Connections to one of the pod's own addresses that are bound to the loopback device.
+
+use super::socket;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+
+const DEVICE: &[u8] = b"lo";
+
+/// How long a connection may take. On one machine that is microseconds, and 3 s are two lost SYNs:
+/// the app's queue is full, or the route is not what it was.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a connection to a listener of our own may take, whose queue is empty.
+const PROOF_TIME: Duration = Duration::from_millis(500);
+
+/// Connects, bound to `lo` (SO_BINDTODEVICE, which needs no privilege since Linux 5.7).
+///
+/// # Errors
+///
+/// What the kernel says, or `TimedOut`; see [`may_be_to_blame`].
+pub(super) async fn connect(destination: SocketAddr) -> io::Result<TcpStream> {
+    let socket = socket(destination)?;
+    socket.bind_device(Some(DEVICE))?;
+    tokio::time::timeout(PATIENCE, socket.connect(destination)).await?
+}
+
+/// True for errors that a connection which is not bound to `lo` may not meet. Without a route on
+/// `lo`, IPv6 has none and IPv4 sends into the void.
+pub(super) fn may_be_to_blame(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::TimedOut
+    )
+}
+
+/// Connects to `address` over `lo`, there and back, to prove that it works.
+///
+/// # Errors
+///
+/// It does not; why.
+pub(crate) async fn proves_itself(address: IpAddr) -> io::Result<()> {
+    let listener = TcpListener::bind((address, 0)).await?;
+    let dialed = connect(listener.local_addr()?);
+    let both = async { tokio::try_join!(dialed, listener.accept()) };
+    tokio::time::timeout(PROOF_TIME, both).await??;
+    Ok(())
+}
