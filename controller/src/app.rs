@@ -2,6 +2,7 @@
 
 use crate::admin;
 use crate::admission::{self, Admission};
+use crate::api_server::Clients;
 use crate::certificate::{self, Webhook};
 use crate::cluster::SharedCluster;
 use crate::config::Config;
@@ -15,10 +16,10 @@ use crate::watch::{self, endpoints, pods::NarrowPod};
 use anyhow::{Context, bail};
 use ebb_api::policy::DrainPolicy;
 use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::watcher;
-use kube::{Api, Client};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +43,7 @@ const LAST_WORK: Duration = Duration::from_secs(5);
 /// # Errors
 ///
 /// Fails if it cannot start, or if a task ends that must live as long as the process.
-pub async fn run(config: Config, client: Client, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> anyhow::Result<()> {
     let cluster = Arc::new(SharedCluster::default());
     let readiness = Readiness::default();
     let mut registry = Registry::with_prefix("ebb_controller");
@@ -56,7 +57,7 @@ pub async fn run(config: Config, client: Client, stop: CancellationToken) -> any
     macro_rules! follow {
         ($name:literal, $kind:ty, $config:expr) => {{
             let (cluster, guard) = (Arc::clone(&cluster), caches.guard($name));
-            let api: Api<$kind> = Api::all(client.clone());
+            let api: Api<$kind> = Api::all(clients.watch.clone());
             tasks.spawn(async move {
                 watch::follow(&cluster, api, $config, guard).await;
                 $name
@@ -70,6 +71,7 @@ pub async fn run(config: Config, client: Client, stop: CancellationToken) -> any
     follow!("pods", NarrowPod, all());
 
     // The keys and the certificate, then the webhook, which reads the views.
+    let client = clients.call;
     let namespace = config.namespace.clone();
     let keyring = keyring::load(&client, &namespace).await?;
     let (keys, keyring) = latest::channel(Arc::new(keyring));

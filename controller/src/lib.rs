@@ -12,6 +12,7 @@
 pub mod admin;
 pub mod admission;
 pub mod api_error;
+pub mod api_server;
 pub mod app;
 pub mod certificate;
 pub mod cluster;

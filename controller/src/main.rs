@@ -2,9 +2,9 @@
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use ebb_controller::api_server::Clients;
 use ebb_controller::config::{Arguments, Config, Verb};
 use ebb_controller::{app, crds};
-use kube::Client;
 use std::io::Write;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -51,9 +51,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
         .await
         .context("neither KUBECONFIG nor a pod's environment says where the API server is")?;
     info!(server = %cluster.cluster_url, namespace = config.namespace, "starting");
-    let client = Client::try_from(cluster).context("cannot make a client of the API server")?;
+    let clients = Clients::new(&cluster).context("cannot make clients of the API server")?;
     let stop = CancellationToken::new();
-    let mut running = Box::pin(app::run(config, client, stop.clone()));
+    let mut running = Box::pin(app::run(config, clients, stop.clone()));
     tokio::select! {
         ended = &mut running => return ended,
         signal = asked_to_stop() => info!(signal, "stopping"),
