@@ -28,9 +28,6 @@ pub struct Options {
     /// Writes the table as JSON to this file.
     #[arg(long)]
     pub report: Option<PathBuf>,
-    /// Measures only these set-ups.
-    #[arg(long = "setup", value_enum)]
-    pub setups: Vec<Setup>,
 }
 
 /// How often each set-up is rolled.
@@ -43,26 +40,20 @@ pub fn run(bed: &Bed, options: Options) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        run_inside(&runtime, on_bed, options)
+        run_inside(&runtime, on_bed, &options)
     })?;
     thread
         .join()
         .map_err(|_| anyhow::anyhow!("the demo panicked"))?
 }
 
-fn run_inside(runtime: &Runtime, bed: Bed, options: Options) -> Result<()> {
+fn run_inside(runtime: &Runtime, bed: Bed, options: &Options) -> Result<()> {
     let cluster = runtime.block_on(Cluster::attach(bed))?;
-    let setups = match options.setups.is_empty() {
-        true => Setup::ALL.to_vec(),
-        false => options.setups,
-    };
-    if setups.contains(&Setup::Ebb) {
-        step("helm upgrade --install ebb charts/ebb", || {
-            runtime.block_on(installation::install(&cluster))
-        })?;
-    }
+    step("helm upgrade --install ebb charts/ebb", || {
+        runtime.block_on(installation::install(&cluster))
+    })?;
     let mut rows = Vec::new();
-    for setup in &setups {
+    for setup in Setup::ALL {
         let what = format!("{}: {ROLLS} rolling restarts under load", setup.title());
         let tally = step(&what, || {
             runtime.block_on(setup.measure(&cluster, ROLLS, |roll, progress| {
@@ -74,7 +65,7 @@ fn run_inside(runtime: &Runtime, bed: Bed, options: Options) -> Result<()> {
             }))
         })?;
         rows.push(Row {
-            setup: *setup,
+            setup,
             summary: tally.summary(),
         });
     }
@@ -82,11 +73,8 @@ fn run_inside(runtime: &Runtime, bed: Bed, options: Options) -> Result<()> {
         let json = serde_json::to_vec_pretty(&rows)?;
         std::fs::write(path, json).with_context(|| format!("can't write {}", path.display()))?;
     }
-    let drain = match setups.contains(&Setup::Ebb) {
-        true => Some(step("a drain, as kubectl describe shows it", || {
-            runtime.block_on(show::watch_a_drain(&cluster))
-        })?),
-        false => None,
-    };
-    show::print(&rows, drain.as_ref())
+    let drain = step("a drain, as kubectl describe shows it", || {
+        runtime.block_on(show::watch_a_drain(&cluster))
+    })?;
+    show::print(&rows, &drain)
 }

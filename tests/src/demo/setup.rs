@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::app::log::now_ms;
 use crate::harness::cluster::Cluster;
 use crate::harness::ground::Ground;
 use crate::harness::rolls::{roll_under_load, wait_until_complete};
@@ -53,20 +54,27 @@ impl Setup {
     }
 
     /// Deploys the application, rolls it under load, and returns what came of the requests. Only
-    /// the application with a policy is left running, to be tried out.
+    /// the application with a policy is left running, to be tried out. A failure says what the
+    /// namespace and Ebb have to say about it.
     pub async fn measure(
         self,
         cluster: &Cluster,
         rolls: usize,
         tell: impl FnMut(usize, Progress),
     ) -> Result<Tally> {
+        let began = now_ms();
         let ground = Ground::create_anew(cluster.clone(), self.namespace()).await?;
-        let web = self.deploy(&ground).await?;
-        let tally = roll_under_load(&ground, &web, rolls, tell).await?;
-        if self != Self::Ebb {
+        let measured = async {
+            let web = self.deploy(&ground).await?;
+            roll_under_load(&ground, &web, rolls, tell).await
+        };
+        let measured = measured.await;
+        if measured.is_err() {
+            eprintln!("{}", ground.testimony(began).await);
+        } else if self != Self::Ebb {
             ground.remove().await?;
         }
-        Ok(tally)
+        measured
     }
 
     /// Deploys the application in this set-up and waits until it is ready.

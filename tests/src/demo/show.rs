@@ -103,36 +103,39 @@ pub async fn watch_a_drain(cluster: &Cluster) -> Result<Drain> {
     })
 }
 
-/// Prints everything on stdout.
-pub fn print(rows: &[Row], drain: Option<&Drain>) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    if let Some(drain) = drain {
-        writeln!(
-            out,
-            "\nA pod was deleted while a request of {REQUEST_SECONDS} s was in flight. \
-             $ kubectl describe drainpolicy {NAME}, meanwhile:\n\n{}\n\
-             The request was answered: {}. The same command afterwards:\n\n{}",
-            drain.during.trim_end(),
-            drain.answer,
-            drain.after.trim_end()
-        )?;
-    }
-    writeln!(
-        out,
-        "\nThree rolling restarts of three pods in each set-up, under 32 keep-alive and 16 \
-         fresh-connection clients:\n\n{}",
-        render(rows)
-    )?;
+/// Prints everything on stdout; the table and what to try next come last, where they are seen.
+pub fn print(rows: &[Row], drain: &Drain) -> Result<()> {
     let namespace = Setup::Ebb.namespace();
     writeln!(
-        out,
-        "Try next, on the cluster, which stays up:\n\
-         \x20 cargo xtask kubectl -n {namespace} get dp\n\
-         \x20 cargo xtask kubectl -n {namespace} rollout restart deployment/{NAME}\n\
-         \x20 cargo xtask kubectl -n {namespace} describe dp {NAME}\n\
-         \x20 cargo xtask kubectl -n {namespace} events\n\
-         A shell with kubectl and helm:   cargo xtask cluster shell\n\
-         Take it all down:                cargo xtask cluster down"
+        std::io::stdout().lock(),
+        "
+A pod was deleted while a request of {REQUEST_SECONDS} s was in flight on it.
+
+$ kubectl describe drainpolicy {NAME}        # meanwhile
+
+{}
+
+The request was answered all the same: {}.
+
+$ kubectl describe drainpolicy {NAME}        # afterwards
+
+{}
+
+Three rolling restarts of three pods in each set-up, under 32 clients that POST on keep-alive
+connections and 16 that make a new connection each time. None of them retries.
+
+{}
+Try next, on the cluster, which stays up:
+  cargo xtask kubectl -n {namespace} get drainpolicies
+  cargo xtask kubectl -n {namespace} rollout restart deployment/{NAME}
+  cargo xtask kubectl -n {namespace} describe drainpolicy {NAME}
+  cargo xtask kubectl -n {namespace} events
+  cargo xtask cluster shell      # a shell with kubectl and helm
+  cargo xtask cluster down       # takes all of it away",
+        drain.during.trim_end(),
+        drain.answer,
+        drain.after.trim_end(),
+        render(rows),
     )?;
     Ok(())
 }

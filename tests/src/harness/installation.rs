@@ -60,10 +60,16 @@ pub async fn install(cluster: &Cluster) -> Result<()> {
         "--timeout",
         "90s",
     ];
-    cluster
-        .helm(&arguments)
-        .await
-        .context("can't install Ebb")?;
+    let mut installed = cluster.helm(&arguments).await;
+    // A helm that was killed leaves its release locked for ever.
+    let locked = |error: &anyhow::Error| format!("{error:#}").contains("another operation");
+    if installed.as_ref().is_err_and(locked) {
+        cluster
+            .helm(&["uninstall", RELEASE, "--namespace", NAMESPACE])
+            .await?;
+        installed = cluster.helm(&arguments).await;
+    }
+    installed.context("can't install Ebb")?;
     wait_until_ready(cluster).await
 }
 

@@ -202,6 +202,7 @@ fn garbage_on_any_port_changes_nothing() {
         policy(ground, "web", json!({"timeoutSeconds": 30})).await?;
         let pod = injected_pod(ground, &web(ground, "web")).await?;
         protected(ground, "web", "AllProtected").await?;
+        let witness = Witness::of(ground, "web", &["ebb"]).await?;
         let before = pods::report(&pod).await?;
         let selector = ListParams::default().labels(installation::SELECTOR);
         let controllers = ground
@@ -224,6 +225,7 @@ fn garbage_on_any_port_changes_nothing() {
             }
         }
 
+        witness.line("ebb", "not HTTP", LIMIT).await?;
         assert_unmoved(&pod, &before).await?;
         for (namespace, name) in [
             (ground.namespace.as_str(), pod.metadata.name.as_deref()),
