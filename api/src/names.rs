@@ -85,7 +85,7 @@ pub enum Inject {
     Enabled,
     /// `disabled`.
     Disabled,
-    /// Any other value: treated like [`Inject::Unset`], and reported.
+    /// Any other value: treated like [`Inject::Unset`].
     Garbage,
 }
 

@@ -62,6 +62,15 @@ pub enum KeyringError {
         /// What is wrong with it.
         why: String,
     },
+    /// Somebody has deleted the Secret of a controller that runs.
+    #[error(
+        "the Secret {namespace}/{KEYRING_SECRET} is gone; restore it, or restart the controller to \
+         have a new one made (pods made before then drain by what they were born with)"
+    )]
+    Gone {
+        /// The controller's namespace.
+        namespace: String,
+    },
     /// The system gives no random numbers.
     #[error("cannot make a key: the system's random number generator failed")]
     Random,
@@ -75,10 +84,7 @@ pub enum KeyringError {
 /// overwritten.
 pub async fn load(client: &Client, namespace: &str) -> Result<Keyring, KeyringError> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let failed = |source| KeyringError::Api {
-        namespace: namespace.to_owned(),
-        source: Box::new(source),
-    };
+    let failed = |source| api_error(namespace, source);
     let stored = match secrets.get_opt(KEYRING_SECRET).await.map_err(failed)? {
         Some(secret) => secret,
         None => match secrets.create(&PostParams::default(), &fresh()?).await {
@@ -93,18 +99,16 @@ pub async fn load(client: &Client, namespace: &str) -> Result<Keyring, KeyringEr
             Err(error) => return Err(failed(error)),
         },
     };
-    Keyring::read(&stored).map_err(|why| KeyringError::Damaged {
-        namespace: namespace.to_owned(),
-        why,
-    })
+    Keyring::of(&stored, namespace)
 }
 
-/// Reads the keyring again and again, and hands on what has changed. Never returns; a failure is
-/// logged and leaves the keys as they are.
+/// Reads the keyring again and again, and hands on what has changed. Never returns; a failure, or a
+/// Secret that is gone, is logged and leaves the keys as they are: the pods that run believe no
+/// others.
 pub async fn follow(client: Client, namespace: String, keyring: watch::Sender<Arc<Keyring>>) {
     loop {
         tokio::time::sleep(REREAD_EVERY).await;
-        match load(&client, &namespace).await {
+        match read_again(&client, &namespace).await {
             Ok(read) => {
                 keyring.send_if_modified(|present| {
                     let changed = !present.holds_the_same_as(&read);
@@ -123,6 +127,23 @@ pub async fn follow(client: Client, namespace: String, keyring: watch::Sender<Ar
     }
 }
 
+async fn read_again(client: &Client, namespace: &str) -> Result<Keyring, KeyringError> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let stored = secrets.get_opt(KEYRING_SECRET).await;
+    let stored = stored.map_err(|source| api_error(namespace, source))?;
+    let stored = stored.ok_or_else(|| KeyringError::Gone {
+        namespace: namespace.to_owned(),
+    })?;
+    Keyring::of(&stored, namespace)
+}
+
+fn api_error(namespace: &str, source: kube::Error) -> KeyringError {
+    KeyringError::Api {
+        namespace: namespace.to_owned(),
+        source: Box::new(source),
+    }
+}
+
 // === impl Keyring ===
 
 impl Keyring {
@@ -135,6 +156,13 @@ impl Keyring {
     pub fn sign(&self, key: &str, body: &[u8]) -> Option<String> {
         let key = self.keys.get(key)?;
         Some(BASE64.encode(key.sign(body)))
+    }
+
+    fn of(secret: &Secret, namespace: &str) -> Result<Keyring, KeyringError> {
+        Keyring::read(secret).map_err(|why| KeyringError::Damaged {
+            namespace: namespace.to_owned(),
+            why,
+        })
     }
 
     fn read(secret: &Secret) -> Result<Keyring, String> {

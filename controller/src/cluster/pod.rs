@@ -87,6 +87,7 @@ pub struct Owner {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use ebb_api::phase::Trigger;
 
     /// A serving pod of the Deployment `web` with the label `app: web` and no sidecar.
     pub(crate) fn pod(name: &str) -> PodView {
@@ -126,6 +127,17 @@ pub(crate) mod tests {
                 last: None,
             }),
             ..pod(name)
+        }
+    }
+
+    /// The same, deleted.
+    pub(crate) fn leaving(name: &str) -> PodView {
+        PodView {
+            leave: Some(Leave {
+                trigger: Trigger::Deleted,
+                grace_seconds: Some(335),
+            }),
+            ..injected(name)
         }
     }
 }

@@ -208,11 +208,10 @@ fn progress(account: &Account, now: Now) -> String {
 mod tests {
     use super::*;
     use crate::cluster::PodView;
-    use crate::cluster::pod::tests::{injected, pod};
+    use crate::cluster::pod::tests::{injected, leaving, pod};
     use crate::cluster::policy::tests::policy;
     use crate::report::ledger::{Before, PodName};
     use crate::report::sentence::tests::draining;
-    use ebb_api::desired::Leave;
     use ebb_api::phase::{Outcome, Trigger};
     use std::time::Duration;
 
@@ -232,16 +231,6 @@ mod tests {
             namespace.pods.insert(pod.name.clone(), pod);
         }
         namespace
-    }
-
-    fn leaving(name: &str) -> PodView {
-        PodView {
-            leave: Some(Leave {
-                trigger: Trigger::Deleted,
-                grace_seconds: Some(335),
-            }),
-            ..injected(name)
-        }
     }
 
     fn of(namespace: &NamespaceView, ledger: &Ledger, name: &str) -> DrainPolicyStatus {

@@ -1,19 +1,9 @@
 //! Drains that begin and end, each told once.
 
 use super::*;
-use crate::cluster::pod::tests::injected;
+use crate::cluster::pod::tests::{injected, leaving};
 use crate::report::sentence::tests::timed_out;
 use ebb_api::report::Mode;
-
-fn leaving(name: &str) -> PodView {
-    PodView {
-        leave: Some(Leave {
-            trigger: Trigger::Deleted,
-            grace_seconds: Some(335),
-        }),
-        ..injected(name)
-    }
-}
 
 fn with_last_words(mut pod: PodView, boot: &str, drain: Option<Drain>) -> PodView {
     let sidecar = pod.sidecar.as_mut().unwrap();
@@ -103,6 +93,7 @@ fn an_earlier_start_does_not_end_a_later_drain() {
     for seen_at_its_end in [true, false] {
         let mut ledger = Ledger::default();
         if seen_at_its_end {
+            see(&mut ledger, &injected("a"));
             see(&mut ledger, &with_last_words(injected("a"), "b1", None));
         }
         let restarted = |mut pod: PodView| {
