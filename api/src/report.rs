@@ -13,8 +13,15 @@ use std::collections::BTreeMap;
 pub enum Protocol {
     /// HTTP/1.0 or HTTP/1.1.
     Http1,
+    /// HTTP/2 without TLS.
+    Http2,
     /// Anything else, or what the relay is not sure of: upgraded connections, TLS, other protocols.
     Opaque,
+}
+
+impl Protocol {
+    /// All of them, each at the place of its number.
+    pub const ALL: [Protocol; 3] = [Protocol::Http1, Protocol::Http2, Protocol::Opaque];
 }
 
 /// How inbound connections reach the sidecar.

@@ -16,7 +16,10 @@ mod hook;
 mod metrics;
 mod probe;
 mod response;
+mod seats;
 mod status;
+
+pub(crate) use metrics::Metrics;
 
 use crate::config::Key;
 use crate::keeper::{Published, Request as KeeperRequest};
@@ -27,8 +30,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-pub(crate) use metrics::Metrics;
 use response::sentence;
+use seats::{Seat, Seats};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -38,8 +41,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-/// Connections at a time. A pod has a handful of containers with one hook each, two probes, a few
-/// scrapers and one controller.
+/// Connections at a time; see [`Seats`] for what comes then. A pod has a handful of containers with
+/// one hook each, two probes, a few scrapers and one controller.
 const CONNECTIONS: usize = 512;
 
 /// How long a head may take, which is also how long an unused connection stays: kubelet keeps its
@@ -64,6 +67,15 @@ pub(crate) struct Admin {
     pub(crate) containers: BTreeSet<String>,
     pub(crate) metrics: Metrics,
     streams: Arc<Semaphore>,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug)]
+struct Client {
+    peer: SocketAddr,
+    /// The address that it connected to.
+    local: SocketAddr,
+    seat: Arc<Seat>,
 }
 
 // === impl Admin ===
@@ -93,22 +105,18 @@ impl Admin {
 
     /// Serves until dropped.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        let seats = Arc::new(Seats::default());
         let mut connections = JoinSet::new();
         loop {
             while connections.try_join_next().is_some() {}
-            let slot = slots
-                .clone()
-                .acquire_owned()
-                .await
-                .expect("nobody closes the semaphore");
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    let admin = self.clone();
-                    connections.spawn(async move {
-                        admin.connection(stream, peer).await;
-                        drop(slot);
-                    });
+                    while connections.len() >= CONNECTIONS {
+                        seats.make_room();
+                        connections.join_next().await;
+                    }
+                    let seat = seats.take();
+                    connections.spawn(self.clone().connection(stream, peer, seat));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "admin port: connection not accepted");
@@ -118,20 +126,29 @@ impl Admin {
         }
     }
 
-    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, seat: Arc<Seat>) {
         let Ok(local) = stream.local_addr() else {
             return;
         };
+        let client = Client { peer, local, seat };
         let service = service_fn(|request| {
             let admin = self.clone();
-            async move { Ok::<_, Infallible>(admin.answer(request, peer, local).await) }
+            let client = &client;
+            client.seat.asked();
+            async move { Ok::<_, Infallible>(admin.answer(request, client).await) }
         });
-        let served = http1::Builder::new()
+        let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME)
             .max_header_size(16 * 1024)
-            .serve_connection(TokioIo::new(stream), service)
-            .await;
+            .serve_connection(TokioIo::new(stream), service);
+        let served = tokio::select! {
+            served = connection => served,
+            () = client.seat.must_go() => {
+                tracing::debug!(client.addr = %peer, "admin port: too many connections, this one asked nothing for longest");
+                return;
+            }
+        };
         match served {
             Err(error) if error.is_parse() => {
                 tracing::warn!(client.addr = %peer, %error, "admin port: not HTTP, hung up");
@@ -143,28 +160,18 @@ impl Admin {
         }
     }
 
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        peer: SocketAddr,
-        local: SocketAddr,
-    ) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, client: &Client) -> Response<Body> {
         let path = request.uri().path().to_owned();
         match (request.method(), path.as_str()) {
             (&Method::GET, "/livez") => probe::live(),
             (&Method::GET, "/readyz") => probe::ready(&self.published),
             (&Method::GET, "/metrics") => self.metrics.scrape(),
-            (&Method::GET, "/v1/status") => status::serve(self, request.uri().query()).await,
-            (&Method::PUT, "/v1/desired") => desired::serve(self, request, peer).await,
+            (&Method::GET, "/v1/status") => {
+                status::serve(self, request.uri().query(), client).await
+            }
+            (&Method::PUT, "/v1/desired") => desired::serve(self, request, client.peer).await,
             (&Method::GET, path) if path.starts_with("/hook/") => {
-                hook::serve(
-                    self,
-                    &path["/hook/".len()..],
-                    request.headers(),
-                    peer,
-                    local,
-                )
-                .await
+                hook::serve(self, &path["/hook/".len()..], request.headers(), client).await
             }
             (_, path) => {
                 let known = ["/livez", "/readyz", "/metrics", "/v1/status", "/v1/desired"];

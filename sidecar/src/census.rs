@@ -52,7 +52,7 @@ pub struct Census {
 #[derive(Debug, Default)]
 struct Totals {
     finished: AtomicU64,
-    cut: [AtomicU64; 2],
+    cut: [AtomicU64; Protocol::ALL.len()],
     /// The greatest age of anything cut, in nanoseconds.
     oldest_cut: AtomicU64,
     idle_closed: AtomicU64,
@@ -230,13 +230,6 @@ impl Drop for Waiting<'_> {
 
 fn add(counter: &AtomicU64, count: u64) {
     counter.fetch_add(count, Ordering::Relaxed);
-}
-
-fn index(protocol: Protocol) -> usize {
-    match protocol {
-        Protocol::Http1 => 0,
-        Protocol::Opaque => 1,
-    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,18 @@
 //! change when a goodbye is said, never what is said.
 
 pub mod http1;
+pub mod http2;
 pub mod opaque;
 
 /// The bytes are not what the tracker knows for certain: the connection is opaque from here on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Odd;
+
+/// How far a tracker came in its input: it stops at the first event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step<E> {
+    /// How many bytes of the input it went over.
+    pub used: usize,
+    /// What ended there; nothing if all of the input was used.
+    pub event: Option<E>,
+}

@@ -94,13 +94,16 @@ fn open(now: &Census) -> String {
 
 /// "2 requests and 1 connection", or nothing.
 fn works(works: &BTreeMap<Protocol, u64>) -> String {
-    let of = |protocol: Protocol, one: &str| {
-        let number = works.get(&protocol).copied().unwrap_or_default();
+    let of = |protocols: &[Protocol], one: &str| {
+        let number: u64 = protocols
+            .iter()
+            .filter_map(|protocol| works.get(protocol))
+            .sum();
         (number > 0).then(|| count(number, one))
     };
     let parts = [
-        of(Protocol::Http1, "request"),
-        of(Protocol::Opaque, "connection"),
+        of(&[Protocol::Http1, Protocol::Http2], "request"),
+        of(&[Protocol::Opaque], "connection"),
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     parts.join(" and ")

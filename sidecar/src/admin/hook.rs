@@ -1,27 +1,25 @@
 //! `GET /hook/{container}`: kubelet waits here before it ends a container.
 
 use super::response::sentence;
-use super::{Admin, Body};
+use super::{Admin, Body, Client};
 use crate::drain::Caller;
 use crate::keeper::Request;
 use ebb_api::names::{SIDECAR_CONTAINER, TOKEN_HEADER};
 use hyper::{HeaderMap, Response, StatusCode};
-use std::net::SocketAddr;
 use tokio::sync::oneshot;
 
-/// Holds the call until the drain machine lets it go. `local` is the address that it came to.
+/// Holds the call until the drain machine lets it go.
 pub(super) async fn serve(
     admin: &Admin,
     container: &str,
     headers: &HeaderMap,
-    peer: SocketAddr,
-    local: SocketAddr,
+    client: &Client,
 ) -> Response<Body> {
     let given = headers.get(TOKEN_HEADER).map(|token| token.as_bytes());
     if !admin.admits(given) {
         admin.metrics.hook("unauthorized");
         tracing::warn!(
-            client.addr = %peer,
+            client.addr = %client.peer,
             container,
             token = if given.is_some() { "wrong" } else { "missing" },
             "hook call refused"
@@ -36,7 +34,7 @@ pub(super) async fn serve(
         name if admin.containers.contains(name) => Caller::App(name.to_owned()),
         name => {
             admin.metrics.hook("unknown");
-            tracing::warn!(client.addr = %peer, container = name, "hook call for no container of this pod");
+            tracing::warn!(client.addr = %client.peer, container = name, "hook call for no container of this pod");
             return sentence(
                 StatusCode::NOT_FOUND,
                 "no container of that name was in the pod when it was injected",
@@ -44,10 +42,11 @@ pub(super) async fn serve(
         }
     };
     admin.metrics.hook("accepted");
+    let _kept = client.seat.keep();
     let (answer, released) = oneshot::channel();
     let called = admin.keeper.send(Request::Hook {
         caller,
-        pod_address: local.ip().to_canonical(),
+        pod_address: client.local.ip().to_canonical(),
         answer,
     });
     // Without a keeper the process is about to end, and so is the reason to wait.

@@ -113,10 +113,9 @@ impl Collector for Scrape {
             ]
             .map(|phase| (phase_word(phase), gauge(published.phase == phase))),
         )?;
-        let protocols = [Protocol::Http1, Protocol::Opaque];
         let of = |numbers: &std::collections::BTreeMap<Protocol, u64>| {
             let number = |protocol| numbers.get(&protocol).copied().unwrap_or(0);
-            protocols.map(|protocol| (protocol_word(protocol), number(protocol)))
+            Protocol::ALL.map(|protocol| (protocol_word(protocol), number(protocol)))
         };
         family(
             encoder,
@@ -227,6 +226,7 @@ fn phase_word(phase: Phase) -> &'static str {
 fn protocol_word(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Http1 => "http1",
+        Protocol::Http2 => "http2",
         Protocol::Opaque => "opaque",
     }
 }

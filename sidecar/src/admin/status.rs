@@ -5,7 +5,8 @@
 //! other side is gone.
 
 use super::response::{encode, json, sentence, with_body};
-use super::{Admin, Body};
+use super::seats::Kept;
+use super::{Admin, Body, Client};
 use crate::keeper::{Published, Request};
 use bytes::Bytes;
 use ebb_api::phase::Phase;
@@ -29,7 +30,7 @@ const NUMBERS: Duration = Duration::from_secs(1);
 /// How often they are told otherwise.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
-pub(super) async fn serve(admin: &Admin, query: Option<&str>) -> Response<Body> {
+pub(super) async fn serve(admin: &Admin, query: Option<&str>, client: &Client) -> Response<Body> {
     let unavailable = || {
         sentence(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -60,6 +61,7 @@ pub(super) async fn serve(admin: &Admin, query: Option<&str>) -> Response<Body> 
     let stream = Stream {
         lines: receiver,
         _writer: writer,
+        _kept: client.seat.keep(),
     };
     with_body(
         StatusCode::OK,
@@ -111,6 +113,7 @@ async fn follow(
 struct Stream {
     lines: mpsc::Receiver<Bytes>,
     _writer: JoinSet<()>,
+    _kept: Kept,
 }
 
 impl hyper::body::Body for Stream {

@@ -1,10 +1,13 @@
 //! One connection's line in the census: written by its task, read by whoever takes a snapshot.
 
-use super::{Census, HEAD_PATIENCE, HTTP1_PAUSE, add, index};
+use super::{Census, HEAD_PATIENCE, HTTP1_PAUSE, add};
 use ebb_api::report::Protocol;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
+
+/// No protocol is known: counted as opaque. Those that are known have their number plus one.
+const UNKNOWN: u8 = 0;
 
 /// The handle of an open connection. Its methods say what has happened on the wire; dropping it is
 /// the connection's end.
@@ -19,8 +22,9 @@ pub struct Connection {
 /// different moments; it decides nothing that the next change would not correct.
 #[derive(Debug, Default)]
 pub(super) struct Record {
-    /// False until the first bytes show HTTP/1, and again when it stops being that.
-    http1: AtomicBool,
+    /// The number of what the first bytes have shown; [`UNKNOWN`] before, and when it stops being
+    /// that.
+    protocol: AtomicU8,
     /// Open requests; for an opaque connection one while the client spoke last.
     open: AtomicU32,
     /// When the oldest of those, or what patience waits for, began.
@@ -64,7 +68,7 @@ impl Connection {
 
     /// The first bytes of a request head came, and the head is not complete.
     pub fn head_began(&self, now: Instant) {
-        self.record.http1.store(true, Ordering::Relaxed);
+        self.record.speaks_http();
         if self.open() == 0 {
             self.set_since(now);
             self.set_patience(Some(now + HEAD_PATIENCE));
@@ -75,7 +79,7 @@ impl Connection {
     /// traffic.
     pub fn request_began(&self, now: Instant, counts: bool) {
         let record = &*self.record;
-        record.http1.store(true, Ordering::Relaxed);
+        record.speaks_http();
         let stamp = self.census.stamp(now);
         let last = record.last_request.swap(stamp, Ordering::Relaxed);
         if last != 0 {
@@ -103,11 +107,27 @@ impl Connection {
         self.close(1);
     }
 
-    /// The connection is no HTTP/1, or no longer. Open requests become the one thing in flight that
+    /// So many open requests ended without an answer that is whole: one of the sides gave them up.
+    /// `next_began` as in [`Connection::request_ended`].
+    pub fn requests_dropped(&self, count: u32, next_began: Option<Instant>) {
+        let since = next_began.map_or(0, |began| self.census.stamp(began));
+        self.record.since.store(since, Ordering::Relaxed);
+        self.close(count);
+    }
+
+    /// The connection is HTTP/2.
+    pub fn turned_http2(&self) {
+        self.record
+            .protocol
+            .store(Protocol::Http2 as u8 + 1, Ordering::Relaxed);
+        self.set_patience(None);
+    }
+
+    /// The connection is no HTTP, or no longer. Open requests become the one thing in flight that
     /// an opaque connection is; it is no new work.
     pub fn turned_opaque(&self) {
         let record = &*self.record;
-        record.http1.store(false, Ordering::Relaxed);
+        record.protocol.store(UNKNOWN, Ordering::Relaxed);
         self.set_patience(None);
         if record.last_request.load(Ordering::Relaxed) != 0 {
             record.spoken.store(true, Ordering::Relaxed);
@@ -185,7 +205,7 @@ impl Connection {
             return self.idle_closed();
         }
         let totals = &self.census.totals;
-        add(&totals.cut[index(reading.protocol)], reading.in_flight);
+        add(&totals.cut[reading.protocol as usize], reading.in_flight);
         if let Some(since) = reading.since {
             let age = now.saturating_duration_since(since).as_nanos();
             let age = u64::try_from(age).unwrap_or(u64::MAX);
@@ -234,7 +254,7 @@ impl Drop for Connection {
 
 impl Record {
     pub(super) fn read(&self, census: &Census, now: Instant) -> Reading {
-        let http1 = self.http1.load(Ordering::Relaxed);
+        let protocol = self.protocol();
         let open = u64::from(self.open.load(Ordering::Relaxed));
         let patience = census
             .instant(self.patience.load(Ordering::Relaxed))
@@ -242,19 +262,29 @@ impl Record {
         let in_flight = open.max(u64::from(patience.is_some()));
         let since = census.instant(self.since.load(Ordering::Relaxed));
         Reading {
-            protocol: if http1 {
-                Protocol::Http1
-            } else {
-                Protocol::Opaque
-            },
+            protocol,
             in_flight,
             since: since.filter(|_| in_flight > 0),
             settles_at: patience,
             buffered: self.buffered.load(Ordering::Relaxed),
             pausing_until: self
                 .pausing_until(census)
-                .filter(|until| http1 && open == 0 && *until > now),
+                .filter(|until| protocol == Protocol::Http1 && open == 0 && *until > now),
         }
+    }
+
+    /// It is HTTP/1, unless it is known to be HTTP/2.
+    fn speaks_http(&self) {
+        if self.protocol.load(Ordering::Relaxed) == UNKNOWN {
+            self.protocol
+                .store(Protocol::Http1 as u8 + 1, Ordering::Relaxed);
+        }
+    }
+
+    fn protocol(&self) -> Protocol {
+        let number = usize::from(self.protocol.load(Ordering::Relaxed));
+        let known = number.checked_sub(1).map(|place| Protocol::ALL[place]);
+        known.unwrap_or(Protocol::Opaque)
     }
 
     /// Three times the connection's own longest gap after its last request, at most

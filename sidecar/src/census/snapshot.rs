@@ -1,6 +1,6 @@
 //! The census at one moment.
 
-use super::{Census, index};
+use super::Census;
 use ebb_api::report::{self, Protocol};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub struct Snapshot {
     /// Open connections, by protocol; one that has not shown what it is counts as opaque.
     pub connections: BTreeMap<Protocol, u64>,
-    /// HTTP/1 requests and opaque connections in flight, by protocol.
+    /// Requests and opaque connections in flight, by protocol.
     pub in_flight: BTreeMap<Protocol, u64>,
     /// The age of the oldest of those.
     pub oldest: Option<Duration>,
@@ -25,7 +25,7 @@ pub struct Snapshot {
     /// Connections whose client has not taken all that the app sent: those bytes wait in the relay,
     /// and would be lost with it.
     pub buffered: u64,
-    /// HTTP/1 requests answered to the last byte, and opaque connections that ended by themselves.
+    /// Requests answered to the last byte, and opaque connections that ended by themselves.
     pub finished: u64,
     /// What was cut at the deadline, by protocol: never more than was in flight.
     pub cut: BTreeMap<Protocol, u64>,
@@ -35,7 +35,7 @@ pub struct Snapshot {
     pub idle_closed: u64,
     /// Requests that came when the app had gone, and were answered by the relay with 503.
     pub refused: u64,
-    /// New work that counts as traffic: HTTP/1 requests but those of health checkers, and opaque
+    /// New work that counts as traffic: requests but those of health checkers, and opaque
     /// connections from their client's first byte.
     pub work: u64,
     /// When the last of that came.
@@ -62,21 +62,21 @@ impl Census {
             panics: load(&totals.panics),
             ..Snapshot::default()
         };
-        for protocol in [Protocol::Http1, Protocol::Opaque] {
+        for protocol in Protocol::ALL {
             count(
                 &mut snapshot.cut,
                 protocol,
-                load(&totals.cut[index(protocol)]),
+                load(&totals.cut[protocol as usize]),
             );
         }
         if !snapshot.cut.is_empty() {
             snapshot.oldest_cut = Some(Duration::from_nanos(load(&totals.oldest_cut)));
         }
-        let (mut connections, mut in_flight) = ([0; 2], [0; 2]);
+        let (mut connections, mut in_flight) = ([0; Protocol::ALL.len()], [0; Protocol::ALL.len()]);
         for record in self.records().slots.iter().flatten() {
             let reading = record.read(self, now);
-            connections[index(reading.protocol)] += 1;
-            in_flight[index(reading.protocol)] += reading.in_flight;
+            connections[reading.protocol as usize] += 1;
+            in_flight[reading.protocol as usize] += reading.in_flight;
             snapshot.buffered += u64::from(reading.buffered);
             let age = reading
                 .since
@@ -85,8 +85,8 @@ impl Census {
             snapshot.settles_at = earlier(snapshot.settles_at, reading.settles_at);
             snapshot.http1_pausing_until = snapshot.http1_pausing_until.max(reading.pausing_until);
         }
-        for protocol in [Protocol::Http1, Protocol::Opaque] {
-            let place = index(protocol);
+        for protocol in Protocol::ALL {
+            let place = protocol as usize;
             count(&mut snapshot.connections, protocol, connections[place]);
             count(&mut snapshot.in_flight, protocol, in_flight[place]);
         }

@@ -159,7 +159,8 @@ impl Connection {
 
     fn take_stance(&mut self, stance: Stance) {
         self.stance = stance;
-        self.exchange.set_leaving(stance >= Stance::Parting);
+        self.exchange
+            .set_leaving(stance >= Stance::Parting, Instant::now());
     }
 
     fn poll(&mut self, context: &mut Context<'_>, scratch: &mut [u8]) -> Poll<End> {
@@ -182,6 +183,7 @@ impl Connection {
             self.cut(now)?;
         }
         let dialed = self.dial(context)?;
+        self.say_goodbye(now);
         let down = self.move_down(context, scratch, now)?;
         if self.closing {
             return Ok(down);
@@ -323,15 +325,15 @@ impl Connection {
     }
 
     fn pass_to_app(&mut self, bytes: &[u8], context: &mut Context<'_>, now: Instant) -> Turn {
-        let taken = self.exchange.client_sent(bytes, now);
-        self.behind_gate.extend_from_slice(&bytes[taken..]);
+        let passed = self.exchange.client_sent(bytes, now);
+        self.behind_gate.extend_from_slice(&bytes[passed.taken..]);
         match &mut self.app {
             App::Open(app) => {
-                if self.to_app.send(&bytes[..taken], app, context).is_err() {
+                if self.to_app.send(&passed.bytes, app, context).is_err() {
                     return self.app_broke();
                 }
             }
-            App::Dialing(_) => self.to_app.push(&bytes[..taken]),
+            App::Dialing(_) => self.to_app.push(&passed.bytes),
             App::Gone => {}
         }
         Ok(true)

@@ -1,26 +1,44 @@
 //! What a connection's bytes mean: which of them go on, what is in flight, and when a goodbye is
 //! said. No IO: it is fed what was read and says what to write.
 
+mod edit;
 mod http1;
+mod http2;
+mod opening;
 
 use crate::census::{Connection, HEAD_PATIENCE};
 use crate::track::opaque::{Opaque, Side};
 use http1::Http1;
+use http2::{Goodbye, Http2};
+use opening::{Opened, Opening};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 /// Both directions of one connection.
 pub(crate) struct Exchange {
     kind: Kind,
+    /// Nothing that contradicts HTTP/2 was seen so far either, nor that proves it.
+    opening: Option<Opening>,
     line: Connection,
-    leaving: bool,
+    /// Since when goodbyes are said.
+    leaving: Option<Instant>,
     opaque_patience: Duration,
 }
 
 enum Kind {
     /// HTTP/1, or nothing that contradicts it so far.
     Http1(Http1),
+    /// Boxed, so that all the others stay small.
+    Http2(Box<Http2>),
     Opaque(Opaque),
+}
+
+/// Bytes from the client for the app.
+pub(crate) struct ToApp<'a> {
+    pub(crate) bytes: Cow<'a, [u8]>,
+    /// So much of the input is done with. The rest must be kept, and given again when
+    /// [`Exchange::is_gated`] is no longer true.
+    pub(crate) taken: usize,
 }
 
 /// Bytes from the app for the client.
@@ -40,14 +58,14 @@ pub(crate) enum AppEnd {
 }
 
 /// What to do with a connection at the deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Deadline {
     /// Close it. What is out can't pass for whole.
     Close,
     /// Reset it: a plain close would make what is out pass for whole.
     Reset,
-    /// Give this answer and close.
-    Answer(&'static [u8]),
+    /// Say this and close.
+    Answer(Cow<'static, [u8]>),
 }
 
 /// What to do with bytes of a client whose app has gone.
@@ -65,8 +83,9 @@ impl Exchange {
     pub(crate) fn new(line: Connection, opaque_patience: Duration) -> Exchange {
         Exchange {
             kind: Kind::Http1(Http1::default()),
+            opening: Some(Opening::default()),
             line,
-            leaving: false,
+            leaving: None,
             opaque_patience,
         }
     }
@@ -76,9 +95,9 @@ impl Exchange {
         &self.line
     }
 
-    /// Whether goodbyes are to be said.
-    pub(crate) fn set_leaving(&mut self, leaving: bool) {
-        self.leaving = leaving;
+    /// Whether goodbyes are to be said from now on.
+    pub(crate) fn set_leaving(&mut self, leaving: bool, now: Instant) {
+        self.leaving = leaving.then(|| self.leaving.unwrap_or(now));
         if let Kind::Http1(http1) = &mut self.kind
             && !leaving
         {
@@ -91,28 +110,64 @@ impl Exchange {
         matches!(&self.kind, Kind::Http1(http1) if http1.is_gated())
     }
 
-    /// Bytes from the client. So many of them go to the app; the rest must be kept, and given again
-    /// when [`Exchange::is_gated`] is no longer true.
-    pub(crate) fn client_sent(&mut self, input: &[u8], now: Instant) -> usize {
-        if let Kind::Http1(http1) = &mut self.kind {
-            match http1.client_sent(input, &self.line, now) {
-                Ok(taken) => return taken,
-                Err(_) => self.turn_opaque(now),
+    /// Bytes from the client.
+    pub(crate) fn client_sent<'a>(&mut self, input: &'a [u8], now: Instant) -> ToApp<'a> {
+        let preface = self.look_for_preface(input, now);
+        let mut bytes = Cow::Borrowed(input);
+        match &mut self.kind {
+            Kind::Http1(http1) => match http1.client_sent(input, &self.line, now) {
+                Ok(taken) => {
+                    let bytes = Cow::Borrowed(&input[..taken]);
+                    return ToApp { bytes, taken };
+                }
+                Err(_) => match &mut self.opening {
+                    Some(opening) => {
+                        opening.doubted = true;
+                        http1.wait_for_preface(&self.line, now);
+                    }
+                    None => self.turn_opaque(now),
+                },
+            },
+            Kind::Http2(http2) => {
+                let passed = http2.client_sent(input, preface, &self.line, now);
+                bytes = passed.bytes;
+                if passed.odd {
+                    self.turn_opaque(now);
+                }
             }
+            Kind::Opaque(_) => {}
         }
         if let Kind::Opaque(opaque) = &mut self.kind {
             opaque.spoke(Side::Client, now);
             self.line.client_spoke(now);
         }
-        input.len()
+        ToApp {
+            bytes,
+            taken: input.len(),
+        }
     }
 
     /// Bytes from the app.
     pub(crate) fn app_sent<'a>(&mut self, input: &'a [u8], now: Instant) -> ToClient<'a> {
+        if let Some(opening) = &mut self.opening {
+            if let Some(passed) = opening.app_sent(input, &self.line, now) {
+                return ToClient {
+                    bytes: passed.bytes,
+                    last: false,
+                };
+            }
+            self.opening = None;
+        }
+        let passed = match &mut self.kind {
+            Kind::Http1(http1) => {
+                Some(http1.app_sent(input, self.leaving.is_some(), &self.line, now))
+            }
+            Kind::Http2(http2) => Some(http2.app_sent(input, self.leaving, &self.line, now)),
+            Kind::Opaque(_) => None,
+        };
         let mut bytes = Cow::Borrowed(input);
-        if let Kind::Http1(http1) = &mut self.kind {
-            let passed = http1.app_sent(input, self.leaving, &self.line, now);
-            if passed.http1 {
+        if let Some(passed) = passed {
+            if !passed.odd {
                 return ToClient {
                     bytes: passed.bytes,
                     last: passed.last,
@@ -125,6 +180,15 @@ impl Exchange {
             opaque.spoke(Side::App, now);
         }
         ToClient { bytes, last: false }
+    }
+
+    /// What the relay has to say to the client at this moment, behind what the app has said so far.
+    pub(crate) fn goodbye(&mut self, now: Instant) -> Option<ToClient<'static>> {
+        let Kind::Http2(http2) = &mut self.kind else {
+            return None;
+        };
+        let Goodbye { bytes, last } = http2.goodbye(self.leaving, &self.line, now)?;
+        Some(ToClient { bytes, last })
     }
 
     /// All that the app sent so far was handed to the client, or (`false`) waits for it.
@@ -153,14 +217,18 @@ impl Exchange {
     pub(crate) fn app_closed(&mut self) -> AppEnd {
         match &mut self.kind {
             Kind::Opaque(_) => AppEnd::Pass,
-            Kind::Http1(http1) => http1.app_closed(self.leaving, &self.line),
+            Kind::Http2(_) => {
+                self.line.settled();
+                AppEnd::Pass
+            }
+            Kind::Http1(http1) => http1.app_closed(self.leaving.is_some(), &self.line),
         }
     }
 
     /// Bytes from the client when the app has closed its side and the client was kept.
     pub(crate) fn orphan(&mut self, input: &[u8]) -> Orphan {
         match &mut self.kind {
-            Kind::Opaque(_) => Orphan::Close,
+            Kind::Http2(_) | Kind::Opaque(_) => Orphan::Close,
             Kind::Http1(http1) => http1.orphan(input, &self.line),
         }
     }
@@ -168,7 +236,7 @@ impl Exchange {
     /// The app was dialed again for a client that was kept, and takes no connection any more.
     pub(crate) fn app_unreachable(&self) -> Orphan {
         match &self.kind {
-            Kind::Opaque(_) => Orphan::Close,
+            Kind::Http2(_) | Kind::Opaque(_) => Orphan::Close,
             Kind::Http1(http1) => http1.app_unreachable(&self.line),
         }
     }
@@ -178,6 +246,7 @@ impl Exchange {
         match &self.kind {
             Kind::Opaque(_) => Deadline::Close,
             Kind::Http1(http1) => http1.deadline(unwritten as u64),
+            Kind::Http2(http2) => http2.deadline(unwritten as u64),
         }
     }
 
@@ -185,20 +254,23 @@ impl Exchange {
     pub(crate) fn is_idle(&self, now: Instant) -> bool {
         match &self.kind {
             Kind::Opaque(opaque) => opaque.is_idle(now),
-            Kind::Http1(http1) => {
-                http1.is_idle()
-                    && http1
-                        .head_began()
-                        .is_none_or(|began| began + HEAD_PATIENCE <= now)
-            }
+            Kind::Http1(http1) => http1.is_idle() && is_patient_no_more(http1.head_began(), now),
+            Kind::Http2(http2) => http2.is_idle() && is_patient_no_more(http2.head_began(), now),
         }
     }
 
-    /// When that becomes true by time alone.
-    pub(crate) fn idle_at(&self) -> Option<Instant> {
+    /// When time alone changes something: the connection becomes idle, or its goodbye is due.
+    pub(crate) fn wakes_at(&self) -> Option<Instant> {
         match &self.kind {
             Kind::Opaque(opaque) => opaque.idle_at(),
             Kind::Http1(http1) => http1.head_began().map(|began| began + HEAD_PATIENCE),
+            Kind::Http2(http2) => {
+                let idle_at = http2.head_began().map(|began| began + HEAD_PATIENCE);
+                [idle_at, http2.goodbye_at(self.leaving)]
+                    .into_iter()
+                    .flatten()
+                    .min()
+            }
         }
     }
 
@@ -213,21 +285,48 @@ impl Exchange {
     pub(crate) fn finished(&self) {
         match &self.kind {
             Kind::Opaque(_) => self.line.opaque_finished(),
-            Kind::Http1(_) => self.line.settled(),
+            Kind::Http1(_) | Kind::Http2(_) => self.line.settled(),
         }
+    }
+
+    /// Whether the connection is HTTP/2 becomes known in its first bytes: how many of these are the
+    /// preface.
+    fn look_for_preface(&mut self, input: &[u8], now: Instant) -> usize {
+        let Some(mut opening) = self.opening.take() else {
+            return 0;
+        };
+        match opening.client_sent(input) {
+            Opened::Perhaps => self.opening = Some(opening),
+            Opened::No if opening.is_neither() => self.turn_opaque(now),
+            Opened::No => {}
+            Opened::Yes(length) => {
+                self.kind = Kind::Http2(opening.into_http2());
+                self.line.turned_http2();
+                return length;
+            }
+        }
+        0
     }
 
     fn turn_opaque(&mut self, now: Instant) {
         let mut opaque = Opaque::new(now, self.opaque_patience);
-        if let Kind::Http1(http1) = &self.kind {
-            self.line.turned_opaque();
-            if http1.has_begun() {
-                opaque.spoke(Side::Client, now);
-                self.line.client_spoke(now);
-            }
+        let has_begun = match &self.kind {
+            Kind::Http1(http1) => http1.has_begun(),
+            Kind::Http2(_) => true,
+            Kind::Opaque(_) => return,
+        };
+        self.line.turned_opaque();
+        if has_begun {
+            opaque.spoke(Side::Client, now);
+            self.line.client_spoke(now);
         }
         self.kind = Kind::Opaque(opaque);
     }
+}
+
+/// True unless a head is under way that began a moment ago.
+fn is_patient_no_more(head_began: Option<Instant>, now: Instant) -> bool {
+    head_began.is_none_or(|began| began + HEAD_PATIENCE <= now)
 }
 
 #[cfg(test)]

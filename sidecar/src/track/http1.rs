@@ -5,6 +5,8 @@
 //!  app bytes    --> Responses --Head, End-->  (a response is read knowing its request's method)
 //! ```
 
+use super::Step;
+
 mod body;
 mod head;
 mod requests;
@@ -15,15 +17,6 @@ pub(crate) use head::tokens;
 pub use head::{HEAD_LIMIT, Method, RequestHead, ResponseHead};
 pub use requests::{RequestEvent, Requests};
 pub use responses::{ResponseEvent, Responses};
-
-/// How far a tracker came in its input: it stops at the first event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step<E> {
-    /// How many bytes of the input it went over.
-    pub used: usize,
-    /// What ended there; nothing if all of the input was used.
-    pub event: Option<E>,
-}
 
 #[cfg(test)]
 mod tests;

@@ -214,17 +214,41 @@ async fn a_connection_serves_several_hooks() {
     }
 }
 
-/// Connections that say nothing do not keep kubelet out.
+/// Connections that say nothing, more than there are places, keep kubelet out as little as those
+/// that did say something once; and a hook that is being held keeps its place.
 #[tokio::test]
 async fn silent_connections_keep_nobody_out() {
-    let sidecar = Sidecar::start(quick(30)).await;
-    let mut silent = JoinSet::new();
-    for _ in 0..200 {
-        silent.spawn(TcpStream::connect(sidecar.admin));
+    let mut sidecar = Sidecar::start(quick(60)).await;
+    let mut client = JoinSet::new();
+    client.spawn(sidecar.request("/slow"));
+    sidecar.reached().await;
+    let mut held = JoinSet::new();
+    held.spawn(sidecar.hook("ebb"));
+    sidecar
+        .until("the hook to be held", |report| report.leaving.is_some())
+        .await;
+    let mut crowd = Vec::new();
+    for number in 0..600 {
+        let mut stream = TcpStream::connect(sidecar.admin).await.unwrap();
+        if number % 2 == 0 {
+            stream
+                .write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+                .await
+                .unwrap();
+        }
+        crowd.push(stream);
     }
-    let silent = silent.join_all().await;
     assert_eq!(sidecar.get("/livez").await.status, 200);
-    drop(silent);
+    held.spawn(sidecar.hook("web"));
+    assert!(
+        held.try_join_next().is_none(),
+        "held for the request in flight"
+    );
+    sidecar.app.answer.notify_waiters();
+    for answer in held.join_all().await {
+        assert_eq!(answer.status, 200);
+    }
+    drop(crowd);
 }
 
 async fn next_report(lines: &mut tokio::io::Lines<BufReader<TcpStream>>) -> Report {

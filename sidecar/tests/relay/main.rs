@@ -4,5 +4,6 @@
 mod bed;
 mod goodbye;
 mod http1;
+mod http2;
 mod listening;
 mod opaque;

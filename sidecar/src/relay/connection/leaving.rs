@@ -26,9 +26,20 @@ impl Connection {
         match deadline {
             Deadline::Close => {}
             Deadline::Reset => return Err(End::Reset),
-            Deadline::Answer(answer) => self.to_client.push(answer),
+            Deadline::Answer(answer) => self.to_client.push(&answer),
         }
         Ok(())
+    }
+
+    /// Says what is due between two frames of the app.
+    pub(super) fn say_goodbye(&mut self, now: Instant) {
+        if self.closing || self.app_side.read {
+            return;
+        }
+        if let Some(goodbye) = self.exchange.goodbye(now) {
+            self.to_client.push(&goodbye.bytes);
+            self.closing = goodbye.last;
+        }
     }
 
     /// Nothing moves. What the stance wants of a connection at rest, and when to look again.
@@ -48,7 +59,13 @@ impl Connection {
         let at_rest = self.to_client.is_empty() && self.to_app.is_empty() && !self.closing;
         if at_rest && self.stance == Stance::Closing && self.exchange.is_idle(now) {
             self.exchange.line().idle_closed();
-            return Poll::Ready(End::Close);
+            let Deadline::Answer(goodbye) = self.exchange.deadline(0) else {
+                return Poll::Ready(End::Close);
+            };
+            self.to_client.push(&goodbye);
+            self.closing = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
         if at_rest && self.until.is_none() && self.exchange.wants_half_close(now) {
             self.exchange.line().told();
@@ -57,7 +74,7 @@ impl Connection {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        match self.until.or_else(|| self.exchange.idle_at()) {
+        match self.until.or_else(|| self.exchange.wakes_at()) {
             Some(at) if at > now => self.wake_at(at, context),
             _ => Poll::Pending,
         }

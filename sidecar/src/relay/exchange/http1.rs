@@ -1,5 +1,6 @@
 //! An HTTP/1 connection: which requests are open, and the goodbye in the next answer.
 
+use super::edit::{Edit, Passed};
 use super::{AppEnd, Deadline, Orphan};
 use crate::census::Connection;
 use crate::goodbye::http1::{TIMEOUT, UNAVAILABLE, with_close};
@@ -7,7 +8,6 @@ use crate::track::Odd;
 use crate::track::http1::{
     Framing, Method, RequestEvent, RequestHead, Requests, ResponseEvent, ResponseHead, Responses,
 };
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -45,13 +45,6 @@ struct Open {
     start: u64,
     began: Instant,
     persistent: bool,
-}
-
-/// Bytes for the client. `http1` false: and the connection is opaque from here on.
-pub(super) struct Passed<'a> {
-    pub(super) bytes: Cow<'a, [u8]>,
-    pub(super) last: bool,
-    pub(super) http1: bool,
 }
 
 impl Http1 {
@@ -114,6 +107,15 @@ impl Http1 {
         Ok(used)
     }
 
+    /// The client has said what is no HTTP/1 and may be the start of HTTP/2: as good as a head that
+    /// is not complete.
+    pub(super) fn wait_for_preface(&mut self, line: &Connection, now: Instant) {
+        if self.head_began.is_none() {
+            self.head_began = Some(now);
+            line.head_began(now);
+        }
+    }
+
     /// Goes over the app's bytes.
     pub(super) fn app_sent<'a>(
         &mut self,
@@ -142,7 +144,7 @@ impl Http1 {
                         self.held.extend_from_slice(&input[piece.clone()]);
                         edit.put(piece.start, piece.end, b"");
                     }
-                    return edit.http1();
+                    return edit.same();
                 }
                 Some(ResponseEvent::Head(head)) => {
                     if self.hold {
@@ -224,9 +226,9 @@ impl Http1 {
         if !nothing_is_out {
             Deadline::Close
         } else if open.start >= self.taken - unwritten {
-            Deadline::Answer(UNAVAILABLE)
+            Deadline::Answer(UNAVAILABLE.into())
         } else {
-            Deadline::Answer(TIMEOUT)
+            Deadline::Answer(TIMEOUT.into())
         }
     }
 
@@ -290,72 +292,6 @@ impl Http1 {
         line.request_ended(self.open.front().map(|open| open.began));
         if self.open.is_empty() && self.requests.is_in_head() {
             line.head_began(now);
-        }
-    }
-}
-
-/// The app's bytes with parts replaced; no copy is made where there is none.
-struct Edit<'a> {
-    input: &'a [u8],
-    /// What of the input is in `out`, or left out of it.
-    done: usize,
-    out: Option<Vec<u8>>,
-}
-
-impl<'a> Edit<'a> {
-    fn new(input: &'a [u8]) -> Edit<'a> {
-        Edit {
-            input,
-            done: 0,
-            out: None,
-        }
-    }
-
-    /// Replaces `start..end`, which lies behind everything replaced before.
-    fn put(&mut self, start: usize, end: usize, bytes: &[u8]) {
-        if start == end && bytes.is_empty() {
-            return;
-        }
-        let out = self.out.get_or_insert_default();
-        out.extend_from_slice(&self.input[self.done..start]);
-        out.extend_from_slice(bytes);
-        self.done = end;
-    }
-
-    fn finish(mut self) -> Cow<'a, [u8]> {
-        match self.out.take() {
-            None => Cow::Borrowed(self.input),
-            Some(mut out) => {
-                out.extend_from_slice(&self.input[self.done..]);
-                Cow::Owned(out)
-            }
-        }
-    }
-
-    fn http1(self) -> Passed<'a> {
-        Passed {
-            bytes: self.finish(),
-            last: false,
-            http1: true,
-        }
-    }
-
-    fn opaque(self) -> Passed<'a> {
-        Passed {
-            bytes: self.finish(),
-            last: false,
-            http1: false,
-        }
-    }
-
-    /// Ends here: what the app sent behind its last answer is swallowed.
-    fn last(mut self, used: usize) -> Passed<'a> {
-        let input = self.input;
-        self.put(used, input.len(), b"");
-        Passed {
-            bytes: self.finish(),
-            last: true,
-            http1: true,
         }
     }
 }

@@ -3,6 +3,8 @@ use crate::census::{Census, OPAQUE_PATIENCE};
 use ebb_api::report::Protocol;
 use proptest::prelude::*;
 
+mod http2;
+
 const GET: &str = "GET / HTTP/1.1\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
@@ -23,7 +25,7 @@ impl Played {
         let now = Instant::now();
         let census = Census::new(now);
         let mut exchange = Exchange::new(census.connect(), OPAQUE_PATIENCE);
-        exchange.set_leaving(leaving);
+        exchange.set_leaving(leaving, now);
         Played {
             exchange,
             census,
@@ -42,9 +44,9 @@ impl Played {
             return;
         }
         let input = std::mem::take(&mut self.behind_gate);
-        let taken = self.exchange.client_sent(&input, self.now);
-        self.to_app.extend_from_slice(&input[..taken]);
-        self.behind_gate.extend_from_slice(&input[taken..]);
+        let passed = self.exchange.client_sent(&input, self.now);
+        self.to_app.extend_from_slice(&passed.bytes);
+        self.behind_gate.extend_from_slice(&input[passed.taken..]);
     }
 
     fn app(&mut self, bytes: &[u8]) {
@@ -81,6 +83,7 @@ fn talk() -> impl Strategy<Value = Vec<Turn>> {
         1 => Just("\r\n"),
         1 => Just("nonsense\r\n"),
         1 => Just("\x16"),
+        1 => Just("PRI * HTTP/2.0\r\n\r\nSM"),
     ];
     let app = prop_oneof![
         6 => Just(OK),
@@ -100,22 +103,27 @@ fn talk() -> impl Strategy<Value = Vec<Turn>> {
     prop::collection::vec(turn, 0..12)
 }
 
+/// Gives a turn to an exchange, cut in pieces.
+fn feed(played: &mut Played, turn: &Turn, cuts: &[usize]) {
+    let (Turn::Client(bytes) | Turn::App(bytes)) = turn;
+    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
+    ends.push(bytes.len());
+    ends.sort_unstable();
+    let mut from = 0;
+    for end in ends {
+        match turn {
+            Turn::Client(_) => played.client(&bytes[from..end]),
+            Turn::App(_) => played.app(&bytes[from..end]),
+        }
+        from = end;
+    }
+}
+
 /// Plays turns, each cut in pieces.
 fn play(turns: &[Turn], cuts: &[usize], leaving: bool) -> Played {
     let mut played = Played::new(leaving);
     for turn in turns {
-        let (Turn::Client(bytes) | Turn::App(bytes)) = turn;
-        let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
-        ends.push(bytes.len());
-        ends.sort_unstable();
-        let mut from = 0;
-        for end in ends {
-            match turn {
-                Turn::Client(_) => played.client(&bytes[from..end]),
-                Turn::App(_) => played.app(&bytes[from..end]),
-            }
-            from = end;
-        }
+        feed(&mut played, turn, cuts);
     }
     played
 }

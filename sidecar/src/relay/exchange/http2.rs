@@ -1,0 +1,327 @@
+//! An HTTP/2 connection: which streams are open, and when it gets which goodbye.
+//!
+//! ```text
+//!  leaving, no stream open for 10 ms ------------------------> GOAWAY(exact), closed
+//!  leaving, streams open for 1 s --> GOAWAY(2^31-1), PING --+
+//!                                    no stream open, and     |
+//!                                    PING answered or 10 ms -+-> GOAWAY(exact), closed
+//! ```
+//!
+//! GOAWAY(exact) names the last stream that the app may have seen: what the client began behind it
+//! is read and dropped, and safe to send again. A GOAWAY of the app's own passes, and no later one
+//! of ours names a higher stream (RFC 9113, section 6.8).
+
+use super::Deadline;
+use super::edit::{Edit, Passed};
+use crate::census::{Connection, HEAD_PATIENCE};
+use crate::goodbye::http2::{PING, go_away, warning};
+use crate::track::http2::{App, AppEvent, Client, ClientEvent, LAST_STREAM};
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+/// How long no stream must be open: a client that sends one request behind the other has its next on
+/// the way by then, and clients that fail what is open at a GOAWAY have nothing open.
+const QUIET: Duration = Duration::from_millis(10);
+
+/// How long to wait for that moment before the client is asked to begin nothing more.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// The most streams that may be open on one connection; servers commonly allow 100 to 1000.
+const OPEN_LIMIT: usize = 4096;
+
+/// One HTTP/2 connection.
+#[derive(Default)]
+pub(super) struct Http2 {
+    client: Client,
+    app: App,
+    /// In the order they began in.
+    open: Vec<Open>,
+    /// Bytes of the client that went on to the app.
+    taken: u64,
+    /// When the header block that comes in now began.
+    head_began: Option<Instant>,
+    /// When the first stream began; nobody is told to leave before.
+    first: Option<Instant>,
+    /// Since when no stream is open.
+    quiet: Option<Instant>,
+    /// The client was told to begin nothing more: by us, or by the app.
+    warned: bool,
+    /// The answer to our PING.
+    answer: Answer,
+    /// The beginning of what may be that answer.
+    held: Vec<u8>,
+    /// What the app's own GOAWAY said.
+    app_last: Option<u32>,
+}
+
+/// A stream from its complete header block to the last byte of its answer.
+struct Open {
+    stream: u32,
+    began: Instant,
+    /// Where its header block ended in the client's bytes.
+    end: u64,
+}
+
+/// Where the answer to our PING is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Answer {
+    /// There is no PING of ours.
+    #[default]
+    None,
+    /// On its way. The app must not see it: it did not ask.
+    Awaited,
+    /// Here: the client begins nothing more.
+    Seen,
+}
+
+/// What is to be said next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    Exact,
+    Warning,
+}
+
+/// Bytes of ours for the client.
+pub(super) struct Goodbye {
+    pub(super) bytes: Cow<'static, [u8]>,
+    /// Nothing comes behind them.
+    pub(super) last: bool,
+}
+
+impl Http2 {
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    pub(super) fn head_began(&self) -> Option<Instant> {
+        self.head_began
+    }
+
+    /// Goes over the client's bytes from `used` on, and says which of all of them go to the app.
+    pub(super) fn client_sent<'a>(
+        &mut self,
+        input: &'a [u8],
+        mut used: usize,
+        line: &Connection,
+        now: Instant,
+    ) -> Passed<'a> {
+        let mut edit = Edit::new(input);
+        loop {
+            let Ok(step) = self.client.advance(&input[used..]) else {
+                edit.put(used, used, &std::mem::take(&mut self.held));
+                return edit.opaque();
+            };
+            let piece = used..used + step.used;
+            used = piece.end;
+            let awaited = self.answer == Answer::Awaited;
+            if awaited && step.event == Some(ClientEvent::Answered(PING)) {
+                self.answer = Answer::Seen;
+                self.held.clear();
+                edit.put(piece.start, piece.end, b"");
+                continue;
+            }
+            if awaited && step.event.is_none() && self.client.may_answer() {
+                self.held.extend_from_slice(&input[piece.clone()]);
+                edit.put(piece.start, piece.end, b"");
+            } else {
+                edit.put(piece.start, piece.start, &self.held);
+                self.taken += (self.held.len() + step.used) as u64;
+                self.held.clear();
+            }
+            match step.event {
+                None => break,
+                Some(event) if self.client_did(event, line, now) => {}
+                Some(_) => return edit.opaque(),
+            }
+        }
+        if self.client.is_in_head() && self.head_began.is_none() {
+            self.head_began = Some(now);
+            line.head_began(now);
+        }
+        edit.same()
+    }
+
+    /// Goes over the app's bytes; `leaving` since then.
+    pub(super) fn app_sent<'a>(
+        &mut self,
+        input: &'a [u8],
+        leaving: Option<Instant>,
+        line: &Connection,
+        now: Instant,
+    ) -> Passed<'a> {
+        let mut edit = Edit::new(input);
+        let mut used = 0;
+        loop {
+            let Ok(step) = self.app.advance(&input[used..]) else {
+                return edit.opaque();
+            };
+            used += step.used;
+            match step.event {
+                None => return edit.same(),
+                Some(event) if self.app_did(event, line, now) => {}
+                Some(_) => return edit.opaque(),
+            }
+            if let Some(goodbye) = self.goodbye(leaving, line, now) {
+                edit.put(used, used, &goodbye.bytes);
+                if goodbye.last {
+                    return edit.last(used);
+                }
+            }
+        }
+    }
+
+    /// What is to be said at this moment, if it can be: nothing comes before the app's SETTINGS,
+    /// inside of a frame, or inside of a header block.
+    pub(super) fn goodbye(
+        &mut self,
+        leaving: Option<Instant>,
+        line: &Connection,
+        now: Instant,
+    ) -> Option<Goodbye> {
+        let (at, word) = self.next_word(leaving)?;
+        if at > now || !self.can_speak() {
+            return None;
+        }
+        line.told();
+        Some(match word {
+            Word::Exact => Goodbye {
+                bytes: go_away(self.last(0)).to_vec().into(),
+                last: true,
+            },
+            Word::Warning => {
+                self.warned = true;
+                self.answer = Answer::Awaited;
+                Goodbye {
+                    bytes: warning().to_vec().into(),
+                    last: false,
+                }
+            }
+        })
+    }
+
+    /// When there will be something to say, if nothing happens before.
+    pub(super) fn goodbye_at(&self, leaving: Option<Instant>) -> Option<Instant> {
+        self.next_word(leaving)
+            .filter(|_| self.can_speak())
+            .map(|(at, _)| at)
+    }
+
+    /// What to do at the deadline; the last `unwritten` bytes have not reached the app.
+    pub(super) fn deadline(&self, unwritten: u64) -> Deadline {
+        if self.can_speak() {
+            Deadline::Answer(go_away(self.last(unwritten)).to_vec().into())
+        } else {
+            Deadline::Close
+        }
+    }
+
+    fn can_speak(&self) -> bool {
+        self.app.has_greeted() && self.app.is_between()
+    }
+
+    fn next_word(&self, leaving: Option<Instant>) -> Option<(Instant, Word)> {
+        let (leaving, first) = (leaving?, self.first?);
+        let exact = self.quiet.map(|quiet| {
+            let answered = self.answer == Answer::Seen;
+            let over = if answered { quiet } else { quiet + QUIET };
+            let head = self.head_began.map(|began| began + HEAD_PATIENCE);
+            (over.max(leaving).max(head.unwrap_or(over)), Word::Exact)
+        });
+        let warning = (!self.warned).then(|| (leaving.max(first) + BUSY, Word::Warning));
+        [exact, warning]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(at, _)| *at)
+    }
+
+    /// The last stream that the app may have seen: `unwritten` bytes have not reached it.
+    fn last(&self, unwritten: u64) -> u32 {
+        let written = self.taken.saturating_sub(unwritten);
+        let unseen = self.open.iter().find(|open| open.end > written);
+        let last = unseen.map_or(self.client.last(), |open| open.stream.saturating_sub(2));
+        last.min(self.app_last.unwrap_or(LAST_STREAM))
+    }
+
+    /// False if that is more than can be followed.
+    fn client_did(&mut self, event: ClientEvent, line: &Connection, now: Instant) -> bool {
+        match event {
+            ClientEvent::Opened(stream) => {
+                self.head_began = None;
+                self.first.get_or_insert(now);
+                return self.began(stream, line, now);
+            }
+            ClientEvent::Reset(stream) => self.drop_streams(line, now, |open| open == stream),
+            ClientEvent::Takes(length) => self.app.allow(length),
+            ClientEvent::Answered(_) | ClientEvent::Other => {}
+        }
+        true
+    }
+
+    /// False if that is more than can be followed.
+    fn app_did(&mut self, event: AppEvent, line: &Connection, now: Instant) -> bool {
+        match event {
+            AppEvent::Ended(stream) => {
+                if let Some(index) = self.open.iter().position(|open| open.stream == stream) {
+                    self.open.remove(index);
+                    line.request_ended(self.open.first().map(|open| open.began));
+                    self.note_quiet(line, now);
+                }
+            }
+            AppEvent::Reset(stream) => self.drop_streams(line, now, |open| open == stream),
+            AppEvent::Promised(stream) => return self.began(stream, line, now),
+            AppEvent::Takes(length) => self.client.allow(length),
+            AppEvent::GoAway(last) => {
+                self.warned = true;
+                self.app_last = Some(self.app_last.map_or(last, |before| before.min(last)));
+                line.told();
+                // It never answers those that its client began behind that, which may be sent again.
+                self.drop_streams(line, now, |open| open > last && !open.is_multiple_of(2));
+            }
+            AppEvent::Other => {}
+        }
+        true
+    }
+
+    fn began(&mut self, stream: u32, line: &Connection, now: Instant) -> bool {
+        let refused = !stream.is_multiple_of(2) && self.app_last.is_some_and(|last| stream > last);
+        if refused {
+            if self.open.is_empty() {
+                line.settled();
+                self.note_quiet(line, now);
+            }
+            return true;
+        }
+        if self.open.len() == OPEN_LIMIT {
+            return false;
+        }
+        self.open.push(Open {
+            stream,
+            began: now,
+            end: self.taken,
+        });
+        self.quiet = None;
+        line.request_began(now, true);
+        true
+    }
+
+    /// These streams end without an answer that is whole.
+    fn drop_streams(&mut self, line: &Connection, now: Instant, dropped: impl Fn(u32) -> bool) {
+        let before = self.open.len();
+        self.open.retain(|open| !dropped(open.stream));
+        let count = before - self.open.len();
+        if count > 0 {
+            let next_began = self.open.first().map(|open| open.began);
+            line.requests_dropped(count as u32, next_began);
+            self.note_quiet(line, now);
+        }
+    }
+
+    fn note_quiet(&mut self, line: &Connection, now: Instant) {
+        if self.open.is_empty() {
+            self.quiet = Some(now);
+            if let Some(began) = self.head_began {
+                line.head_began(began);
+            }
+        }
+    }
+}

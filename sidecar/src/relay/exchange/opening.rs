@@ -1,0 +1,69 @@
+//! The start of a connection, for as long as it may be that of HTTP/2 (RFC 9113, section 3.4): the
+//! client says its preface, and the app its SETTINGS, whoever is first.
+
+use super::edit::Passed;
+use super::http2::Http2;
+use crate::census::Connection;
+use crate::track::http2::PREFACE;
+use std::time::Instant;
+
+/// What was seen of such a start. Beside it everything is looked at as HTTP/1 too, with which the
+/// preface shares its first letters.
+#[derive(Default)]
+pub(super) struct Opening {
+    /// So much of the preface was seen.
+    matched: usize,
+    /// What the app has said is HTTP/2.
+    http2: Option<Box<Http2>>,
+    /// What the client has said is no HTTP/1.
+    pub(super) doubted: bool,
+}
+
+/// What the client's bytes make of it.
+pub(super) enum Opened {
+    /// It is no HTTP/2.
+    No,
+    /// It may be.
+    Perhaps,
+    /// It is, and so many bytes belong to the preface.
+    Yes(usize),
+}
+
+impl Opening {
+    /// Bytes of the client.
+    pub(super) fn client_sent(&mut self, input: &[u8]) -> Opened {
+        let rest = &PREFACE[self.matched..];
+        let length = rest.len().min(input.len());
+        if input[..length] != rest[..length] {
+            return Opened::No;
+        }
+        self.matched += length;
+        if self.matched == PREFACE.len() {
+            Opened::Yes(length)
+        } else {
+            Opened::Perhaps
+        }
+    }
+
+    /// Bytes of the app; nothing if they are no HTTP/2.
+    pub(super) fn app_sent<'a>(
+        &mut self,
+        input: &'a [u8],
+        line: &Connection,
+        now: Instant,
+    ) -> Option<Passed<'a>> {
+        let http2 = self.http2.get_or_insert_default();
+        let passed = http2.app_sent(input, None, line, now);
+        (!passed.odd).then_some(passed)
+    }
+
+    /// True if this is neither HTTP/1 nor, as it turned out, HTTP/2.
+    pub(super) fn is_neither(&self) -> bool {
+        self.doubted || self.http2.is_some()
+    }
+
+    /// It is HTTP/2.
+    pub(super) fn into_http2(self) -> Box<Http2> {
+        self.http2.unwrap_or_default()
+    }
+}

@@ -1,0 +1,458 @@
+//! HTTP/2: what is in flight, and every word of the goodbye.
+
+use super::*;
+use crate::goodbye::http2::{PING, go_away, warning};
+use crate::track::http2::{LAST_STREAM, PREFACE};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// A frame of this type, flags and stream.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend_from_slice(&[kind, flags]);
+    frame.extend_from_slice(&stream.to_be_bytes());
+    frame.extend_from_slice(payload);
+    frame
+}
+
+fn settings() -> Vec<u8> {
+    frame(4, 0, 0, &[])
+}
+
+/// A whole request on a stream.
+fn request(stream: u32) -> Vec<u8> {
+    frame(1, 0x5, stream, b"head")
+}
+
+/// A whole answer on a stream.
+fn answer(stream: u32) -> Vec<u8> {
+    [
+        frame(1, 0x4, stream, b"head"),
+        frame(0, 0x1, stream, b"body"),
+    ]
+    .concat()
+}
+
+/// What our PING is answered with.
+fn pong() -> Vec<u8> {
+    frame(6, 0x1, 0, &PING)
+}
+
+impl Played {
+    /// A connection of HTTP/2 on which both sides have said hello.
+    fn http2(leaving: bool) -> Played {
+        let mut played = Played::new(leaving);
+        played.client(PREFACE);
+        played.client(&settings());
+        played.app(&settings());
+        played.forget();
+        played
+    }
+
+    /// Lets time pass, and says what is due then.
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        if self.over {
+            return;
+        }
+        if let Some(goodbye) = self.exchange.goodbye(self.now) {
+            self.to_client.extend_from_slice(&goodbye.bytes);
+            self.over = goodbye.last;
+        }
+    }
+
+    fn forget(&mut self) {
+        self.to_app.clear();
+        self.to_client.clear();
+    }
+
+    fn heard(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.to_client)
+    }
+}
+
+/// A stream is in flight from its header block to the app's END_STREAM, or until one side gives it
+/// up; each is new work.
+#[test]
+fn streams_are_in_flight() {
+    let mut played = Played::http2(false);
+    assert_eq!(played.in_flight(), 0);
+    played.client(&[request(1), request(3), frame(1, 0x4, 5, b"h")].concat());
+    assert_eq!(played.in_flight(), 3);
+    played.app(&answer(3));
+    assert_eq!(played.in_flight(), 2);
+    played.app(&frame(1, 0x4, 1, b"interim"));
+    played.app(&answer(1)[..20]);
+    assert_eq!(played.in_flight(), 2, "a part of an answer is none");
+    played.client(&frame(3, 0, 5, &[0; 4]));
+    assert_eq!(played.in_flight(), 1);
+    played.app(&answer(1)[20..]);
+    let snapshot = played.census.snapshot(played.now);
+    assert_eq!(snapshot.in_flight_in_all(), 0);
+    assert_eq!((snapshot.work, snapshot.finished), (3, 2));
+    assert_eq!(snapshot.connections[&Protocol::Http2], 1);
+}
+
+/// Some servers say their SETTINGS before the client has said anything.
+#[test]
+fn the_app_may_greet_first() {
+    let mut played = Played::new(false);
+    played.app(&settings());
+    for byte in PREFACE {
+        played.client(&[*byte]);
+    }
+    played.client(&[settings(), request(1)].concat());
+    let in_flight = played.census.snapshot(played.now).in_flight;
+    assert_eq!(in_flight.get(&Protocol::Http2), Some(&1));
+}
+
+/// What begins like a preface and is none is what it was before.
+#[test]
+fn other_beginnings() {
+    let mut played = Played::new(false);
+    played.client(b"PR");
+    played.client(b"OPFIND / HTTP/1.1\r\n\r\n");
+    let in_flight = played.census.snapshot(played.now).in_flight;
+    assert_eq!(in_flight.get(&Protocol::Http1), Some(&1));
+    for cut in 1..PREFACE.len() {
+        let mut played = Played::new(false);
+        played.client(&PREFACE[..cut]);
+        played.client(b"\0\r\n");
+        let in_flight = played.census.snapshot(played.now).in_flight;
+        assert_eq!(in_flight.get(&Protocol::Opaque), Some(&1), "{cut}");
+    }
+}
+
+/// A connection at rest gets the exact GOAWAY at once, one that was busy when it has been quiet for
+/// 10 ms: and no sooner.
+#[test]
+fn the_exact_goodbye() {
+    let mut played = Played::http2(false);
+    played.client(&[request(1), request(3)].concat());
+    played.app(&[answer(1), answer(3)].concat());
+    played.forget();
+    played.pass(Duration::from_secs(60));
+    assert!(played.to_client.is_empty(), "nobody leaves");
+    played.exchange.set_leaving(true, played.now);
+    played.pass(Duration::ZERO);
+    assert_eq!(played.heard(), go_away(3));
+    assert!(played.over);
+
+    let mut played = Played::http2(true);
+    played.client(&request(1));
+    played.pass(100 * MS);
+    played.app(&answer(1));
+    assert_eq!(played.heard(), answer(1));
+    played.pass(9 * MS);
+    played.client(&request(3));
+    played.pass(100 * MS);
+    assert!(played.to_client.is_empty(), "the next came in time");
+    played.app(&answer(3));
+    assert_eq!(played.heard(), answer(3));
+    assert_eq!(played.exchange.wakes_at(), Some(played.now + 10 * MS));
+    played.pass(10 * MS);
+    assert_eq!(played.heard(), go_away(3));
+    assert!(played.over);
+}
+
+/// Nobody is told before the connection has carried a request.
+#[test]
+fn an_unused_connection_is_left_alone() {
+    let mut played = Played::http2(true);
+    played.pass(Duration::from_secs(60));
+    assert!(played.to_client.is_empty());
+    assert_eq!(played.exchange.wakes_at(), None);
+    assert_eq!(
+        played.exchange.deadline(0),
+        Deadline::Answer(go_away(0).to_vec().into())
+    );
+}
+
+/// A connection that is never quiet is warned after a second, and told exactly when the last stream
+/// is done: at once if the client has answered, 10 ms later if its answer was lost.
+#[test]
+fn a_busy_connection_is_warned() {
+    for answered in [true, false] {
+        let mut played = Played::http2(true);
+        played.client(&[request(1), request(3)].concat());
+        played.pass(999 * MS);
+        assert!(played.to_client.is_empty());
+        played.pass(MS);
+        assert_eq!(played.heard(), warning());
+        played.forget();
+        if answered {
+            for byte in [pong(), request(5)].concat() {
+                played.client(&[byte]);
+            }
+        } else {
+            played.client(&request(5));
+        }
+        assert_eq!(played.to_app, request(5), "the app never sees the answer");
+        played.pass(10 * 1000 * MS);
+        played.app(&[answer(1), answer(3)].concat());
+        assert_eq!(played.heard(), [answer(1), answer(3)].concat());
+        played.app(&[answer(5), frame(8, 0, 0, &[0, 0, 0, 1])].concat());
+        if answered {
+            assert_eq!(played.heard(), [answer(5), go_away(5).to_vec()].concat());
+        } else {
+            let rest = frame(8, 0, 0, &[0, 0, 0, 1]);
+            assert_eq!(played.heard(), [answer(5), rest].concat());
+            played.pass(10 * MS);
+            assert_eq!(played.heard(), go_away(5));
+        }
+        assert!(played.over);
+    }
+}
+
+/// Only the answer to our own PING is kept from the app, and only one.
+#[test]
+fn other_answers_pass() {
+    let mut played = Played::http2(true);
+    played.client(&request(1));
+    played.pass(Duration::from_secs(1));
+    played.forget();
+    let other = frame(6, 0x1, 0, b"the app's");
+    let other = [&other[..2], &[8], &other[3..17]].concat();
+    let said = [other.clone(), pong(), pong(), other, frame(0, 0, 1, b"x")].concat();
+    for byte in &said {
+        played.client(&[*byte]);
+    }
+    let expected = [&said[..17], &said[34..]].concat();
+    assert_eq!(played.to_app, expected);
+}
+
+/// Nothing is said inside of a frame or a header block, nor before the app has said hello.
+#[test]
+fn the_goodbye_waits_for_its_place() {
+    let mut played = Played::http2(true);
+    played.client(&[request(1), request(3)].concat());
+    let head = [frame(1, 0, 1, b"he"), frame(9, 0x4, 1, b"ad")].concat();
+    for byte in &head[..head.len() - 1] {
+        played.app(&[*byte]);
+        played.pass(Duration::from_secs(2));
+    }
+    assert_eq!(played.to_client, head[..head.len() - 1]);
+    assert_eq!(
+        played.exchange.wakes_at(),
+        None,
+        "time alone changes nothing"
+    );
+    assert_eq!(played.exchange.deadline(0), Deadline::Close);
+    played.app(&[&head[head.len() - 1..], &answer(1)].concat());
+    let expected = [head, warning().to_vec(), answer(1)].concat();
+    assert_eq!(played.heard(), expected);
+
+    let mut played = Played::new(true);
+    played.client(
+        &[
+            PREFACE,
+            &settings()[..],
+            &request(1),
+            &frame(3, 0, 1, &[0; 4]),
+        ]
+        .concat(),
+    );
+    played.pass(Duration::from_secs(2));
+    assert!(played.to_client.is_empty());
+    assert_eq!(played.exchange.deadline(0), Deadline::Close);
+    played.app(&settings());
+    assert_eq!(played.heard(), [settings(), go_away(1).to_vec()].concat());
+}
+
+/// The app's own GOAWAY passes and stands: what it has not seen is not waited for, and no word of
+/// ours goes behind it.
+#[test]
+fn the_app_s_own_goodbye() {
+    let mut played = Played::http2(true);
+    played.client(&[request(1), request(3), request(5)].concat());
+    let own = frame(7, 0, 0, &[0, 0, 0, 3, 0, 0, 0, 0]);
+    played.app(&own);
+    assert_eq!(played.heard(), own);
+    assert_eq!(played.in_flight(), 2);
+    played.client(&request(7));
+    assert_eq!(played.in_flight(), 2);
+    played.pass(Duration::from_secs(5));
+    assert!(played.to_client.is_empty(), "it was warned");
+    played.app(&[answer(1), answer(3)].concat());
+    played.forget();
+    played.pass(10 * MS);
+    assert_eq!(played.heard(), go_away(3));
+
+    let mut played = Played::http2(true);
+    played.client(&request(1));
+    let graceful = go_away(LAST_STREAM);
+    played.app(&graceful);
+    played.pass(Duration::from_secs(5));
+    assert_eq!(played.heard(), graceful);
+}
+
+/// A header block that never ends holds a drain for 5 s, and the app has not seen that stream.
+#[test]
+fn a_dribbled_header_block() {
+    let mut played = Played::http2(true);
+    played.client(&[request(1), frame(1, 0x1, 3, b"he")].concat());
+    played.app(&answer(1));
+    played.forget();
+    assert_eq!(played.in_flight(), 1);
+    played.pass(4999 * MS);
+    assert_eq!(played.heard(), warning());
+    assert!(!played.exchange.is_idle(played.now));
+    played.pass(MS);
+    assert!(played.exchange.is_idle(played.now));
+    assert_eq!(played.in_flight(), 0);
+    assert_eq!(played.heard(), go_away(1));
+}
+
+/// At the deadline the client hears of which streams the app has seen nothing.
+#[test]
+fn the_deadline_names_what_the_app_has_seen() {
+    let mut played = Played::http2(true);
+    played.client(&[request(1), request(3), request(7)].concat());
+    let said = |last| Deadline::Answer(go_away(last).to_vec().into());
+    assert_eq!(played.exchange.deadline(0), said(7));
+    assert_eq!(played.exchange.deadline(1), said(5));
+    assert_eq!(played.exchange.deadline(request(7).len()), said(5));
+    assert_eq!(played.exchange.deadline(request(7).len() + 1), said(1));
+}
+
+/// A drain that heals: what was not said yet is not said.
+#[test]
+fn a_drain_that_heals() {
+    let mut played = Played::http2(true);
+    played.client(&request(1));
+    played.pass(500 * MS);
+    played.exchange.set_leaving(false, played.now);
+    played.app(&answer(1));
+    played.forget();
+    played.pass(Duration::from_secs(60));
+    assert!(played.to_client.is_empty());
+    assert_eq!(played.exchange.wakes_at(), None);
+}
+
+fn talk() -> impl Strategy<Value = Vec<Turn>> {
+    let client = prop_oneof![
+        8 => (0..6u32).prop_map(|stream| request(2 * stream + 1)),
+        2 => (0..6u32).prop_map(|stream| frame(3, 0, 2 * stream + 1, &[0; 4])),
+        2 => (0..6u32).prop_map(|stream| frame(0, 0x1, 2 * stream + 1, b"body")),
+        2 => (0..6u32).prop_map(|stream| {
+            let stream = 2 * stream + 1;
+            [frame(1, 0x1, stream, b"he"), frame(9, 0x4, stream, b"ad")].concat()
+        }),
+        2 => Just(pong()),
+        1 => Just(settings()),
+        1 => Just(frame(6, 0x1, 0, &[0; 8])),
+        1 => prop::collection::vec(any::<u8>(), 0..12),
+    ];
+    let app = prop_oneof![
+        8 => (0..6u32).prop_map(|stream| answer(2 * stream + 1)),
+        2 => (0..6u32).prop_map(|stream| frame(3, 0, 2 * stream + 1, &[0; 4])),
+        1 => (0..6u32).prop_map(|stream| frame(5, 0x4, 2 * stream + 1, &[0, 0, 0, 2])),
+        1 => Just(answer(2)),
+        1 => (0..12u32).prop_map(|last| go_away(last).to_vec()),
+        1 => Just(frame(6, 0, 0, &PING)),
+        1 => prop::collection::vec(any::<u8>(), 0..12),
+    ];
+    let turn = prop_oneof![client.prop_map(Turn::Client), app.prop_map(Turn::App),];
+    prop::collection::vec(turn, 0..16).prop_map(|turns| {
+        let hello = [PREFACE, &settings()[..]].concat();
+        let mut talk = vec![Turn::Client(hello), Turn::App(settings())];
+        talk.extend(turns);
+        talk
+    })
+}
+
+/// Plays turns cut in pieces, the clock going on by so much behind each turn.
+fn play_slowly(turns: &[Turn], cuts: &[usize], leaving: bool, pace: Duration) -> Played {
+    let mut played = Played::new(leaving);
+    for turn in turns {
+        feed(&mut played, turn, cuts);
+        played.pass(pace);
+    }
+    played
+}
+
+/// Whether the app's bytes came out whole and in order, up to some place, but for our own words.
+fn differs_by_goodbyes(app: &[u8], mut heard: &[u8], over: bool) -> bool {
+    let mut passed = 0;
+    loop {
+        let same = app[passed..]
+            .iter()
+            .zip(heard)
+            .take_while(|(a, b)| a == b)
+            .count();
+        // Our words may begin with bytes that the app's next frame begins with too.
+        let mut found = None;
+        for back in 0..=same.min(17) {
+            let at = same - back;
+            let rest = &heard[at..];
+            if rest.starts_with(&warning()) {
+                found = Some((at, 34));
+            } else if over && rest.len() == 17 && rest[3] == 7 {
+                return true;
+            }
+        }
+        match found {
+            Some((at, length)) => {
+                passed += at;
+                heard = &heard[at + length..];
+            }
+            None => return same == heard.len() && (over || passed + same == app.len()),
+        }
+    }
+}
+
+proptest! {
+    /// While serving nothing changes, whatever it is and however it is cut.
+    #[test]
+    fn serving_changes_nothing(
+        turns in talk(),
+        cuts in prop::collection::vec(any::<usize>(), 0..6),
+        pace in 0..2000u32,
+    ) {
+        let played = play_slowly(&turns, &cuts, false, pace * MS);
+        prop_assert_eq!(&played.to_app, &said(&turns, true));
+        prop_assert_eq!(&played.to_client, &said(&turns, false));
+        prop_assert!(!played.over);
+    }
+
+    /// What is in flight and what is said does not depend on how the bytes were cut.
+    #[test]
+    fn no_split_changes_what_is_in_flight(
+        turns in talk(),
+        cuts in prop::collection::vec(any::<usize>(), 0..6),
+        leaving in any::<bool>(),
+        pace in 0..2000u32,
+    ) {
+        let whole = play_slowly(&turns, &[], leaving, pace * MS);
+        let cut = play_slowly(&turns, &cuts, leaving, pace * MS);
+        prop_assert_eq!(cut.in_flight(), whole.in_flight());
+        prop_assert_eq!(&cut.to_client, &whole.to_client);
+        prop_assert_eq!(&cut.to_app, &whole.to_app);
+        prop_assert_eq!(cut.over, whole.over);
+    }
+
+    /// While leaving the app's bytes differ by our words alone, and the client's by one PING's
+    /// answer.
+    #[test]
+    fn leaving_changes_only_the_goodbye(
+        turns in talk(),
+        cuts in prop::collection::vec(any::<usize>(), 0..6),
+        pace in 0..2000u32,
+    ) {
+        let played = play_slowly(&turns, &cuts, true, pace * MS);
+        let (client, app) = (said(&turns, true), said(&turns, false));
+        prop_assert!(
+            differs_by_goodbyes(&app, &played.to_client, played.over),
+            "{:?} became {:?}", app, played.to_client
+        );
+        let same = client.iter().zip(&played.to_app).take_while(|(a, b)| a == b).count();
+        let rest = &played.to_app[same..];
+        let goes_on = (0..=same.min(16)).any(|back| {
+            client[same - back..].strip_prefix(&pong()[..]).is_some_and(|behind| {
+                let ours = &played.to_app[same - back..];
+                behind.starts_with(ours)
+            })
+        });
+        prop_assert!(rest.is_empty() || goes_on);
+    }
+}

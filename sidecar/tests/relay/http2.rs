@@ -1,0 +1,296 @@
+//! HTTP/2 with real peers on both sides, and byte by byte where the words matter.
+
+use crate::bed::{Bed, within};
+use bytes::Bytes;
+use ebb_api::report::Protocol::Http2;
+use ebb_sidecar::goodbye::http2::{PING, go_away, warning};
+use ebb_sidecar::stance::Stance;
+use ebb_sidecar::upstream::OriginalDestination;
+use h2::client::SendRequest;
+use h2::{RecvStream, server};
+use http::{Request, Response};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+/// GET / on stream 1, and its answer.
+const GET: &[u8] = b"\0\0\x03\x01\x05\0\0\0\x01\x82\x86\x84";
+const OK: &[u8] = b"\0\0\x01\x01\x04\0\0\0\x01\x88\0\0\x02\0\x01\0\0\0\x01ok";
+
+/// A server that answers what it is asked, `/wait` when it may, and keeps the books.
+#[derive(Clone)]
+struct App {
+    may: Arc<Semaphore>,
+    seen: Arc<Mutex<HashMap<String, u32>>>,
+}
+
+impl App {
+    fn new() -> App {
+        App {
+            may: Arc::new(Semaphore::new(0)),
+            seen: Arc::default(),
+        }
+    }
+
+    /// A relay in front of it.
+    async fn behind_a_relay(&self, tasks: &mut JoinSet<()>) -> Bed {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let destination = OriginalDestination::Fixed(listener.local_addr().unwrap());
+        let app = self.clone();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(app.clone().serve(stream));
+            }
+        });
+        Bed::with(TcpListener::bind("127.0.0.1:0").await.unwrap(), destination)
+    }
+
+    async fn serve(self, stream: TcpStream) {
+        let Ok(mut connection) = server::handshake(stream).await else {
+            return;
+        };
+        let mut answers = JoinSet::new();
+        while let Some(Ok((request, respond))) = connection.accept().await {
+            answers.spawn(self.clone().answer(request, respond));
+        }
+    }
+
+    async fn answer(self, request: Request<RecvStream>, mut respond: server::SendResponse<Bytes>) {
+        let path = request.uri().path().to_owned();
+        if path == "/wait" {
+            self.may.acquire().await.unwrap().forget();
+        }
+        *self.seen.lock().unwrap().entry(path).or_default() += 1;
+        let mut body = respond.send_response(Response::new(()), false).unwrap();
+        body.send_data(Bytes::from_static(b"ok"), true).unwrap();
+    }
+}
+
+async fn connect(bed: &Bed, tasks: &mut JoinSet<()>) -> SendRequest<Bytes> {
+    let stream = bed.client().await.0;
+    let (requests, connection) = h2::client::handshake(stream).await.unwrap();
+    tasks.spawn(async move {
+        // The requests are told of its end.
+        let _ = connection.await;
+    });
+    requests
+}
+
+/// Sends a request, and says whether its answer is whole.
+async fn get(requests: &mut SendRequest<Bytes>, path: &str) -> Result<(), h2::Error> {
+    let mut ready = requests.clone().ready().await?;
+    let request = Request::get(format!("http://a{path}")).body(()).unwrap();
+    let (response, _) = ready.send_request(request, true)?;
+    let mut body = response.await?.into_body();
+    let mut whole = Vec::new();
+    while let Some(data) = body.data().await {
+        whole.extend_from_slice(&data?);
+    }
+    assert_eq!(whole, b"ok");
+    Ok(())
+}
+
+/// Streams in flight finish on a connection that is told to leave; new ones find it closed to them
+/// and go to another.
+#[tokio::test]
+async fn streams_in_flight_finish() {
+    let (mut tasks, app) = (JoinSet::new(), App::new());
+    let bed = app.behind_a_relay(&mut tasks).await;
+    let mut requests = connect(&bed, &mut tasks).await;
+    get(&mut requests, "/first").await.unwrap();
+    let (mut one, mut two) = (requests.clone(), requests.clone());
+    let waiting = async { tokio::join!(get(&mut one, "/wait"), get(&mut two, "/wait")) };
+    let leaving = async {
+        bed.until("both streams to be in flight", |now| {
+            now.in_flight.get(&Http2) == Some(&2)
+        })
+        .await;
+        bed.stance(Stance::Parting);
+        within("the connection to take no more", async {
+            while get(&mut requests, "/more").await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        assert_eq!(bed.in_flight(Http2), 2);
+        bed.stance(Stance::Draining);
+        app.may.add_permits(2);
+    };
+    let ((one, two), ()) = within("the answers", async { tokio::join!(waiting, leaving) }).await;
+    one.unwrap();
+    two.unwrap();
+    bed.until("the connection to end", |now| now.connections.is_empty())
+        .await;
+    let snapshot = bed.snapshot();
+    assert!(snapshot.cut.is_empty());
+    assert_eq!(snapshot.idle_closed, 0);
+}
+
+/// Clients that move to another pod with each goodbye lose nothing over several drains, and nothing
+/// is done twice: one request behind the other, and overlapping ones.
+#[tokio::test]
+async fn no_request_is_lost_over_several_drains() {
+    const WORKERS: usize = 6;
+    let (mut tasks, app) = (JoinSet::new(), App::new());
+    let beds = [
+        app.behind_a_relay(&mut tasks).await,
+        app.behind_a_relay(&mut tasks).await,
+    ];
+    let (drains, sent) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    // Workers of the same number share a connection.
+    let shared: [tokio::sync::Mutex<Option<SendRequest<Bytes>>>; 3] = Default::default();
+    let tasks = Mutex::new(tasks);
+    let work = async |worker: usize| {
+        while drains.load(Ordering::Relaxed) < 6 {
+            let path = format!("/{}", sent.fetch_add(1, Ordering::Relaxed));
+            loop {
+                let mut place = shared[worker % 3].lock().await;
+                let mut requests = match &*place {
+                    Some(requests) => requests.clone(),
+                    None => {
+                        let bed = &beds[drains.load(Ordering::Relaxed) % 2];
+                        let mut own = JoinSet::new();
+                        let requests = connect(bed, &mut own).await;
+                        tasks.lock().unwrap().spawn(async move {
+                            own.join_next().await;
+                        });
+                        place.insert(requests).clone()
+                    }
+                };
+                drop(place);
+                match get(&mut requests, &path).await {
+                    Ok(()) => break,
+                    // The connection takes no more, or this stream was behind the last that the app
+                    // has seen: the only errors that allow to send it again.
+                    Err(error) if error.is_go_away() && error.is_remote() => {
+                        assert_eq!(error.reason(), Some(h2::Reason::NO_ERROR));
+                        *shared[worker % 3].lock().await = None;
+                    }
+                    Err(error) => panic!("{path} is lost: {error:?}"),
+                }
+            }
+        }
+    };
+    let drain = async {
+        for drain in 0..6 {
+            let (old, new) = (&beds[drain % 2], &beds[(drain + 1) % 2]);
+            let before = old.snapshot().finished;
+            old.until("some requests", |now| now.finished > before + 50)
+                .await;
+            new.stance(Stance::Serving);
+            drains.fetch_add(1, Ordering::Relaxed);
+            old.stance(Stance::Parting);
+            if drain < 5 {
+                old.until("all to have moved", |now| now.connections.is_empty())
+                    .await;
+            }
+            assert!(old.snapshot().cut.is_empty());
+        }
+    };
+    let all = all_of((0..WORKERS).map(work));
+    within("all requests", async { tokio::join!(all, drain) }).await;
+    let seen = app.seen.lock().unwrap();
+    assert_eq!(
+        seen.len(),
+        sent.load(Ordering::Relaxed),
+        "each was answered"
+    );
+    assert!(seen.values().all(|times| *times == 1), "and once");
+}
+
+/// Runs futures together.
+async fn all_of(futures: impl Iterator<Item = impl Future<Output = ()>>) {
+    let mut running: Vec<_> = futures.map(Box::pin).collect();
+    std::future::poll_fn(|context| {
+        running.retain_mut(|future| future.as_mut().poll(context).is_pending());
+        if running.is_empty() {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+}
+
+/// A connection at rest is told exactly which stream was its last, and closed; one that was never
+/// used stays until the app is gone.
+#[tokio::test]
+async fn idle_connections_are_told_and_closed() {
+    let bed = Bed::new().await;
+    let (mut client, mut app) = bed.connect().await;
+    client.say(HELLO).await;
+    app.hear(HELLO).await;
+    app.say(SETTINGS).await;
+    client.hear(SETTINGS).await;
+    client.say(GET).await;
+    app.hear(GET).await;
+    app.say(OK).await;
+    client.hear(OK).await;
+    let (mut unused, mut unused_app) = bed.connect().await;
+    unused.say(HELLO).await;
+    unused_app.hear(HELLO).await;
+    unused_app.say(SETTINGS).await;
+    unused.hear(SETTINGS).await;
+    assert_eq!(bed.snapshot().connections[&Http2], 2);
+    bed.stance(Stance::Parting);
+    client.hear(go_away(1)).await;
+    client.hear_end().await;
+    app.hear_end().await;
+    // What the client began behind that is read, and goes nowhere.
+    client.say(GET).await;
+    unused.hear_nothing(&bed).await;
+    assert_eq!(bed.snapshot().idle_closed, 0);
+    bed.stance(Stance::Closing);
+    unused.hear(go_away(0)).await;
+    unused.hear_end().await;
+    unused_app.hear_end().await;
+    assert_eq!(bed.snapshot().idle_closed, 1);
+}
+
+/// A connection that is busy for a second is warned, between two frames; the client's answer to
+/// that stays here, and the last byte of the last stream is followed by the goodbye at once.
+#[tokio::test]
+async fn a_busy_connection_is_warned() {
+    let bed = Bed::new().await;
+    let (mut client, mut app) = bed.connect().await;
+    client.say([HELLO, GET].concat()).await;
+    app.hear([HELLO, GET].concat()).await;
+    app.say([SETTINGS, &OK[..10]].concat()).await;
+    client.hear([SETTINGS, &OK[..10]].concat()).await;
+    bed.stance(Stance::Parting);
+    client.hear(warning()).await;
+    let pong = [b"\0\0\x08\x06\x01\0\0\0\0", &PING[..]].concat();
+    let acknowledged = b"\0\0\0\x04\x01\0\0\0\0";
+    client.say([&pong[..], acknowledged].concat()).await;
+    app.hear(acknowledged).await;
+    app.say(&OK[10..]).await;
+    client.hear([&OK[10..], &go_away(1)].concat()).await;
+    client.hear_end().await;
+}
+
+/// The deadline: the client hears what the app has seen, and that no more comes; each stream counts.
+#[tokio::test]
+async fn the_deadline_cuts() {
+    let bed = Bed::new().await;
+    let (mut client, mut app) = bed.connect().await;
+    let mut second = GET.to_vec();
+    second[8] = 3;
+    let said = [HELLO, GET, &second].concat();
+    client.say(&said).await;
+    app.hear(&said).await;
+    app.say([SETTINGS, &OK[..10]].concat()).await;
+    client.hear([SETTINGS, &OK[..10]].concat()).await;
+    bed.stance(Stance::Cut);
+    client.hear(go_away(3)).await;
+    client.hear_end().await;
+    app.hear_end().await;
+    let snapshot = bed.snapshot();
+    assert_eq!(snapshot.cut[&Http2], 2);
+    assert_eq!((snapshot.finished, snapshot.idle_closed), (0, 0));
+}
