@@ -26,6 +26,7 @@ pub(crate) struct Exchange {
     line: Connection,
     /// Since when goodbyes are said.
     leaving: Option<Instant>,
+    released: Vec<u8>,
     opaque_patience: Duration,
 }
 
@@ -91,6 +92,7 @@ impl Exchange {
             opening: Some(Opening::default()),
             line,
             leaving: None,
+            released: Vec::new(),
             opaque_patience,
         }
     }
@@ -154,6 +156,15 @@ impl Exchange {
         ToApp {
             bytes,
             taken: input.len(),
+        }
+    }
+
+    /// Bytes of the client that were held back, and go to the app after all: what they were held for
+    /// will not come.
+    pub(crate) fn released(&mut self, client_said_all: bool) -> Vec<u8> {
+        match &mut self.kind {
+            Kind::Http2(http2) if client_said_all => http2.release(),
+            _ => std::mem::take(&mut self.released),
         }
     }
 
@@ -364,9 +375,13 @@ impl Exchange {
 
     fn turn_opaque(&mut self, now: Instant) {
         let mut opaque = Opaque::new(now, self.opaque_patience);
-        let has_begun = match &self.kind {
+        let has_begun = match &mut self.kind {
             Kind::Http1(http1) => http1.has_begun(),
-            Kind::Http2(_) | Kind::WebSocket(_) => true,
+            Kind::Http2(http2) => {
+                self.released = http2.release();
+                true
+            }
+            Kind::WebSocket(_) => true,
             Kind::Opaque(_) => return,
         };
         self.line.turned_opaque();

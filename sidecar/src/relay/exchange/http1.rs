@@ -67,7 +67,7 @@ impl Http1 {
 
     /// True if the client has sent anything.
     pub(super) fn has_begun(&self) -> bool {
-        self.taken > 0
+        self.taken > 0 || self.head_began.is_some()
     }
 
     /// The pod does not leave any more: unless a goodbye was said, requests go on.

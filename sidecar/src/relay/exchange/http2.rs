@@ -166,6 +166,11 @@ impl Http2 {
         edit.same()
     }
 
+    /// Lets go of what was held as the beginning of an answer to our PING.
+    pub(super) fn release(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
+    }
+
     /// Goes over the app's bytes; `leaving` since then.
     pub(super) fn app_sent<'a>(
         &mut self,

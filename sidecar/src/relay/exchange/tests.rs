@@ -59,6 +59,7 @@ impl Played {
         self.to_client.extend_from_slice(&passed.bytes);
         self.over = passed.last;
         self.exchange.handed_over(true, self.now);
+        self.to_app.extend(self.exchange.released(false));
         self.client(b"");
     }
 

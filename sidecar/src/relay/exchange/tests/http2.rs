@@ -198,6 +198,26 @@ fn other_answers_pass() {
     assert_eq!(played.to_app, expected);
 }
 
+/// What looks like the answer and never becomes it reaches the app: when the client has said all,
+/// or when nobody knows any more what this is.
+#[test]
+fn half_an_answer_is_released() {
+    for by_end in [true, false] {
+        let mut played = Played::http2(true);
+        played.client(&request(1));
+        played.pass(Duration::from_secs(1));
+        played.forget();
+        played.client(&pong()[..12]);
+        assert!(played.to_app.is_empty());
+        if by_end {
+            assert_eq!(played.exchange.released(true), pong()[..12]);
+        } else {
+            played.app(&frame(6, 0, 1, &[0; 8]));
+            assert_eq!(played.to_app, pong()[..12]);
+        }
+    }
+}
+
 /// Nothing is said inside of a frame or a header block, nor before the app has said hello.
 #[test]
 fn the_goodbye_waits_for_its_place() {
