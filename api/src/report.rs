@@ -15,13 +15,20 @@ pub enum Protocol {
     Http1,
     /// HTTP/2 without TLS.
     Http2,
-    /// Anything else, or what the relay is not sure of: upgraded connections, TLS, other protocols.
+    /// WebSocket, by upgrade from HTTP/1.
+    WebSocket,
+    /// Anything else, or what the relay is not sure of: TLS, other protocols.
     Opaque,
 }
 
 impl Protocol {
     /// All of them, each at the place of its number.
-    pub const ALL: [Protocol; 3] = [Protocol::Http1, Protocol::Http2, Protocol::Opaque];
+    pub const ALL: [Protocol; 4] = [
+        Protocol::Http1,
+        Protocol::Http2,
+        Protocol::WebSocket,
+        Protocol::Opaque,
+    ];
 }
 
 /// How inbound connections reach the sidecar.

@@ -7,6 +7,7 @@
 pub mod http1;
 pub mod http2;
 pub mod opaque;
+pub mod websocket;
 
 /// The bytes are not what the tracker knows for certain: the connection is opaque from here on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

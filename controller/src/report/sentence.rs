@@ -103,6 +103,7 @@ fn works(works: &BTreeMap<Protocol, u64>) -> String {
     };
     let parts = [
         of(&[Protocol::Http1, Protocol::Http2], "request"),
+        of(&[Protocol::WebSocket], "WebSocket"),
         of(&[Protocol::Opaque], "connection"),
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();

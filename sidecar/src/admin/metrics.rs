@@ -227,6 +227,7 @@ fn protocol_word(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Http1 => "http1",
         Protocol::Http2 => "http2",
+        Protocol::WebSocket => "websocket",
         Protocol::Opaque => "opaque",
     }
 }

@@ -126,8 +126,22 @@ impl Connection {
     /// The connection is no HTTP, or no longer. Open requests become the one thing in flight that
     /// an opaque connection is; it is no new work.
     pub fn turned_opaque(&self) {
+        self.record.protocol.store(UNKNOWN, Ordering::Relaxed);
+        self.became_one();
+    }
+
+    /// The connection is a WebSocket, which is in flight as long as it lives. The request that asked
+    /// for it becomes that; it is no new work.
+    pub fn turned_websocket(&self) {
+        self.record
+            .protocol
+            .store(Protocol::WebSocket as u8 + 1, Ordering::Relaxed);
+        self.became_one();
+    }
+
+    /// What was open is one thing in flight now.
+    fn became_one(&self) {
         let record = &*self.record;
-        record.protocol.store(UNKNOWN, Ordering::Relaxed);
         self.set_patience(None);
         if record.last_request.load(Ordering::Relaxed) != 0 {
             record.spoken.store(true, Ordering::Relaxed);
@@ -173,7 +187,7 @@ impl Connection {
         }
     }
 
-    /// An opaque connection on which somebody had spoken ended by itself.
+    /// An opaque connection on which somebody had spoken, or a WebSocket, ended in good order.
     pub fn opaque_finished(&self) {
         if self.record.spoken.load(Ordering::Relaxed) {
             add(&self.census.totals.finished, 1);

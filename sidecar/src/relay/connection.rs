@@ -184,6 +184,7 @@ impl Connection {
         }
         let dialed = self.dial(context)?;
         self.say_goodbye(now);
+        self.release();
         let down = self.move_down(context, scratch, now)?;
         if self.closing {
             return Ok(down);
@@ -322,6 +323,14 @@ impl Connection {
             Poll::Ready(Err(_)) => return Err(End::Reset),
         }
         self.pass_to_app(buffer.filled(), context, now)
+    }
+
+    /// Hands on what the exchange held back of the client's bytes, once that is certain to be wrong.
+    fn release(&mut self) {
+        let released = self.exchange.released(self.client_side.read);
+        if matches!(self.app, App::Open(_)) && !self.app_side.broken {
+            self.to_app.push(&released);
+        }
     }
 
     fn pass_to_app(&mut self, bytes: &[u8], context: &mut Context<'_>, now: Instant) -> Turn {

@@ -5,14 +5,18 @@ mod edit;
 mod http1;
 mod http2;
 mod opening;
+mod websocket;
 
 use crate::census::{Connection, HEAD_PATIENCE};
+use crate::track::http1::Upgrade;
 use crate::track::opaque::{Opaque, Side};
+use edit::{Next, Passed};
 use http1::Http1;
 use http2::{Goodbye, Http2};
 use opening::{Opened, Opening};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
+use websocket::WebSocket;
 
 /// Both directions of one connection.
 pub(crate) struct Exchange {
@@ -22,6 +26,7 @@ pub(crate) struct Exchange {
     line: Connection,
     /// Since when goodbyes are said.
     leaving: Option<Instant>,
+    released: Vec<u8>,
     opaque_patience: Duration,
 }
 
@@ -30,6 +35,7 @@ enum Kind {
     Http1(Http1),
     /// Boxed, so that all the others stay small.
     Http2(Box<Http2>),
+    WebSocket(WebSocket),
     Opaque(Opaque),
 }
 
@@ -86,6 +92,7 @@ impl Exchange {
             opening: Some(Opening::default()),
             line,
             leaving: None,
+            released: Vec::new(),
             opaque_patience,
         }
     }
@@ -131,7 +138,12 @@ impl Exchange {
             Kind::Http2(http2) => {
                 let passed = http2.client_sent(input, preface, &self.line, now);
                 bytes = passed.bytes;
-                if passed.odd {
+                if passed.next == Next::Opaque {
+                    self.turn_opaque(now);
+                }
+            }
+            Kind::WebSocket(socket) => {
+                if !socket.client_sent(input, self.leaving, &self.line, now) {
                     self.turn_opaque(now);
                 }
             }
@@ -147,6 +159,15 @@ impl Exchange {
         }
     }
 
+    /// Bytes of the client that were held back, and go to the app after all: what they were held for
+    /// will not come.
+    pub(crate) fn released(&mut self, client_said_all: bool) -> Vec<u8> {
+        match &mut self.kind {
+            Kind::Http2(http2) if client_said_all => http2.release(),
+            _ => std::mem::take(&mut self.released),
+        }
+    }
+
     /// Bytes from the app.
     pub(crate) fn app_sent<'a>(&mut self, input: &'a [u8], now: Instant) -> ToClient<'a> {
         if let Some(opening) = &mut self.opening {
@@ -159,36 +180,53 @@ impl Exchange {
             self.opening = None;
         }
         let passed = match &mut self.kind {
-            Kind::Http1(http1) => {
-                Some(http1.app_sent(input, self.leaving.is_some(), &self.line, now))
-            }
-            Kind::Http2(http2) => Some(http2.app_sent(input, self.leaving, &self.line, now)),
-            Kind::Opaque(_) => None,
+            Kind::Http1(http1) => http1.app_sent(input, self.leaving.is_some(), &self.line, now),
+            Kind::Http2(http2) => http2.app_sent(input, self.leaving, &self.line, now),
+            Kind::WebSocket(socket) => socket.app_sent(input, self.leaving, &self.line, now),
+            Kind::Opaque(_) => Passed {
+                bytes: Cow::Borrowed(input),
+                last: false,
+                next: Next::Opaque,
+            },
         };
-        let mut bytes = Cow::Borrowed(input);
-        if let Some(passed) = passed {
-            if !passed.odd {
-                return ToClient {
-                    bytes: passed.bytes,
-                    last: passed.last,
-                };
+        let Passed { bytes, last, next } = passed;
+        match next {
+            Next::Same => {}
+            Next::Opaque => self.turn_opaque(now),
+            Next::Upgraded(upgrade, used) => {
+                self.upgrade(upgrade, now);
+                let rest = &input[used..];
+                if !rest.is_empty() {
+                    let behind = self.app_sent(rest, now);
+                    let mut all = bytes.into_owned();
+                    all.extend_from_slice(&behind.bytes);
+                    return ToClient {
+                        bytes: all.into(),
+                        last: behind.last,
+                    };
+                }
             }
-            bytes = passed.bytes;
-            self.turn_opaque(now);
         }
         if let Kind::Opaque(opaque) = &mut self.kind {
             opaque.spoke(Side::App, now);
         }
-        ToClient { bytes, last: false }
+        ToClient { bytes, last }
     }
 
     /// What the relay has to say to the client at this moment, behind what the app has said so far.
     pub(crate) fn goodbye(&mut self, now: Instant) -> Option<ToClient<'static>> {
-        let Kind::Http2(http2) = &mut self.kind else {
-            return None;
-        };
-        let Goodbye { bytes, last } = http2.goodbye(self.leaving, &self.line, now)?;
-        Some(ToClient { bytes, last })
+        match &mut self.kind {
+            Kind::Http2(http2) => {
+                let Goodbye { bytes, last } = http2.goodbye(self.leaving, &self.line, now)?;
+                Some(ToClient { bytes, last })
+            }
+            Kind::WebSocket(socket) => {
+                let (bytes, last) = socket.goodbye(self.leaving, &self.line, now)?;
+                let bytes = Cow::Borrowed(bytes);
+                Some(ToClient { bytes, last })
+            }
+            Kind::Http1(_) | Kind::Opaque(_) => None,
+        }
     }
 
     /// All that the app sent so far was handed to the client, or (`false`) waits for it.
@@ -216,7 +254,7 @@ impl Exchange {
     /// The app closed or reset its side: nobody will answer what is still open.
     pub(crate) fn app_closed(&mut self) -> AppEnd {
         match &mut self.kind {
-            Kind::Opaque(_) => AppEnd::Pass,
+            Kind::WebSocket(_) | Kind::Opaque(_) => AppEnd::Pass,
             Kind::Http2(_) => {
                 self.line.settled();
                 AppEnd::Pass
@@ -228,7 +266,7 @@ impl Exchange {
     /// Bytes from the client when the app has closed its side and the client was kept.
     pub(crate) fn orphan(&mut self, input: &[u8]) -> Orphan {
         match &mut self.kind {
-            Kind::Http2(_) | Kind::Opaque(_) => Orphan::Close,
+            Kind::Http2(_) | Kind::WebSocket(_) | Kind::Opaque(_) => Orphan::Close,
             Kind::Http1(http1) => http1.orphan(input, &self.line),
         }
     }
@@ -236,7 +274,7 @@ impl Exchange {
     /// The app was dialed again for a client that was kept, and takes no connection any more.
     pub(crate) fn app_unreachable(&self) -> Orphan {
         match &self.kind {
-            Kind::Http2(_) | Kind::Opaque(_) => Orphan::Close,
+            Kind::Http2(_) | Kind::WebSocket(_) | Kind::Opaque(_) => Orphan::Close,
             Kind::Http1(http1) => http1.app_unreachable(&self.line),
         }
     }
@@ -247,6 +285,7 @@ impl Exchange {
             Kind::Opaque(_) => Deadline::Close,
             Kind::Http1(http1) => http1.deadline(unwritten as u64),
             Kind::Http2(http2) => http2.deadline(unwritten as u64),
+            Kind::WebSocket(socket) => socket.deadline(),
         }
     }
 
@@ -256,6 +295,7 @@ impl Exchange {
             Kind::Opaque(opaque) => opaque.is_idle(now),
             Kind::Http1(http1) => http1.is_idle() && is_patient_no_more(http1.head_began(), now),
             Kind::Http2(http2) => http2.is_idle() && is_patient_no_more(http2.head_began(), now),
+            Kind::WebSocket(_) => false,
         }
     }
 
@@ -271,20 +311,26 @@ impl Exchange {
                     .flatten()
                     .min()
             }
+            Kind::WebSocket(socket) => socket.goodbye_at(self.leaving),
         }
     }
 
-    /// True if the goodbye of this connection is to be half-closed toward the app: opaque, it has
-    /// carried something, and it is idle.
+    /// True if the app is to be half-closed, and then the client closed: an idle opaque connection
+    /// that has carried something, whose app may say its own goodbye; a WebSocket on which all is
+    /// said.
     pub(crate) fn wants_half_close(&self, now: Instant) -> bool {
-        matches!(&self.kind, Kind::Opaque(opaque)
-            if opaque.idle_at().is_some_and(|at| at <= now))
+        match &self.kind {
+            Kind::Opaque(opaque) => opaque.idle_at().is_some_and(|at| at <= now),
+            Kind::WebSocket(socket) => socket.is_answered(),
+            Kind::Http1(_) | Kind::Http2(_) => false,
+        }
     }
 
     /// Both sides have closed.
     pub(crate) fn finished(&self) {
         match &self.kind {
-            Kind::Opaque(_) => self.line.opaque_finished(),
+            Kind::WebSocket(socket) if socket.is_answered() => self.line.settled(),
+            Kind::WebSocket(_) | Kind::Opaque(_) => self.line.opaque_finished(),
             Kind::Http1(_) | Kind::Http2(_) => self.line.settled(),
         }
     }
@@ -308,11 +354,34 @@ impl Exchange {
         0
     }
 
+    /// The connection has changed to another protocol.
+    fn upgrade(&mut self, upgrade: Upgrade, now: Instant) {
+        let Kind::Http1(http1) = &self.kind else {
+            return;
+        };
+        match upgrade {
+            Upgrade::Http2 => {
+                let began = http1.oldest_began().unwrap_or(now);
+                self.kind = Kind::Http2(Box::new(Http2::upgraded(began)));
+                self.line.turned_http2();
+            }
+            Upgrade::WebSocket => {
+                self.kind = Kind::WebSocket(WebSocket::new(now));
+                self.line.turned_websocket();
+            }
+            Upgrade::Other => self.turn_opaque(now),
+        }
+    }
+
     fn turn_opaque(&mut self, now: Instant) {
         let mut opaque = Opaque::new(now, self.opaque_patience);
-        let has_begun = match &self.kind {
+        let has_begun = match &mut self.kind {
             Kind::Http1(http1) => http1.has_begun(),
-            Kind::Http2(_) => true,
+            Kind::Http2(http2) => {
+                self.released = http2.release();
+                true
+            }
+            Kind::WebSocket(_) => true,
             Kind::Opaque(_) => return,
         };
         self.line.turned_opaque();

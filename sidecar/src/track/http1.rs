@@ -14,7 +14,7 @@ mod responses;
 
 pub use body::Framing;
 pub(crate) use head::tokens;
-pub use head::{HEAD_LIMIT, Method, RequestHead, ResponseHead};
+pub use head::{HEAD_LIMIT, Method, RequestHead, ResponseHead, Upgrade};
 pub use requests::{RequestEvent, Requests};
 pub use responses::{ResponseEvent, Responses};
 

@@ -33,11 +33,13 @@ impl Connection {
 
     /// Says what is due between two frames of the app.
     pub(super) fn say_goodbye(&mut self, now: Instant) {
-        if self.closing || self.app_side.read {
+        if self.closing {
             return;
         }
         if let Some(goodbye) = self.exchange.goodbye(now) {
-            self.to_client.push(&goodbye.bytes);
+            if !self.client_side.written {
+                self.to_client.push(&goodbye.bytes);
+            }
             self.closing = goodbye.last;
         }
     }

@@ -1,5 +1,6 @@
 //! The app's bytes, with what a goodbye changes in them.
 
+use crate::track::http1::Upgrade;
 use std::borrow::Cow;
 
 /// Bytes for the client.
@@ -7,8 +8,18 @@ pub(super) struct Passed<'a> {
     pub(super) bytes: Cow<'a, [u8]>,
     /// They end with the goodbye: nothing goes on in either direction.
     pub(super) last: bool,
-    /// The connection is opaque from here on.
-    pub(super) odd: bool,
+    pub(super) next: Next,
+}
+
+/// What the connection is behind some bytes of the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// What it was before them.
+    Same,
+    /// Nobody knows.
+    Opaque,
+    /// This, from this place in the app's bytes on; what came of them behind it is left out here.
+    Upgraded(Upgrade, usize),
 }
 
 /// The app's bytes with parts replaced; no copy is made where there is none.
@@ -54,7 +65,7 @@ impl<'a> Edit<'a> {
         Passed {
             bytes: self.finish(),
             last: false,
-            odd: false,
+            next: Next::Same,
         }
     }
 
@@ -63,7 +74,7 @@ impl<'a> Edit<'a> {
         Passed {
             bytes: self.finish(),
             last: false,
-            odd: true,
+            next: Next::Opaque,
         }
     }
 
@@ -74,7 +85,16 @@ impl<'a> Edit<'a> {
         Passed {
             bytes: self.finish(),
             last: true,
-            odd: false,
+            next: Next::Same,
+        }
+    }
+
+    /// Is another protocol behind this place.
+    pub(super) fn upgraded(self, upgrade: Upgrade, used: usize) -> Passed<'a> {
+        Passed {
+            last: false,
+            next: Next::Upgraded(upgrade, used),
+            ..self.last(used)
         }
     }
 }

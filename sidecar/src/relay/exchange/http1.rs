@@ -60,9 +60,14 @@ impl Http1 {
         self.head_began
     }
 
+    /// When the oldest open request began.
+    pub(super) fn oldest_began(&self) -> Option<Instant> {
+        self.open.front().map(|open| open.began)
+    }
+
     /// True if the client has sent anything.
     pub(super) fn has_begun(&self) -> bool {
-        self.taken > 0
+        self.taken > 0 || self.head_began.is_some()
     }
 
     /// The pod does not leave any more: unless a goodbye was said, requests go on.
@@ -161,7 +166,10 @@ impl Http1 {
                         }
                     }
                     if self.switches(&head) {
-                        return edit.opaque();
+                        return match head.upgrade {
+                            Some(upgrade) if self.is_alone() => edit.upgraded(upgrade, used),
+                            _ => edit.opaque(),
+                        };
                     }
                     self.answer_began(&head, line);
                 }
@@ -273,6 +281,12 @@ impl Http1 {
             .front()
             .is_some_and(|open| open.method == Method::Connect);
         head.status == 101 || (connect && (200..300).contains(&head.status))
+    }
+
+    /// True if the open request is complete and none is behind it: what the client sends next
+    /// belongs to another protocol if the app changes to that.
+    fn is_alone(&self) -> bool {
+        self.open.len() == 1 && self.requests.is_between()
     }
 
     fn answer_began(&mut self, head: &ResponseHead, line: &Connection) {

@@ -15,7 +15,7 @@ use super::Deadline;
 use super::edit::{Edit, Passed};
 use crate::census::{Connection, HEAD_PATIENCE};
 use crate::goodbye::http2::{PING, go_away, warning};
-use crate::track::http2::{App, AppEvent, Client, ClientEvent, LAST_STREAM};
+use crate::track::http2::{App, AppEvent, Client, ClientEvent, LAST_STREAM, PREFACE};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ const OPEN_LIMIT: usize = 4096;
 /// One HTTP/2 connection.
 #[derive(Default)]
 pub(super) struct Http2 {
+    /// The preface that is still to come, behind an upgrade from HTTP/1.
+    preface: &'static [u8],
     client: Client,
     app: App,
     /// In the order they began in.
@@ -89,6 +91,21 @@ pub(super) struct Goodbye {
 }
 
 impl Http2 {
+    /// A connection that was HTTP/1 up to the 101 for a request of this time, which is stream 1.
+    pub(super) fn upgraded(began: Instant) -> Http2 {
+        Http2 {
+            preface: PREFACE,
+            client: Client::upgraded(),
+            open: vec![Open {
+                stream: 1,
+                began,
+                end: 0,
+            }],
+            first: Some(began),
+            ..Http2::default()
+        }
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.open.is_empty()
     }
@@ -106,6 +123,14 @@ impl Http2 {
         now: Instant,
     ) -> Passed<'a> {
         let mut edit = Edit::new(input);
+        let rest = &input[used..];
+        let (expected, later) = self.preface.split_at(self.preface.len().min(rest.len()));
+        if !rest.starts_with(expected) {
+            return edit.opaque();
+        }
+        self.preface = later;
+        used += expected.len();
+        self.taken += expected.len() as u64;
         loop {
             let Ok(step) = self.client.advance(&input[used..]) else {
                 edit.put(used, used, &std::mem::take(&mut self.held));
@@ -139,6 +164,11 @@ impl Http2 {
             line.head_began(now);
         }
         edit.same()
+    }
+
+    /// Lets go of what was held as the beginning of an answer to our PING.
+    pub(super) fn release(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
     }
 
     /// Goes over the app's bytes; `leaving` since then.

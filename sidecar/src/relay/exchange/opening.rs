@@ -1,7 +1,7 @@
 //! The start of a connection, for as long as it may be that of HTTP/2 (RFC 9113, section 3.4): the
 //! client says its preface, and the app its SETTINGS, whoever is first.
 
-use super::edit::Passed;
+use super::edit::{Next, Passed};
 use super::http2::Http2;
 use crate::census::Connection;
 use crate::track::http2::PREFACE;
@@ -54,7 +54,7 @@ impl Opening {
     ) -> Option<Passed<'a>> {
         let http2 = self.http2.get_or_insert_default();
         let passed = http2.app_sent(input, None, line, now);
-        (!passed.odd).then_some(passed)
+        (passed.next == Next::Same).then_some(passed)
     }
 
     /// True if this is neither HTTP/1 nor, as it turned out, HTTP/2.

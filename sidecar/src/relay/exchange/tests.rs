@@ -4,9 +4,11 @@ use ebb_api::report::Protocol;
 use proptest::prelude::*;
 
 mod http2;
+mod websocket;
 
 const GET: &str = "GET / HTTP/1.1\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const MS: Duration = Duration::from_millis(1);
 const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
 
 /// An exchange with what came out of it on both sides.
@@ -57,7 +59,30 @@ impl Played {
         self.to_client.extend_from_slice(&passed.bytes);
         self.over = passed.last;
         self.exchange.handed_over(true, self.now);
+        self.to_app.extend(self.exchange.released(false));
         self.client(b"");
+    }
+
+    /// Lets time pass, and says what is due then.
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        if self.over {
+            return;
+        }
+        if let Some(goodbye) = self.exchange.goodbye(self.now) {
+            self.to_client.extend_from_slice(&goodbye.bytes);
+            self.over = goodbye.last;
+        }
+    }
+
+    fn forget(&mut self) {
+        self.to_app.clear();
+        self.to_client.clear();
+    }
+
+    /// What the client has heard since it was asked last.
+    fn heard(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.to_client)
     }
 
     fn in_flight(&self) -> u64 {

@@ -29,6 +29,17 @@ pub enum Method {
     Other,
 }
 
+/// What a connection becomes behind a 101 (RFC 9110, section 7.8), if we know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// HTTP/2 without TLS.
+    Http2,
+    /// WebSocket.
+    WebSocket,
+    /// Something else, or more than one.
+    Other,
+}
+
 /// What a request's head says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestHead {
@@ -53,6 +64,8 @@ pub struct ResponseHead {
     pub framing: Framing,
     /// The app lets the connection go on (RFC 9112, section 9.3).
     pub persistent: bool,
+    /// The protocol that the connection changes to, in a 101.
+    pub upgrade: Option<Upgrade>,
 }
 
 /// The bytes of a head, gathered over any number of reads, and looked at once each.
@@ -193,7 +206,7 @@ pub(super) fn read_request(bytes: &[u8]) -> Result<RequestHead, Odd> {
             Some(framing) => framing,
             None => Framing::None,
         },
-        upgrade: fields.upgrade || method == Method::Connect,
+        upgrade: fields.upgrade.is_some() || method == Method::Connect,
         persistent: fields.persistent(version),
         health_check: fields.health_check,
     })
@@ -225,6 +238,7 @@ pub(super) fn read_response(bytes: &[u8], method: Method) -> Result<ResponseHead
         status,
         framing,
         persistent: fields.persistent(version) && framing != Framing::UntilClose,
+        upgrade: fields.upgrade.filter(|_| status == 101),
     })
 }
 
@@ -235,7 +249,7 @@ struct Fields {
     chunked: Option<bool>,
     close: bool,
     keep_alive: bool,
-    upgrade: bool,
+    upgrade: Option<Upgrade>,
     health_check: bool,
 }
 
@@ -259,7 +273,12 @@ impl Fields {
                         fields.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
                     }
                 }
-                7 if name.eq_ignore_ascii_case("upgrade") => fields.upgrade = true,
+                7 if name.eq_ignore_ascii_case("upgrade") => {
+                    fields.upgrade = Some(match fields.upgrade {
+                        None => upgrade(value),
+                        Some(_) => Upgrade::Other,
+                    });
+                }
                 10 if name.eq_ignore_ascii_case("user-agent") => {
                     fields.health_check =
                         HEALTH_CHECKERS.iter().any(|name| value.starts_with(name));
@@ -296,6 +315,14 @@ pub(crate) fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         .split(|byte| *byte == b',')
         .map(<[u8]>::trim_ascii)
         .filter(|token| !token.is_empty())
+}
+
+fn upgrade(value: &[u8]) -> Upgrade {
+    match value.trim_ascii() {
+        name if name.eq_ignore_ascii_case(b"websocket") => Upgrade::WebSocket,
+        name if name.eq_ignore_ascii_case(b"h2c") => Upgrade::Http2,
+        _ => Upgrade::Other,
+    }
 }
 
 fn decimal(value: &[u8]) -> Result<u64, Odd> {

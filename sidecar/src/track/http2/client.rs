@@ -27,6 +27,15 @@ pub enum ClientEvent {
 }
 
 impl Client {
+    /// A client that has asked for HTTP/2 in HTTP/1: its request is stream 1 (RFC 7540, section
+    /// 3.2).
+    pub fn upgraded() -> Client {
+        Client {
+            last: 1,
+            ..Client::default()
+        }
+    }
+
     /// The highest stream of which the header block is complete; nought if there was none.
     pub fn last(&self) -> u32 {
         self.last

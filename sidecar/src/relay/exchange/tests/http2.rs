@@ -4,8 +4,6 @@ use super::*;
 use crate::goodbye::http2::{PING, go_away, warning};
 use crate::track::http2::{LAST_STREAM, PREFACE};
 
-const MS: Duration = Duration::from_millis(1);
-
 /// A frame of this type, flags and stream.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
@@ -47,27 +45,6 @@ impl Played {
         played.app(&settings());
         played.forget();
         played
-    }
-
-    /// Lets time pass, and says what is due then.
-    fn pass(&mut self, time: Duration) {
-        self.now += time;
-        if self.over {
-            return;
-        }
-        if let Some(goodbye) = self.exchange.goodbye(self.now) {
-            self.to_client.extend_from_slice(&goodbye.bytes);
-            self.over = goodbye.last;
-        }
-    }
-
-    fn forget(&mut self) {
-        self.to_app.clear();
-        self.to_client.clear();
-    }
-
-    fn heard(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.to_client)
     }
 }
 
@@ -221,6 +198,26 @@ fn other_answers_pass() {
     assert_eq!(played.to_app, expected);
 }
 
+/// What looks like the answer and never becomes it reaches the app: when the client has said all,
+/// or when nobody knows any more what this is.
+#[test]
+fn half_an_answer_is_released() {
+    for by_end in [true, false] {
+        let mut played = Played::http2(true);
+        played.client(&request(1));
+        played.pass(Duration::from_secs(1));
+        played.forget();
+        played.client(&pong()[..12]);
+        assert!(played.to_app.is_empty());
+        if by_end {
+            assert_eq!(played.exchange.released(true), pong()[..12]);
+        } else {
+            played.app(&frame(6, 0, 1, &[0; 8]));
+            assert_eq!(played.to_app, pong()[..12]);
+        }
+    }
+}
+
 /// Nothing is said inside of a frame or a header block, nor before the app has said hello.
 #[test]
 fn the_goodbye_waits_for_its_place() {
@@ -327,6 +324,35 @@ fn a_drain_that_heals() {
     played.pass(Duration::from_secs(60));
     assert!(played.to_client.is_empty());
     assert_eq!(played.exchange.wakes_at(), None);
+}
+
+/// Behind `Upgrade: h2c` the request that asked for it is stream 1.
+#[test]
+fn an_upgrade_from_http1() {
+    let ask = b"GET / HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: \r\n\r\n";
+    let switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+    let mut played = Played::new(true);
+    played.client(ask);
+    played.app(&[&switch[..], &settings(), &frame(1, 0x4, 1, b"head")].concat());
+    for byte in [PREFACE, &settings()[..], &request(3)].concat() {
+        played.client(&[byte]);
+    }
+    let snapshot = played.census.snapshot(played.now);
+    assert_eq!(snapshot.in_flight.get(&Protocol::Http2), Some(&2));
+    assert_eq!(snapshot.work, 2);
+    played.forget();
+    let rest = frame(0, 0x1, 1, b"body");
+    played.app(&[rest.clone(), answer(3)].concat());
+    assert_eq!(played.heard(), [rest, answer(3)].concat());
+    played.pass(10 * MS);
+    assert_eq!(played.heard(), go_away(3));
+
+    let mut played = Played::new(false);
+    played.client(ask);
+    played.app(switch);
+    played.client(b"GET / HTTP/1.1\r\n\r\n");
+    let in_flight = played.census.snapshot(played.now).in_flight;
+    assert_eq!(in_flight.get(&Protocol::Opaque), Some(&1));
 }
 
 fn talk() -> impl Strategy<Value = Vec<Turn>> {

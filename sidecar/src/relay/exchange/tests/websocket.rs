@@ -1,0 +1,233 @@
+//! WebSocket: when the Close is said, and what becomes of each side's bytes behind it.
+
+use super::*;
+use crate::goodbye::websocket::GOING_AWAY;
+
+const ASK: &[u8] = b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const SWITCH: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n";
+const ASKED: &[u8] = b"\x81\x85maskhello";
+const TOLD: &[u8] = b"\x81\x05hello";
+const CLIENT_CLOSE: &[u8] = b"\x88\x82mask\x6e\x88";
+const APP_CLOSE: &[u8] = b"\x88\x02\x03\xe8";
+
+impl Played {
+    fn websocket(leaving: bool) -> Played {
+        let mut played = Played::new(leaving);
+        played.client(ASK);
+        played.app(SWITCH);
+        played.forget();
+        played
+    }
+
+    /// The same, told to leave at this moment, with its Close said.
+    fn closed() -> Played {
+        let mut played = Played::websocket(true);
+        played.pass(250 * MS);
+        assert_eq!(played.heard(), GOING_AWAY);
+        played
+    }
+}
+
+/// A WebSocket is in flight as long as it lives, as old as the request that asked for it; that is
+/// one piece of work.
+#[test]
+fn it_is_in_flight_as_long_as_it_lives() {
+    let mut played = Played::websocket(false);
+    played.client(ASKED);
+    played.app(TOLD);
+    played.pass(Duration::from_secs(60));
+    let snapshot = played.census.snapshot(played.now);
+    assert_eq!(snapshot.in_flight[&Protocol::WebSocket], 1);
+    assert_eq!(snapshot.connections[&Protocol::WebSocket], 1);
+    assert_eq!(snapshot.oldest, Some(Duration::from_secs(60)));
+    assert_eq!((snapshot.work, snapshot.finished), (1, 0));
+    assert_eq!([&played.to_app[..], &played.to_client[..]], [ASKED, TOLD]);
+    played.exchange.finished();
+    assert_eq!(played.in_flight(), 0);
+    assert_eq!(played.census.snapshot(played.now).finished, 1);
+}
+
+/// The Close comes at the first silence: at once if there is one.
+#[test]
+fn the_goodbye_comes_in_silence() {
+    let mut played = Played::websocket(false);
+    played.pass(Duration::from_secs(60));
+    played.exchange.set_leaving(true, played.now);
+    played.pass(Duration::ZERO);
+    assert_eq!(played.heard(), GOING_AWAY);
+
+    let mut played = Played::websocket(true);
+    for _ in 0..3 {
+        played.pass(249 * MS);
+        played.client(ASKED);
+    }
+    assert!(played.to_client.is_empty());
+    assert_eq!(played.exchange.wakes_at(), Some(played.now + 250 * MS));
+    played.pass(250 * MS);
+    assert_eq!(played.heard(), GOING_AWAY);
+}
+
+/// Where there is no silence the Close comes between two messages after a second: of both sides.
+#[test]
+fn the_goodbye_comes_between_messages() {
+    let mut played = Played::websocket(true);
+    played.pass(100 * MS);
+    played.app(b"\x01\x01a");
+    played.client(&ASKED[..4]);
+    played.pass(2000 * MS);
+    played.client(&ASKED[4..]);
+    played.app(b"\x89\0\x00\x01b");
+    assert_eq!(played.heard(), b"\x01\x01a\x89\0\x00\x01b");
+    played.app(b"\x80\x01c\x81\x01d");
+    assert_eq!(played.heard(), [b"\x80\x01c", &GOING_AWAY[..]].concat());
+}
+
+/// A client that is inside of a message at every moment that we look is told too.
+#[test]
+fn a_client_that_never_pauses_is_told() {
+    let mut played = Played::websocket(true);
+    played.client(&ASKED[..4]);
+    played.pass(2000 * MS);
+    assert!(played.to_client.is_empty());
+    played.client(&[&ASKED[4..], &ASKED[..4]].concat());
+    played.pass(Duration::ZERO);
+    assert_eq!(played.heard(), GOING_AWAY);
+}
+
+/// Behind our Close the client is heard by the app up to its own Close, and the app by nobody.
+#[test]
+fn the_client_s_answer_goes_to_the_app() {
+    let mut played = Played::closed();
+    played.app(TOLD);
+    played.client(&[ASKED, &CLIENT_CLOSE[..3]].concat());
+    assert!(!played.exchange.wants_half_close(played.now));
+    assert_eq!(played.in_flight(), 1);
+    played.client(&CLIENT_CLOSE[3..]);
+    assert!(played.exchange.wants_half_close(played.now));
+    assert_eq!(played.to_app, [ASKED, CLIENT_CLOSE].concat());
+    played.app(APP_CLOSE);
+    assert!(played.to_client.is_empty());
+    played.exchange.finished();
+    let snapshot = played.census.snapshot(played.now);
+    assert_eq!((snapshot.in_flight_in_all(), snapshot.finished), (0, 1));
+}
+
+/// A client that does not answer is waited for 2 s.
+#[test]
+fn a_client_that_does_not_answer() {
+    let mut played = Played::closed();
+    assert_eq!(played.exchange.wakes_at(), Some(played.now + 2000 * MS));
+    played.pass(1999 * MS);
+    assert!(!played.over);
+    played.pass(MS);
+    assert!(played.over && played.to_client.is_empty());
+    assert_eq!(played.in_flight(), 0);
+}
+
+/// A side that has said Close itself needs no word of ours.
+#[test]
+fn their_own_close() {
+    let (mut by_client, mut by_app) = (Played::websocket(true), Played::websocket(true));
+    by_client.client(CLIENT_CLOSE);
+    by_app.app(APP_CLOSE);
+    by_client.pass(Duration::from_secs(5));
+    by_app.pass(Duration::from_secs(5));
+    assert_eq!(by_client.heard(), b"");
+    assert_eq!(by_app.heard(), APP_CLOSE);
+    assert_eq!(by_app.exchange.deadline(0), Deadline::Close);
+}
+
+/// The deadline says Close wherever a frame can come.
+#[test]
+fn the_deadline() {
+    let mut played = Played::websocket(true);
+    let close = Deadline::Answer(GOING_AWAY.to_vec().into());
+    assert_eq!(played.exchange.deadline(0), close);
+    played.app(b"\x01\x01a\x00");
+    assert_eq!(played.exchange.deadline(0), Deadline::Close);
+    played.app(b"\x01b");
+    assert_eq!(played.exchange.deadline(0), close);
+}
+
+/// Frames that break the rules make it an opaque connection, and pass.
+#[test]
+fn doubt_is_opaque() {
+    let mut played = Played::websocket(true);
+    played.client(TOLD);
+    assert_eq!(played.to_app, TOLD);
+    let in_flight = played.census.snapshot(played.now).in_flight;
+    assert_eq!(in_flight.get(&Protocol::Opaque), Some(&1));
+}
+
+fn frames() -> impl Strategy<Value = Vec<Turn>> {
+    let client = prop::sample::select(vec![
+        ASKED,
+        ASKED,
+        b"\x01\x80mask",
+        b"\x80\x80mask",
+        b"\x89\x80mask",
+        CLIENT_CLOSE,
+        b"?",
+    ]);
+    let app = prop::sample::select(vec![
+        TOLD,
+        TOLD,
+        b"\x01\x01a",
+        b"\x80\x01b",
+        b"\x89\0",
+        APP_CLOSE,
+        b"?",
+    ]);
+    let turn = prop_oneof![
+        client.prop_map(|bytes| Turn::Client(bytes.to_vec())),
+        app.prop_map(|bytes| Turn::App(bytes.to_vec())),
+    ];
+    prop::collection::vec(turn, 0..12).prop_map(|turns| {
+        let mut all = vec![Turn::Client(ASK.to_vec()), Turn::App(SWITCH.to_vec())];
+        all.extend(turns);
+        all
+    })
+}
+
+fn play_slowly(turns: &[Turn], cuts: &[usize], leaving: bool, pace: Duration) -> Played {
+    let mut played = Played::new(leaving);
+    for turn in turns {
+        feed(&mut played, turn, cuts);
+        played.pass(pace);
+    }
+    played
+}
+
+proptest! {
+    /// While serving nothing changes.
+    #[test]
+    fn serving_changes_nothing(
+        turns in frames(),
+        cuts in prop::collection::vec(any::<usize>(), 0..6),
+    ) {
+        let played = play_slowly(&turns, &cuts, false, 500 * MS);
+        prop_assert_eq!(&played.to_app, &said(&turns, true));
+        prop_assert_eq!(&played.to_client, &said(&turns, false));
+    }
+
+    /// While leaving the app hears all that the client says as long as the connection is open, and
+    /// the client what the app says up to some place, and there our Close at most: however it is
+    /// cut.
+    #[test]
+    fn leaving_adds_one_close(
+        turns in frames(),
+        cuts in prop::collection::vec(any::<usize>(), 0..6),
+        pace in 0..600u32,
+    ) {
+        let whole = play_slowly(&turns, &[], true, pace * MS);
+        let played = play_slowly(&turns, &cuts, true, pace * MS);
+        prop_assert_eq!(&played.to_client, &whole.to_client);
+        prop_assert_eq!(played.in_flight(), whole.in_flight());
+        prop_assert!(said(&turns, true).starts_with(&played.to_app));
+        prop_assert!(played.over || said(&turns, true) == played.to_app);
+        let app = said(&turns, false);
+        let told = played.to_client.strip_suffix(&GOING_AWAY[..]);
+        prop_assert!(app == played.to_client || told.is_some_and(|told| app.starts_with(told)));
+    }
+}

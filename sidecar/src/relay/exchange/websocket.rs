@@ -1,0 +1,195 @@
+//! A WebSocket connection (RFC 6455): when it gets its Close, and what becomes of it then.
+//!
+//! ```text
+//!  leaving, between messages, 250 ms of silence or after 1 s --Close 1001--> client
+//!  client --its frames, at last its Close--> app (whose own frames go nowhere now)
+//!  then the app is half-closed, and the client closed; 2 s after our Close at the latest
+//! ```
+
+use super::Deadline;
+use super::edit::{Edit, Passed};
+use crate::census::Connection;
+use crate::goodbye::websocket::GOING_AWAY;
+use crate::track::Odd;
+use crate::track::websocket::{Ended, Frames};
+use std::time::{Duration, Instant};
+
+/// The silence that is taken for the end of an exchange of messages.
+const SILENCE: Duration = Duration::from_millis(250);
+
+/// How long to wait for that silence; from then on any place between messages will do.
+const CHATTER: Duration = Duration::from_secs(1);
+
+/// How long the client may take to answer our Close.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// One WebSocket connection.
+pub(super) struct WebSocket {
+    client: Frames,
+    app: Frames,
+    /// When a byte passed last.
+    moved: Instant,
+    closing: Closing,
+    /// The client was between messages when any such place would do.
+    ripe: bool,
+}
+
+/// Who has said Close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    /// Nobody.
+    Open,
+    /// One of the two sides: they bring it to its end themselves.
+    Theirs,
+    /// We have, at this moment.
+    Ours(Instant),
+    /// We have, and the client has answered.
+    Answered,
+}
+
+impl WebSocket {
+    pub(super) fn new(now: Instant) -> WebSocket {
+        WebSocket {
+            client: Frames::of_client(),
+            app: Frames::of_app(),
+            moved: now,
+            closing: Closing::Open,
+            ripe: false,
+        }
+    }
+
+    /// Goes over the client's bytes, all of which go to the app; false if they are odd.
+    pub(super) fn client_sent(
+        &mut self,
+        input: &[u8],
+        leaving: Option<Instant>,
+        line: &Connection,
+        now: Instant,
+    ) -> bool {
+        self.moved = now;
+        let mut used = 0;
+        while self.closing != Closing::Answered {
+            let step = match self.client.advance(&input[used..]) {
+                Ok(step) => step,
+                Err(Odd) if self.has_parted() => {
+                    // Noise is an answer too: what was said can't be unsaid.
+                    self.answered(line);
+                    break;
+                }
+                Err(Odd) => return false,
+            };
+            used += step.used;
+            match (step.event, self.closing) {
+                (None, _) => break,
+                (Some(Ended::Close), Closing::Open) => self.closing = Closing::Theirs,
+                (Some(Ended::Close), Closing::Ours(_)) => self.answered(line),
+                _ => {}
+            }
+            let any_place = leaving.is_some_and(|leaving| leaving + CHATTER <= now);
+            self.ripe |= any_place && self.client.is_between_messages();
+        }
+        true
+    }
+
+    /// Goes over the app's bytes; `leaving` since then.
+    pub(super) fn app_sent<'a>(
+        &mut self,
+        input: &'a [u8],
+        leaving: Option<Instant>,
+        line: &Connection,
+        now: Instant,
+    ) -> Passed<'a> {
+        let mut edit = Edit::new(input);
+        if self.has_parted() {
+            edit.put(0, input.len(), b"");
+            return edit.same();
+        }
+        self.moved = now;
+        let mut used = 0;
+        loop {
+            let Ok(step) = self.app.advance(&input[used..]) else {
+                return edit.opaque();
+            };
+            used += step.used;
+            match step.event {
+                None => return edit.same(),
+                Some(Ended::Close) => self.closing = Closing::Theirs,
+                Some(Ended::Message | Ended::Frame) => {}
+            }
+            if self.close(leaving, line, now) {
+                edit.put(used, input.len(), &GOING_AWAY);
+                return edit.same();
+            }
+        }
+    }
+
+    /// What is to be said at this moment, and whether the connection is at its end.
+    pub(super) fn goodbye(
+        &mut self,
+        leaving: Option<Instant>,
+        line: &Connection,
+        now: Instant,
+    ) -> Option<(&'static [u8], bool)> {
+        match self.closing {
+            Closing::Open => self
+                .close(leaving, line, now)
+                .then_some((&GOING_AWAY[..], false)),
+            Closing::Ours(at) if at + ANSWER <= now => {
+                line.opaque_finished();
+                Some((b"", true))
+            }
+            Closing::Ours(_) | Closing::Theirs | Closing::Answered => None,
+        }
+    }
+
+    /// When there will be something to do, if nothing happens before.
+    pub(super) fn goodbye_at(&self, leaving: Option<Instant>) -> Option<Instant> {
+        match self.closing {
+            Closing::Ours(at) => Some(at + ANSWER),
+            Closing::Open => self.due(leaving?),
+            Closing::Theirs | Closing::Answered => None,
+        }
+    }
+
+    /// True when the client has answered our Close, which the app must hear before its end.
+    pub(super) fn is_answered(&self) -> bool {
+        self.closing == Closing::Answered
+    }
+
+    /// What to do at the deadline. A Close may come between the parts of a message.
+    pub(super) fn deadline(&self) -> Deadline {
+        if self.closing == Closing::Open && self.app.is_between_frames() {
+            Deadline::Answer(GOING_AWAY.to_vec().into())
+        } else {
+            Deadline::Close
+        }
+    }
+
+    fn answered(&mut self, line: &Connection) {
+        self.closing = Closing::Answered;
+        line.opaque_finished();
+    }
+
+    /// Our Close is out: what the app says now goes nowhere.
+    fn has_parted(&self) -> bool {
+        matches!(self.closing, Closing::Ours(_) | Closing::Answered)
+    }
+
+    /// Whether our Close is to be said here.
+    fn close(&mut self, leaving: Option<Instant>, line: &Connection, now: Instant) -> bool {
+        let due = leaving.and_then(|leaving| self.due(leaving));
+        let now_is_the_time = self.closing == Closing::Open && due.is_some_and(|due| due <= now);
+        if now_is_the_time {
+            self.closing = Closing::Ours(now);
+            line.told();
+        }
+        now_is_the_time
+    }
+
+    /// When this place, between messages, will do; nothing if it is no such place.
+    fn due(&self, leaving: Instant) -> Option<Instant> {
+        let client = self.ripe || self.client.is_between_messages();
+        let place = self.app.is_between_messages() && client;
+        place.then(|| (self.moved + SILENCE).max(leaving).min(leaving + CHATTER))
+    }
+}

@@ -1,0 +1,81 @@
+//! WebSocket through sockets: 1001 reaches the client, its answer the app, and then all is closed.
+
+use crate::bed::{Bed, End};
+use ebb_api::report::Protocol::WebSocket;
+use ebb_sidecar::goodbye::websocket::GOING_AWAY;
+use ebb_sidecar::stance::Stance;
+
+const ASK: &str = "GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const SWITCH: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const ASKED: &[u8] = b"\x81\x85maskhello";
+const TOLD: &[u8] = b"\x81\x05hello";
+const CLIENT_CLOSE: &[u8] = b"\x88\x82mask\x6e\x88";
+
+async fn connect(bed: &Bed) -> (End, End) {
+    let (mut client, mut app) = bed.connect().await;
+    client.say(ASK).await;
+    app.hear(ASK).await;
+    app.say([SWITCH.as_bytes(), TOLD].concat()).await;
+    client.hear([SWITCH.as_bytes(), TOLD].concat()).await;
+    client.say(ASKED).await;
+    app.hear(ASKED).await;
+    (client, app)
+}
+
+/// The client hears 1001 and answers; the app hears the answer and the end, the client the end, and
+/// nothing was cut.
+#[tokio::test]
+async fn both_sides_part_in_good_order() {
+    let bed = Bed::new().await;
+    let (mut client, mut app) = connect(&bed).await;
+    bed.stance(Stance::Parting);
+    client.hear(GOING_AWAY).await;
+    assert_eq!(bed.in_flight(WebSocket), 1);
+    app.say(TOLD).await;
+    client.say([ASKED, CLIENT_CLOSE].concat()).await;
+    app.hear([ASKED, CLIENT_CLOSE].concat()).await;
+    app.hear_end().await;
+    assert_eq!(bed.in_flight(WebSocket), 0);
+    app.say(b"\x88\x02\x03\xe9").await;
+    app.finish().await;
+    client.hear_end().await;
+    drop(client);
+    bed.until("it to end", |now| now.connections.is_empty())
+        .await;
+    let snapshot = bed.snapshot();
+    assert_eq!((snapshot.finished, snapshot.idle_closed), (1, 0));
+}
+
+/// Neither a client that does not answer nor an app that does not close holds the connection.
+#[tokio::test]
+async fn nobody_holds_it() {
+    let bed = Bed::new().await;
+    let (mut silent, _first) = connect(&bed).await;
+    let (mut answering, mut stubborn) = connect(&bed).await;
+    bed.stance(Stance::Parting);
+    silent.hear(GOING_AWAY).await;
+    answering.hear(GOING_AWAY).await;
+    answering.say(CLIENT_CLOSE).await;
+    stubborn.hear(CLIENT_CLOSE).await;
+    answering.hear_end().await;
+    silent.hear_end().await;
+    assert_eq!(bed.snapshot().in_flight_in_all(), 0);
+    assert!(bed.snapshot().cut.is_empty());
+}
+
+/// The deadline: a Close between two frames, an end inside of one; each is counted.
+#[tokio::test]
+async fn the_deadline_cuts() {
+    let bed = Bed::new().await;
+    let (mut between, _first) = connect(&bed).await;
+    let (mut inside, mut second) = connect(&bed).await;
+    second.say(&TOLD[..3]).await;
+    inside.hear(&TOLD[..3]).await;
+    bed.stance(Stance::Cut);
+    between.hear(GOING_AWAY).await;
+    between.hear_end().await;
+    inside.hear_end().await;
+    assert_eq!(bed.snapshot().cut[&WebSocket], 2);
+    assert_eq!(bed.snapshot().in_flight_in_all(), 0);
+}
