@@ -3,9 +3,14 @@
 use anyhow::Result;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
+use tokio::sync::OnceCell;
 
 use crate::bed::Bed;
 use crate::bed::image::{self, Images};
+
+/// The images of this process: those that were built last when it began. Others that are built
+/// meanwhile are not on the nodes.
+static IMAGES: OnceCell<Images> = OnceCell::const_new();
 
 /// The bed's cluster, with our images.
 #[derive(Clone)]
@@ -27,7 +32,10 @@ impl Cluster {
     pub async fn attach(bed: Bed) -> Result<Self> {
         Ok(Self {
             client: bed.client().await?,
-            images: image::current()?,
+            images: IMAGES
+                .get_or_try_init(async || image::current())
+                .await?
+                .clone(),
             bed,
         })
     }
