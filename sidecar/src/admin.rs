@@ -141,6 +141,8 @@ impl Admin {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME)
             .max_header_size(16 * 1024)
+            // The default of 400 KB for each would let strangers fill the container's memory.
+            .max_buf_size(32 * 1024)
             .serve_connection(TokioIo::new(stream), service);
         let served = tokio::select! {
             served = connection => served,

@@ -53,11 +53,14 @@ use ebb_api::settings::Settings;
 use facts::{Facts, Hooks, Word};
 use state::{Leaving, Stage, State};
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// How many moves one event may cause. More would be a circle of rules; the machine then rests
-/// until the next event instead of spinning.
+/// How many moves one event may cause. More would be a circle of rules; the machine then rests for
+/// [`REST`] instead of spinning.
 const MOVES_PER_EVENT: usize = 16;
+
+/// How long the machine rests when it finds no end.
+const REST: Duration = Duration::from_millis(100);
 
 /// Something happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +139,8 @@ impl Machine {
         }
         self.follow(sight, now, &mut milestones);
         let mut orders = orders::give(&self.state, &self.facts, sight, now);
-        let next = Agenda::next(&self.state, &self.facts, sight, now).map(|(due, _)| due);
+        let next = Agenda::next(&self.state, &self.facts, sight, now)
+            .map(|(due, _)| if due <= now { now + REST } else { due });
         orders.wake = orders.wake.into_iter().chain(next).min();
         (orders, milestones)
     }

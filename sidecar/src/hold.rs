@@ -67,6 +67,8 @@ impl Holds {
                 started,
             }
         });
+        // Callers that hung up are not kept until the drain ends.
+        held.waiting.retain(|answer| !answer.is_closed());
         held.waiting.push(answer);
     }
 

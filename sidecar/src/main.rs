@@ -6,7 +6,10 @@ use ebb_sidecar::{app, config::Config};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::io::IsTerminal;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -41,15 +44,19 @@ fn allow_all_descriptors() {
     }
 }
 
-/// One line of JSON for each event, or something for people where a person looks.
+/// One line of JSON for each event, or something for people where a person looks. `EBB_LOG` says how
+/// much: `debug`, or `info,ebb_sidecar=trace`.
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("EBB_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let targets = std::env::var("EBB_LOG")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let targets = targets.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let lines = layer().with_writer(std::io::stderr);
+    let logs = tracing_subscriber::registry().with(targets);
     if std::io::stderr().is_terminal() {
-        lines.init();
+        logs.with(lines).init();
     } else {
-        lines.json().flatten_event(true).with_target(false).init();
+        let lines = lines.json().flatten_event(true).with_target(false);
+        logs.with(lines).init();
     }
 }

@@ -17,8 +17,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// The largest body, in bytes. A desired state has about 500.
-const BODY_LIMIT: usize = 64 * 1024;
+/// The largest body, in bytes. A desired state has about 500, and anybody may send one that is kept
+/// until its signature was looked at.
+const BODY_LIMIT: usize = 16 * 1024;
 
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
