@@ -325,14 +325,6 @@ impl Connection {
         self.pass_to_app(buffer.filled(), context, now)
     }
 
-    /// Hands on what the exchange held back of the client's bytes, once that is certain to be wrong.
-    fn release(&mut self) {
-        let released = self.exchange.released(self.client_side.read);
-        if matches!(self.app, App::Open(_)) && !self.app_side.broken {
-            self.to_app.push(&released);
-        }
-    }
-
     fn pass_to_app(&mut self, bytes: &[u8], context: &mut Context<'_>, now: Instant) -> Turn {
         let passed = self.exchange.client_sent(bytes, now);
         self.behind_gate.extend_from_slice(&bytes[passed.taken..]);

@@ -5,6 +5,7 @@ mod edit;
 mod http1;
 mod http2;
 mod opening;
+mod verdict;
 mod websocket;
 
 use crate::census::{Connection, HEAD_PATIENCE};
@@ -16,6 +17,7 @@ use http2::{Goodbye, Http2};
 use opening::{Opened, Opening};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
+pub(crate) use verdict::{AppEnd, Deadline, Orphan, ToApp, ToClient};
 use websocket::WebSocket;
 
 /// Both directions of one connection.
@@ -26,6 +28,8 @@ pub(crate) struct Exchange {
     line: Connection,
     /// Since when goodbyes are said.
     leaving: Option<Instant>,
+    /// Bytes of the client that were held back, and have to go to the app: see
+    /// [`Exchange::released`].
     released: Vec<u8>,
     opaque_patience: Duration,
 }
@@ -37,52 +41,6 @@ enum Kind {
     Http2(Box<Http2>),
     WebSocket(WebSocket),
     Opaque(Opaque),
-}
-
-/// Bytes from the client for the app.
-pub(crate) struct ToApp<'a> {
-    pub(crate) bytes: Cow<'a, [u8]>,
-    /// So much of the input is done with. The rest must be kept, and given again when
-    /// [`Exchange::is_gated`] is no longer true.
-    pub(crate) taken: usize,
-}
-
-/// Bytes from the app for the client.
-pub(crate) struct ToClient<'a> {
-    pub(crate) bytes: Cow<'a, [u8]>,
-    /// The answer that said goodbye is complete: nothing goes on in either direction.
-    pub(crate) last: bool,
-}
-
-/// What becomes of the client when the app has closed its side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AppEnd {
-    /// It is told, as it would be without the relay.
-    Pass,
-    /// It keeps its connection, because it may be sending a request at this moment.
-    Keep,
-}
-
-/// What to do with a connection at the deadline.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Deadline {
-    /// Close it. What is out can't pass for whole.
-    Close,
-    /// Reset it: a plain close would make what is out pass for whole.
-    Reset,
-    /// Say this and close.
-    Answer(Cow<'static, [u8]>),
-}
-
-/// What to do with bytes of a client whose app has gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Orphan {
-    /// No complete request yet.
-    Wait,
-    /// Give this answer and close.
-    Answer(&'static [u8]),
-    /// That is no request.
-    Close,
 }
 
 impl Exchange {

@@ -1,4 +1,8 @@
 //! HTTP/2 with real peers on both sides, and byte by byte where the words matter.
+#![expect(
+    clippy::unwrap_used,
+    reason = "an error here fails the test, and its backtrace names the line"
+)]
 
 use crate::bed::{Bed, within};
 use bytes::Bytes;

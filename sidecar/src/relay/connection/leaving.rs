@@ -44,6 +44,14 @@ impl Connection {
         }
     }
 
+    /// Hands on what the exchange held back of the client's bytes, once that is certain to be wrong.
+    pub(super) fn release(&mut self) {
+        let released = self.exchange.released(self.client_side.read);
+        if matches!(self.app, App::Open(_)) && !self.app_side.broken {
+            self.to_app.push(&released);
+        }
+    }
+
     /// Nothing moves. What the stance wants of a connection at rest, and when to look again.
     pub(super) fn rest(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<End> {
         if self.until.is_some_and(|until| until <= now) {

@@ -27,6 +27,8 @@ const ANSWER: Duration = Duration::from_secs(2);
 pub(super) struct WebSocket {
     client: Frames,
     app: Frames,
+    /// When it became one: it gets its time to say something too if the pod leaves already.
+    began: Instant,
     /// When a byte passed last.
     moved: Instant,
     closing: Closing,
@@ -52,6 +54,7 @@ impl WebSocket {
         WebSocket {
             client: Frames::of_client(),
             app: Frames::of_app(),
+            began: now,
             moved: now,
             closing: Closing::Open,
             ripe: false,
@@ -85,7 +88,7 @@ impl WebSocket {
                 (Some(Ended::Close), Closing::Ours(_)) => self.answered(line),
                 _ => {}
             }
-            let any_place = leaving.is_some_and(|leaving| leaving + CHATTER <= now);
+            let any_place = leaving.is_some_and(|leaving| self.any_place_from(leaving) <= now);
             self.ripe |= any_place && self.client.is_between_messages();
         }
         true
@@ -190,6 +193,12 @@ impl WebSocket {
     fn due(&self, leaving: Instant) -> Option<Instant> {
         let client = self.ripe || self.client.is_between_messages();
         let place = self.app.is_between_messages() && client;
-        place.then(|| (self.moved + SILENCE).max(leaving).min(leaving + CHATTER))
+        let silent = (self.moved + SILENCE).max(leaving);
+        place.then(|| silent.min(self.any_place_from(leaving)))
+    }
+
+    /// From when on silence is not waited for.
+    fn any_place_from(&self, leaving: Instant) -> Instant {
+        leaving.max(self.began) + CHATTER
     }
 }

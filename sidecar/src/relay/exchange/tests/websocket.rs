@@ -83,6 +83,22 @@ fn the_goodbye_comes_between_messages() {
     assert_eq!(played.heard(), [b"\x80\x01c", &GOING_AWAY[..]].concat());
 }
 
+/// One that begins when the pod leaves already has its time to say something.
+#[test]
+fn a_late_one_has_its_time() {
+    let mut played = Played::new(true);
+    played.pass(Duration::from_secs(5));
+    played.client(ASK);
+    played.app(SWITCH);
+    played.forget();
+    played.pass(249 * MS);
+    played.client(ASKED);
+    played.app(TOLD);
+    assert_eq!(played.heard(), TOLD);
+    played.pass(250 * MS);
+    assert_eq!(played.heard(), GOING_AWAY);
+}
+
 /// A client that is inside of a message at every moment that we look is told too.
 #[test]
 fn a_client_that_never_pauses_is_told() {
