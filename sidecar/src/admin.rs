@@ -23,6 +23,7 @@ pub(crate) use metrics::Metrics;
 
 use crate::config::Key;
 use crate::keeper::{Published, Request as KeeperRequest};
+use crate::seldom::Seldom;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
@@ -36,7 +37,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -67,6 +68,8 @@ pub(crate) struct Admin {
     pub(crate) containers: BTreeSet<String>,
     pub(crate) metrics: Metrics,
     streams: Arc<Semaphore>,
+    /// What is no HTTP, in the log.
+    garbage: Seldom,
 }
 
 /// Who is at the other end of a connection.
@@ -100,6 +103,7 @@ impl Admin {
             keeper,
             published,
             streams: Arc::new(Semaphore::new(status::STREAMS)),
+            garbage: Seldom::default(),
         })
     }
 
@@ -153,7 +157,9 @@ impl Admin {
         };
         match served {
             Err(error) if error.is_parse() => {
-                tracing::warn!(client.addr = %peer, %error, "admin port: not HTTP, hung up");
+                if self.garbage.may_say(Instant::now()) {
+                    tracing::warn!(client.addr = %peer, %error, "admin port: not HTTP, hung up");
+                }
             }
             Err(error) => {
                 tracing::debug!(client.addr = %peer, %error, "admin port: connection ended");

@@ -12,6 +12,7 @@ mod hold;
 mod keeper;
 pub mod listener;
 pub mod relay;
+mod seldom;
 pub mod stance;
 mod termination;
 pub mod track;

@@ -14,12 +14,13 @@ mod exchange;
 mod leftover;
 
 use crate::census::{Census, OPAQUE_PATIENCE};
+use crate::seldom::Seldom;
 use crate::stance::Stance;
 use crate::upstream::Upstream;
 use connection::Connection;
 use exchange::Exchange;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -36,6 +37,7 @@ pub struct Relay {
     stance: watch::Receiver<Stance>,
     upstream: Arc<Upstream>,
     opaque_patience: Duration,
+    direct: Arc<Seldom>,
 }
 
 impl Relay {
@@ -51,6 +53,7 @@ impl Relay {
             stance,
             upstream,
             opaque_patience: OPAQUE_PATIENCE,
+            direct: Arc::default(),
         }
     }
 
@@ -83,7 +86,9 @@ impl Relay {
                 Some(Connection::new(client, destination, exchange))
             }
             Err(error) => {
-                tracing::debug!(%error, "connection reset");
+                if self.direct.may_say(Instant::now()) {
+                    tracing::warn!(%error, "connection reset");
+                }
                 closing::reset(&client);
                 None
             }

@@ -107,6 +107,11 @@ impl Connection {
         self.close(1);
     }
 
+    /// The same for the request of a health checker, which is no traffic and not counted.
+    pub fn health_check_ended(&self, next_began: Option<Instant>) {
+        self.requests_dropped(1, next_began);
+    }
+
     /// So many open requests ended without an answer that is whole: one of the sides gave them up.
     /// `next_began` as in [`Connection::request_ended`].
     pub fn requests_dropped(&self, count: u32, next_began: Option<Instant>) {

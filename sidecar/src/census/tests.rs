@@ -79,9 +79,10 @@ fn health_checks_are_no_work() {
     let snapshot = census.snapshot(now);
     assert_eq!(snapshot.in_flight_in_all(), 1);
     assert_eq!((snapshot.work, snapshot.last_work), (0, None));
-    connection.request_ended(None);
+    connection.health_check_ended(None);
     connection.request_began(now + seconds(1), true);
     let snapshot = census.snapshot(now + seconds(1));
+    assert_eq!(snapshot.finished, 0);
     assert_eq!(
         (snapshot.work, snapshot.last_work),
         (1, Some(now + seconds(1)))

@@ -59,7 +59,8 @@ impl Connection {
             let lost = !self.to_client.is_empty();
             return Poll::Ready(if lost { End::Reset } else { End::Close });
         }
-        if self.stance == Stance::Serving {
+        // A goodbye that has begun goes on to its end, even if the pod stays after all.
+        if self.stance == Stance::Serving && self.until.is_none() {
             if self.orphaned {
                 return Poll::Ready(End::Close);
             }

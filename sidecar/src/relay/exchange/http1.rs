@@ -45,6 +45,7 @@ struct Open {
     start: u64,
     began: Instant,
     persistent: bool,
+    health_check: bool,
 }
 
 impl Http1 {
@@ -185,8 +186,8 @@ impl Http1 {
 
     /// The app sent its FIN: an answer that only this delimits is complete.
     pub(super) fn app_said_all(&mut self, line: &Connection) {
-        if self.responses.is_until_close() && self.open.pop_front().is_some() {
-            line.request_ended(None);
+        if self.responses.is_until_close() {
+            self.answered(line);
         }
     }
 
@@ -233,7 +234,7 @@ impl Http1 {
             self.responses.is_between() || (self.responses.is_in_head() && self.hold);
         if !nothing_is_out {
             Deadline::Close
-        } else if open.start >= self.taken - unwritten {
+        } else if open.start >= self.taken.saturating_sub(unwritten) {
             Deadline::Answer(UNAVAILABLE.into())
         } else {
             Deadline::Answer(TIMEOUT.into())
@@ -256,6 +257,7 @@ impl Http1 {
             start: self.start,
             began: now,
             persistent: head.persistent,
+            health_check: head.health_check,
         });
         line.request_began(now, !head.health_check);
         Ok(())
@@ -301,9 +303,21 @@ impl Http1 {
         }
     }
 
+    /// The oldest request has its whole answer.
+    fn answered(&mut self, line: &Connection) {
+        let Some(answered) = self.open.pop_front() else {
+            return;
+        };
+        let next_began = self.open.front().map(|open| open.began);
+        if answered.health_check {
+            line.health_check_ended(next_began);
+        } else {
+            line.request_ended(next_began);
+        }
+    }
+
     fn request_ended(&mut self, line: &Connection, now: Instant) {
-        self.open.pop_front();
-        line.request_ended(self.open.front().map(|open| open.began));
+        self.answered(line);
         if self.open.is_empty() && self.requests.is_in_head() {
             line.head_began(now);
         }
