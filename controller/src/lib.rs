@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod plan;
 pub mod readiness;
 pub mod report;
+pub mod seldom;
 pub mod signal;
 pub mod wake;
 pub mod watch;

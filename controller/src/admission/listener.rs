@@ -1,11 +1,13 @@
 //! The webhook's port: TLS with whatever certificate is in service, HTTP/1 and HTTP/2 inside.
 
 use crate::certificate::{Served, resolver};
+use crate::seldom::Seldom;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -61,6 +64,15 @@ pub async fn bind(address: SocketAddr, served: Served) -> io::Result<Bound> {
     })
 }
 
+/// What every connection is served with.
+struct Service {
+    acceptor: TlsAcceptor,
+    router: Router,
+    /// Cancelled when no further call is to come.
+    end: CancellationToken,
+    complaints: Seldom,
+}
+
 // === impl Bound ===
 
 impl Bound {
@@ -74,6 +86,12 @@ impl Bound {
     pub async fn serve(self, router: Router, stop: CancellationToken) {
         let mut connections = JoinSet::new();
         let end = CancellationToken::new();
+        let service = Arc::new(Service {
+            acceptor: TlsAcceptor::from(self.config.clone()),
+            router,
+            end: end.clone(),
+            complaints: Seldom::default(),
+        });
         let mut lingered = pin!(async {
             stop.cancelled().await;
             tokio::time::sleep(LINGER).await;
@@ -84,9 +102,7 @@ impl Bound {
                 accepted = self.listener.accept(), if connections.len() < MOST_CONNECTIONS => {
                     match accepted {
                         Ok((connection, client)) => {
-                            let acceptor = TlsAcceptor::from(self.config.clone());
-                            let served = serve(connection, client, acceptor, router.clone(), end.clone());
-                            connections.spawn(served);
+                            connections.spawn(Arc::clone(&service).serve(connection, client));
                         }
                         Err(error) => {
                             warn!(%error, "cannot accept a connection of the API server");
@@ -106,46 +122,63 @@ impl Bound {
     }
 }
 
-/// Serves one connection. Its errors are its client's business and go to the debug log.
-async fn serve(
-    connection: TcpStream,
-    client: SocketAddr,
-    acceptor: TlsAcceptor,
-    router: Router,
-    end: CancellationToken,
-) {
-    let stream = match tokio::time::timeout(PATIENCE, acceptor.accept(connection)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            debug!(%client, %error, "no TLS with a client of the webhook");
-            return;
+// === impl Service ===
+
+impl Service {
+    /// Serves one connection. That it ends early is its client's business; that it speaks something
+    /// else is told.
+    async fn serve(self: Arc<Self>, connection: TcpStream, client: SocketAddr) {
+        let accepted = self.acceptor.accept(connection);
+        let stream = match tokio::time::timeout(PATIENCE, accepted).await {
+            Ok(Ok(stream)) => stream,
+            // What rustls does not understand, and what the client says against our certificate.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                self.complain(client, error, "the webhook's port: no TLS, hung up");
+                return;
+            }
+            Ok(Err(error)) => {
+                debug!(client.addr = %client, %error, "a client of the webhook left");
+                return;
+            }
+            Err(error) => {
+                self.complain(client, error, "the webhook's port: no handshake, hung up");
+                return;
+            }
+        };
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(ARE_YOU_THERE)
+            .keep_alive_timeout(PATIENCE);
+        let router = TowerToHyperService::new(self.router.clone());
+        let served = builder.serve_connection(TokioIo::new(stream), router);
+        let mut served = pin!(served);
+        let result = tokio::select! {
+            result = served.as_mut() => result,
+            () = self.end.cancelled() => {
+                served.as_mut().graceful_shutdown();
+                served.await
+            }
+        };
+        let Err(error) = result else { return };
+        let parsing = error.downcast_ref().is_some_and(hyper::Error::is_parse);
+        if parsing {
+            self.complain(client, error, "the webhook's port: no HTTP, hung up");
+        } else {
+            debug!(client.addr = %client, error, "a connection to the webhook ended early");
         }
-        Err(_) => {
-            debug!(%client, "a client of the webhook takes too long for its handshake");
-            return;
+    }
+
+    /// Writes it down, unless somebody else has just given cause for the same.
+    fn complain(&self, client: SocketAddr, error: impl Display, what: &str) {
+        match self.complaints.may(Instant::now()) {
+            Some(left_out) => warn!(client.addr = %client, %error, left_out, "{what}"),
+            None => debug!(client.addr = %client, %error, "{what}"),
         }
-    };
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(ARE_YOU_THERE)
-        .keep_alive_timeout(PATIENCE);
-    let service = TowerToHyperService::new(router);
-    let served = builder.serve_connection(TokioIo::new(stream), service);
-    let mut served = pin!(served);
-    let result = tokio::select! {
-        result = served.as_mut() => result,
-        () = end.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    if let Err(error) = result {
-        debug!(%client, error, "a connection to the webhook ended early");
     }
 }
