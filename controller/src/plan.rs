@@ -20,6 +20,10 @@ pub struct Wanted {
     pub address: SocketAddr,
     /// The UID of its pod.
     pub pod: String,
+    /// The namespace of its pod.
+    pub namespace: String,
+    /// The name of its pod.
+    pub name: String,
     /// The id of the key to sign with.
     pub key: String,
     /// How often the sidecar had been restarted: another number is another start, which knows
@@ -43,6 +47,8 @@ pub fn wanted(namespace: &NamespaceView, pod: &PodView, settings: &Settings) -> 
     Some(Wanted {
         address: SocketAddr::new(pod.ip?, ADMIN_PORT),
         pod: pod.uid.clone(),
+        namespace: pod.namespace.clone(),
+        name: pod.name.clone(),
         key: sidecar.key.clone(),
         restarts: sidecar.restarts,
         settings: settings.clone(),

@@ -70,7 +70,7 @@ pub struct Signals<S> {
     metrics: Arc<Metrics>,
     news: mpsc::Sender<News>,
     posts: Posts,
-    attempts: JoinSet<(String, Result<tell::Told, Failure>)>,
+    attempts: JoinSet<(Wanted, Result<tell::Told, Failure>)>,
     running: HashMap<String, AbortHandle>,
     followers: JoinSet<()>,
     following: HashMap<String, AbortHandle>,
@@ -103,7 +103,7 @@ impl<S: Sign> Signals<S> {
                     None => return,
                 },
                 Some(ended) = self.attempts.join_next() => match ended {
-                    Ok((pod, result)) => self.attempted(pod, result).await,
+                    Ok((wanted, result)) => self.attempted(wanted, result).await,
                     Err(error) if error.is_cancelled() => {}
                     Err(error) => std::panic::resume_unwind(error.into_panic()),
                 },
@@ -124,7 +124,7 @@ impl<S: Sign> Signals<S> {
             let signer = Arc::clone(&self.signer);
             let task = self.attempts.spawn(async move {
                 let told = Box::pin(tell::tell(&*signer, &wanted, known)).await;
-                (wanted.pod, told)
+                (wanted, told)
             });
             // A leaving pod does not wait for what was said to it when it was serving.
             if let Some(before) = self.running.insert(pod, task) {
@@ -152,11 +152,17 @@ impl<S: Sign> Signals<S> {
         self.metrics.told_pods.set(self.posts.len() as i64);
     }
 
-    async fn attempted(&mut self, pod: String, result: Result<tell::Told, Failure>) {
+    async fn attempted(&mut self, wanted: Wanted, result: Result<tell::Told, Failure>) {
         let now = Instant::now();
+        let Wanted {
+            pod,
+            namespace,
+            name,
+            ..
+        } = wanted;
         let contact = match result {
             Ok(told) => {
-                debug!(pod.uid = pod, order = ?told.known.order, "told");
+                debug!(pod.namespace = namespace, pod.name = name, pod.uid = pod, order = ?told.known.order, "told");
                 self.metrics.signals_told.inc();
                 if let Some(waited) = self.posts.told(&pod, &told, now) {
                     self.metrics.signal_seconds.observe(waited.as_secs_f64());
@@ -166,12 +172,12 @@ impl<S: Sign> Signals<S> {
             Err(failure) => {
                 self.metrics.signals_failed.inc();
                 let failures = self.posts.failed(&pod, now);
-                debug!(pod.uid = pod, %failure, failures, "could not tell");
+                debug!(pod.namespace = namespace, pod.name = name, pod.uid = pod, %failure, failures, "could not tell");
                 // A sidecar that has only just started, or ends now, is no news.
                 if failures != post::FAILURES_UNTIL_UNREACHABLE {
                     return;
                 }
-                warn!(pod.uid = pod, %failure, "a sidecar cannot be told anything");
+                warn!(pod.namespace = namespace, pod.name = name, pod.uid = pod, %failure, "a sidecar cannot be told anything");
                 Some(match failure {
                     Failure::UnknownKey(_) => Contact::KeyLost,
                     failure => Contact::Unreachable(failure.to_string()),
@@ -191,7 +197,7 @@ async fn follow(wanted: Wanted, news: mpsc::Sender<News>) {
     let sidecar = Sidecar::at(wanted.address);
     loop {
         if let Err(error) = hear(&sidecar, &wanted.pod, &news).await {
-            debug!(pod.uid = wanted.pod, %error, "lost sight of a leaving sidecar");
+            debug!(pod.namespace = wanted.namespace, pod.name = wanted.name, pod.uid = wanted.pod, %error, "lost sight of a leaving sidecar");
         }
         tokio::time::sleep(FOLLOW_AGAIN).await;
     }

@@ -246,6 +246,8 @@ mod tests {
         Wanted {
             address: ([127, 0, 0, 1], 1).into(),
             pod: pod.to_owned(),
+            namespace: "shop".to_owned(),
+            name: pod.to_owned(),
             key: "k1".to_owned(),
             restarts: 0,
             settings: Settings::without_policy(),

@@ -101,6 +101,8 @@ fn wanted(address: SocketAddr) -> Wanted {
     Wanted {
         address,
         pod: "p1".to_owned(),
+        namespace: "shop".to_owned(),
+        name: "web-1".to_owned(),
         key: "k1".to_owned(),
         restarts: 0,
         settings: Settings::without_policy(),
