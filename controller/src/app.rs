@@ -93,6 +93,7 @@ pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> a
         following.await;
         "certificate"
     });
+    let redirect = config.guest.redirect;
     let admission = Admission {
         cluster: Arc::clone(&cluster),
         keyring: keyring.clone(),
@@ -129,7 +130,13 @@ pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> a
         writing.await;
         "events"
     });
-    let reports = Reports::new(Arc::clone(&cluster), client, Arc::clone(&metrics), events);
+    let reports = Reports::new(
+        Arc::clone(&cluster),
+        redirect,
+        client,
+        Arc::clone(&metrics),
+        events,
+    );
     finishing.spawn(async move {
         reports.run(notices, news).await;
         "report"

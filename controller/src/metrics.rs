@@ -20,6 +20,8 @@ pub struct Metrics {
     pub signals_failed: Counter,
     /// From seeing a deletion to the sidecar having been told, in seconds.
     pub signal_seconds: Histogram,
+    /// Pods that a policy selects, by whether they can drain as it asks.
+    pub targets: Family<TargetLabels, Gauge>,
     /// Drains that ended, by how.
     pub drains: Family<DrainLabels, Counter>,
     /// Requests and connections cut at a timeout.
@@ -32,6 +34,22 @@ pub struct Metrics {
     pub events: Counter,
     /// Events left out because too many were waiting.
     pub events_dropped: Counter,
+}
+
+/// Whether pods can drain, as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TargetLabels {
+    /// Whether they can.
+    pub state: TargetState,
+}
+
+/// Whether a pod can drain as its policy asks; spelled as in a policy's status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum TargetState {
+    /// It can.
+    Protected,
+    /// It can't; the condition Protected of its policy says why.
+    Unprotected,
 }
 
 /// How a drain ended, as a label.
@@ -63,6 +81,7 @@ impl Metrics {
             signals_failed: Counter::default(),
             // 1 ms to 16 s.
             signal_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
+            targets: Family::default(),
             drains: Family::default(),
             connections_cut: Counter::default(),
             status_writes: Counter::default(),
@@ -90,6 +109,13 @@ impl Metrics {
             "Time from seeing a deletion until the sidecar was told",
             metrics.signal_seconds.clone(),
         );
+        registry.register(
+            "targets",
+            "Pods that a policy selects and that are not leaving",
+            metrics.targets.clone(),
+        );
+        // Both are there from the start: an alert on a series that does not exist never fires.
+        metrics.targets(0, 0);
         registry.register("drains", "Drains that ended", metrics.drains.clone());
         registry.register(
             "connections_cut",
@@ -115,10 +141,46 @@ impl Metrics {
         metrics
     }
 
+    /// Takes note of how many pods can drain as their policies ask, and how many can't.
+    pub fn targets(&self, protected: u64, unprotected: u64) {
+        for (state, count) in [
+            (TargetState::Protected, protected),
+            (TargetState::Unprotected, unprotected),
+        ] {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.targets
+                .get_or_create(&TargetLabels { state })
+                .set(count);
+        }
+    }
+
     /// Counts a drain that has ended.
     pub fn ended(&self, outcome: Outcome, cut: u64) {
         let outcome = OutcomeLabel(outcome);
         self.drains.get_or_create(&DrainLabels { outcome }).inc();
         self.connections_cut.inc_by(cut);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus_client::encoding::text::encode;
+
+    /// Both states are there before the first policy is: an alert on a series that is not there
+    /// would never fire.
+    #[test]
+    fn targets_are_counted_by_state() {
+        let mut registry = Registry::with_prefix("ebb_controller");
+        let metrics = Metrics::register(&mut registry);
+        let line = |line: &str| {
+            let mut text = String::new();
+            encode(&mut text, &registry).unwrap();
+            assert!(text.lines().any(|it| it == line), "{text}");
+        };
+        line(r#"ebb_controller_targets{state="Protected"} 0"#);
+        metrics.targets(12, 3);
+        line(r#"ebb_controller_targets{state="Protected"} 12"#);
+        line(r#"ebb_controller_targets{state="Unprotected"} 3"#);
     }
 }

@@ -49,6 +49,7 @@ pub enum Notice {
 /// The reports of one controller.
 pub struct Reports {
     cluster: Arc<SharedCluster>,
+    redirect: bool,
     metrics: Arc<Metrics>,
     events: Events,
     ledger: Ledger,
@@ -59,15 +60,17 @@ pub struct Reports {
 // === impl Reports ===
 
 impl Reports {
-    /// Reports on what `cluster` holds.
+    /// Reports on what `cluster` holds. `redirect` is what the chart says about the redirect.
     pub fn new(
         cluster: Arc<SharedCluster>,
+        redirect: bool,
         client: Client,
         metrics: Arc<Metrics>,
         events: Events,
     ) -> Reports {
         Reports {
             cluster,
+            redirect,
             writes: Writes::new(client, Arc::clone(&metrics)),
             metrics,
             events,
@@ -240,6 +243,7 @@ impl Reports {
         for key in self.books.close_gone(namespace, &known) {
             self.writes.schedule.forget(&key);
         }
+        self.recount();
         let now = Instant::now();
         for name in known.into_keys() {
             let key = (namespace.to_owned(), name);
@@ -262,14 +266,19 @@ impl Reports {
 
     fn write_due(&mut self) {
         let now = Now::read();
+        let mut recount = false;
         while let Some(key) = self.writes.schedule.next(now.instant) {
-            let Some(book) = self.books.get(&key) else {
+            let Some(book) = self.books.get_mut(&key) else {
                 self.writes.schedule.forget(&key);
                 continue;
             };
-            let Some(status) = book.status(&self.cluster, &self.ledger, now) else {
+            let Some(status) = book.status(&self.cluster, self.redirect, &self.ledger, now) else {
                 continue;
             };
+            if book.targets != status.targets {
+                book.targets = status.targets.clone();
+                recount = true;
+            }
             if status == book.written {
                 continue;
             }
@@ -281,6 +290,14 @@ impl Reports {
             }
             self.writes.begin(book.policy.clone(), status, now.instant);
         }
+        if recount {
+            self.recount();
+        }
+    }
+
+    fn recount(&self) {
+        let (protected, unprotected) = self.books.protected_and_not();
+        self.metrics.targets(protected, unprotected);
     }
 
     fn written(&mut self, write: Write) {

@@ -52,6 +52,8 @@ pub struct SidecarView {
     pub born: Settings,
     /// The pod's `terminationGracePeriodSeconds` from before the webhook raised it.
     pub original_grace_seconds: u32,
+    /// Whether the pod has the step that writes the redirect rules.
+    pub redirect_step: bool,
     /// The containers, in the pod's order, whose own preStop hook only kubelet can carry out: a
     /// drain can't hold them.
     pub unheld: Vec<String>,
@@ -121,6 +123,7 @@ pub(crate) mod tests {
                 key: "k1".to_owned(),
                 born: Settings::without_policy(),
                 original_grace_seconds: 30,
+                redirect_step: true,
                 unheld: Vec::new(),
                 state: SidecarState::Running,
                 restarts: 0,

@@ -103,17 +103,21 @@ pub fn protected(policy: &PolicyView, reach: &Reach) -> Finding {
     };
     let selected = reach.targets.selected;
     if selected == 0 {
-        let message = if reach.held_by_older.is_empty() {
-            format!(
+        let held = !reach.held_by_older.is_empty();
+        let message = match (held, reach.targets.leaving > 0) {
+            (false, false) => format!(
                 "No pod of the namespace {} has the labels that the selector asks for.",
                 policy.namespace
-            )
-        } else {
-            "All pods that it selects belong to older policies.".to_owned()
+            ),
+            (false, true) => "All pods that it selects are leaving.".to_owned(),
+            (true, false) => "All pods that it selects belong to older policies.".to_owned(),
+            (true, true) => {
+                "All pods that it selects are leaving or belong to older policies.".to_owned()
+            }
         };
         return finding(false, "NoTargets", message);
     }
-    let Some((worst, _)) = reach.gaps.iter().min() else {
+    let Some((worst, example)) = reach.gaps.iter().min() else {
         let message = match selected {
             1 => "Its 1 pod can drain.".to_owned(),
             selected => format!("All {selected} pods can drain."),
@@ -143,6 +147,10 @@ pub fn protected(policy: &PolicyView, reach: &Reach) -> Finding {
             let mending = mending(&policy.namespace, "edit", &short);
             message.push_str(&format!("{mending}: {change}."));
         }
+        Remedy::Logs(container) => message.push_str(&format!(
+            " See `kubectl -n {} logs {} -c {container}`.",
+            policy.namespace, example.pod
+        )),
         Remedy::None => {}
     }
     if !others.is_empty() {
@@ -258,129 +266,4 @@ fn plural(count: usize, one: &'static str, many: &'static str) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cluster::policy::tests::policy;
-
-    fn short(pod: &str, kind: &str, owner: &str) -> Short {
-        Short {
-            pod: pod.to_owned(),
-            owner: Some(Owner {
-                kind: kind.to_owned(),
-                name: owner.to_owned(),
-            }),
-        }
-    }
-
-    fn reach(selected: u32, gaps: Vec<(Gap, Short)>) -> Reach {
-        Reach {
-            targets: Targets {
-                selected,
-                ..Targets::default()
-            },
-            gaps,
-            ..Reach::default()
-        }
-    }
-
-    /// Ready says what is in force, in numbers.
-    #[test]
-    fn ready_states_the_effective_values() {
-        let mut policy = policy("web", 1);
-        let says = |policy: &PolicyView| ready(policy, &reach(12, vec![])).message;
-        assert_eq!(says(&policy), "In force for 12 pods: up to 300 s each.");
-        policy.settings.enabled = false;
-        assert_eq!(
-            says(&policy),
-            "In force for 12 pods: Ebb stands aside (enabled: false)."
-        );
-    }
-
-    /// The loser of an overlap names the winner and what to do.
-    #[test]
-    fn the_younger_policy_says_that_it_is_overlapped() {
-        let mut reach = reach(2, vec![]);
-        reach.held_by_older.insert("old".to_owned(), 3);
-        let finding = ready(&policy("web", 1), &reach);
-        assert_eq!(
-            (finding.holds, finding.reason.as_str()),
-            (false, "Overlapped")
-        );
-        assert_eq!(
-            finding.message,
-            "3 of the 5 pods that it selects belong to the older policy old; it is in force for 2 \
-             pods: up to 300 s each. Where two policies select a pod, the oldest is in force: \
-             narrow a selector or delete one."
-        );
-    }
-
-    /// The worst reason wins; at most three pods are named, sorted; the command can be copied.
-    #[test]
-    fn protected_names_the_worst_reason_and_the_command() {
-        let mut gaps = vec![(Gap::GraceTooShort, short("a", "Deployment", "web"))];
-        for pod in ["e", "d", "c", "b"] {
-            gaps.push((Gap::PodsPredatePolicy, short(pod, "Deployment", "web")));
-        }
-        let finding = protected(&policy("web", 1), &reach(12, gaps));
-        assert_eq!(finding.reason, "PodsPredatePolicy");
-        assert_eq!(
-            finding.message,
-            "4 of 12 pods were made before the policy and have no sidecar: b, c, d and 1 more. \
-             Mend it with `kubectl -n shop rollout restart deployment/web`. 1 more falls short for \
-             other reasons: GraceTooShort."
-        );
-    }
-
-    /// A hook that a drain can't hold: the pod, its container, and what to change where.
-    #[test]
-    fn a_hook_of_its_own_is_named_with_its_container() {
-        let gap = |containers: &[&str]| {
-            Gap::OwnHook(containers.iter().map(|it| (*it).to_owned()).collect())
-        };
-        let gaps = vec![
-            (gap(&["app"]), short("b", "Deployment", "web")),
-            (gap(&["log"]), short("a", "Deployment", "web")),
-        ];
-        let finding = protected(&policy("web", 1), &reach(3, gaps));
-        assert_eq!((finding.holds, finding.reason.as_str()), (false, "OwnHook"));
-        assert_eq!(
-            finding.message,
-            "2 of 3 pods have a preStop hook that only kubelet can carry out (a command, or a call \
-             by HTTPS), and whose container ends when the hook does, whatever is in flight: a \
-             (log), b (app). Mend it with `kubectl -n shop edit deployment/web`: make the hook a \
-             sleep, or an httpGet by HTTP, which Ebb carries out itself, or take it out."
-        );
-    }
-
-    /// What no rollout replaces is named, not given a command that would fail.
-    #[test]
-    fn bare_pods_have_no_rollout() {
-        let gaps = vec![(Gap::PodsPredatePolicy, short("a", "Job", "once"))];
-        let message = protected(&policy("web", 1), &reach(1, gaps)).message;
-        assert!(
-            message.ends_with("Make anew what no rollout replaces: a."),
-            "{message}"
-        );
-    }
-
-    /// A selector that means nothing is the most common mistake, and is said.
-    #[test]
-    fn a_policy_without_pods_has_no_targets() {
-        let finding = protected(&policy("web", 1), &reach(0, vec![]));
-        assert_eq!(finding.reason, "NoTargets");
-    }
-
-    /// The time of a condition moves only when its status does.
-    #[test]
-    fn a_condition_keeps_its_time_until_it_turns() {
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let policy = policy("web", 1);
-        let first = condition(ready(&policy, &reach(1, vec![])), &[], 1, at(10));
-        let before = [first.clone()];
-        let more = condition(ready(&policy, &reach(2, vec![])), &before, 1, at(20));
-        assert_eq!(more.last_transition_time, first.last_transition_time);
-        assert_ne!(more.message, first.message);
-        let turned = condition(invalid("it is empty"), &before, 2, at(30));
-        assert_eq!(turned.last_transition_time.0, at(30));
-    }
-}
+mod tests;

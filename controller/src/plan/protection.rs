@@ -1,11 +1,23 @@
 //! Whether a pod can drain as its policy asks, and if not, why.
 
 use crate::cluster::{NamespaceView, PodView, PolicyView};
-use ebb_api::names::{ADMIN_PORT, INJECT_LABEL, Inject, RELAY_PORT};
+use ebb_api::names::{ADMIN_PORT, INJECT_LABEL, Inject, REDIRECT_CONTAINER, RELAY_PORT};
 use ebb_api::report::Mode;
+
+/// What is left where no connection passes the sidecar.
+const OBSERVED: &str = "they are held until they are out of the endpoints, and nothing is counted";
 
 /// The reason of pods that a node owns: the webhook never sees them made.
 const STATIC: &str = "Static";
+
+/// Where a policy's pods live.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// Their namespace.
+    pub namespace: &'a NamespaceView,
+    /// Whether the chart lets connections be redirected (`sidecar.redirect`).
+    pub redirect: bool,
+}
 
 /// What is known of a sidecar beyond what the API server says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,10 +45,15 @@ pub enum Gap {
     NotInjected,
     /// It is older than the policy.
     PodsPredatePolicy,
-    /// Its connections do not pass the sidecar, for the reason given.
+    /// Its redirect step ran, and its connections do not pass the sidecar all the same, for the
+    /// reason given.
     RedirectFailed(Option<String>),
-    /// The same, and in its namespace they can't.
+    /// They do not, since it was made without the step, which it would get now.
+    RedirectMissing,
+    /// They do not, and in its namespace they can't.
     RedirectForbidden(Option<String>),
+    /// They do not, and the chart wants it so.
+    RedirectOff,
     /// It uses its node's network.
     HostNetwork,
     /// The webhook left it alone for a reason of its own: one CamelCase word.
@@ -61,6 +78,8 @@ pub enum Remedy {
     NewPods,
     /// Making them otherwise: what is to change, as the end of a sentence.
     Edit(&'static str),
+    /// What a container of this name says in its log.
+    Logs(&'static str),
     /// No command of ours to give.
     None,
 }
@@ -68,22 +87,27 @@ pub enum Remedy {
 /// Why the pod can't drain as the policy, which is in force for it, asks; nothing if it can, or if
 /// it is too young to tell.
 pub fn gap(
-    namespace: &NamespaceView,
+    surroundings: Surroundings<'_>,
     policy: &PolicyView,
     pod: &PodView,
     contact: &Contact,
 ) -> Option<Gap> {
     let Some(sidecar) = &pod.sidecar else {
-        return Some(without_sidecar(namespace, policy, pod));
+        return Some(without_sidecar(surroundings.namespace, policy, pod));
     };
     match contact {
         Contact::Reached {
             mode: Mode::Observe,
             mode_reason,
         } => {
-            return Some(match namespace.forbids_net_admin {
-                true => Gap::RedirectForbidden(mode_reason.clone()),
-                false => Gap::RedirectFailed(mode_reason.clone()),
+            return Some(if !surroundings.redirect {
+                Gap::RedirectOff
+            } else if surroundings.namespace.forbids_net_admin {
+                Gap::RedirectForbidden(mode_reason.clone())
+            } else if !sidecar.redirect_step {
+                Gap::RedirectMissing
+            } else {
+                Gap::RedirectFailed(mode_reason.clone())
             });
         }
         Contact::Reached {
@@ -112,12 +136,8 @@ pub fn gap(
 }
 
 fn without_sidecar(namespace: &NamespaceView, policy: &PolicyView, pod: &PodView) -> Gap {
-    let disabled = match pod.inject {
-        Inject::Disabled => true,
-        Inject::Enabled => false,
-        Inject::Unset | Inject::Garbage => namespace.inject == Inject::Disabled,
-    };
-    if disabled {
+    // As the webhook has it: whoever is responsible for either can keep Ebb out.
+    if pod.inject == Inject::Disabled || namespace.inject == Inject::Disabled {
         Gap::InjectionDisabled
     } else if pod.host_network {
         Gap::HostNetwork
@@ -132,13 +152,31 @@ fn without_sidecar(namespace: &NamespaceView, policy: &PolicyView, pod: &PodView
     }
 }
 
+// === impl Surroundings ===
+
+impl Surroundings<'_> {
+    /// The mode that the sidecars of new pods are to run in.
+    pub fn mode(self) -> Mode {
+        if self.redirect && !self.namespace.forbids_net_admin {
+            Mode::Redirect
+        } else {
+            Mode::Observe
+        }
+    }
+}
+
+// === impl Gap ===
+
 impl Gap {
     /// The CamelCase word that stands as the condition's reason.
     pub fn reason(&self) -> &str {
         match self {
             Gap::NotInjected => "NotInjected",
             Gap::PodsPredatePolicy => "PodsPredatePolicy",
-            Gap::RedirectFailed(_) | Gap::RedirectForbidden(_) => "RedirectFailed",
+            Gap::RedirectFailed(_)
+            | Gap::RedirectMissing
+            | Gap::RedirectForbidden(_)
+            | Gap::RedirectOff => "RedirectFailed",
             Gap::HostNetwork => "HostNetwork",
             Gap::Refused(word) => word,
             Gap::OwnHook(_) => "OwnHook",
@@ -154,7 +192,8 @@ impl Gap {
         match self {
             Gap::NotInjected => {
                 "have no sidecar: they were made while Ebb's webhook did not answer, or did not \
-                 know the policy yet"
+                 know the policy yet, or the webhook is not asked about this namespace \
+                 (webhook.excludeNamespaces)"
                     .to_owned()
             }
             Gap::PodsPredatePolicy => "were made before the policy and have no sidecar".to_owned(),
@@ -164,12 +203,19 @@ impl Gap {
             Gap::RedirectFailed(Some(why)) => {
                 format!("run a sidecar that their connections do not pass ({why})")
             }
+            Gap::RedirectMissing => {
+                "run a sidecar that their connections do not pass, since they were made while the \
+                 redirect was off or forbidden"
+                    .to_owned()
+            }
+            Gap::RedirectOff => format!(
+                "run a sidecar that their connections do not pass, since the chart's sidecar.redirect is false; {OBSERVED}"
+            ),
             Gap::RedirectForbidden(why) => {
                 let why = why.as_deref().map(|why| format!(" ({why})"));
                 format!(
                     "run a sidecar that their connections do not pass, since the Pod Security \
-                     level of the namespace forbids the redirect{}; they are held until they are \
-                     out of the endpoints, and nothing is counted",
+                     level of the namespace forbids the redirect{}; {OBSERVED}",
                     why.unwrap_or_default()
                 )
             }
@@ -223,7 +269,9 @@ impl Gap {
             Gap::NotInjected
             | Gap::PodsPredatePolicy
             | Gap::RedirectFailed(_)
+            | Gap::RedirectMissing
             | Gap::RedirectForbidden(_)
+            | Gap::RedirectOff
             | Gap::HostNetwork
             | Gap::Refused(_)
             | Gap::GraceTooShort
@@ -238,14 +286,17 @@ impl Gap {
         match self {
             Gap::NotInjected
             | Gap::PodsPredatePolicy
-            | Gap::RedirectFailed(_)
+            | Gap::RedirectMissing
             | Gap::GraceTooShort
             | Gap::KeyLost => Remedy::NewPods,
+            // New pods would fail in the same way.
+            Gap::RedirectFailed(_) => Remedy::Logs(REDIRECT_CONTAINER),
             Gap::OwnHook(_) => Remedy::Edit(
                 "make the hook a sleep, or an httpGet by HTTP, which Ebb carries out itself, or \
                  take it out",
             ),
             Gap::RedirectForbidden(_)
+            | Gap::RedirectOff
             | Gap::HostNetwork
             | Gap::Refused(_)
             | Gap::Unreachable(_)
@@ -255,101 +306,4 @@ impl Gap {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cluster::pod::tests::{injected, pod};
-    use crate::cluster::policy::tests::policy;
-    use jiff::Timestamp;
-
-    fn of(pod: &PodView, contact: &Contact) -> Option<Gap> {
-        gap(&NamespaceView::default(), &policy("web", 100), pod, contact)
-    }
-
-    /// A pod without a sidecar is told apart by when and how it was made.
-    #[test]
-    fn a_pod_without_a_sidecar_has_a_reason() {
-        let mut old = pod("a");
-        old.created = Timestamp::from_second(99).unwrap();
-        assert_eq!(of(&old, &Contact::None), Some(Gap::PodsPredatePolicy));
-        let mut young = pod("a");
-        young.created = Timestamp::from_second(101).unwrap();
-        assert_eq!(of(&young, &Contact::None), Some(Gap::NotInjected));
-        let mut host = young.clone();
-        host.host_network = true;
-        assert_eq!(of(&host, &Contact::None), Some(Gap::HostNetwork));
-        let mut refused = young;
-        refused.refused = Some("Quota".to_owned());
-        assert_eq!(of(&refused, &Contact::None).unwrap().reason(), "Quota");
-    }
-
-    /// A namespace that refuses is no fault of the webhook; a pod that asks for it beats it.
-    #[test]
-    fn a_namespace_that_refuses_is_the_reason() {
-        let namespace = NamespaceView {
-            inject: Inject::Disabled,
-            ..NamespaceView::default()
-        };
-        let policy = policy("web", 0);
-        let mut pod = pod("a");
-        let gap_of = |pod: &PodView| gap(&namespace, &policy, pod, &Contact::None);
-        assert_eq!(gap_of(&pod), Some(Gap::InjectionDisabled));
-        pod.inject = Inject::Enabled;
-        assert_ne!(gap_of(&pod), Some(Gap::InjectionDisabled));
-    }
-
-    /// Where Pod Security forbids the redirect, new pods would be no better: no command is given.
-    #[test]
-    fn new_pods_do_not_mend_what_the_namespace_forbids() {
-        let observing = Contact::Reached {
-            mode: Mode::Observe,
-            mode_reason: Some("no redirect step ran".to_owned()),
-        };
-        let of = |forbids_net_admin| {
-            let namespace = NamespaceView {
-                forbids_net_admin,
-                ..NamespaceView::default()
-            };
-            gap(&namespace, &policy("web", 100), &injected("a"), &observing).unwrap()
-        };
-        assert_eq!(of(false).remedy(), Remedy::NewPods);
-        assert_eq!(of(true).remedy(), Remedy::None);
-        for gap in [of(false), of(true)] {
-            assert_eq!(gap.reason(), "RedirectFailed");
-            assert!(gap.sentence().contains("(no redirect step ran)"));
-        }
-    }
-
-    /// A container that a drain can't hold is said, unless nothing is to be held.
-    #[test]
-    fn a_hook_that_only_kubelet_can_carry_out_is_a_gap() {
-        let mut pod = injected("a");
-        pod.sidecar.as_mut().unwrap().unheld = vec!["app".to_owned(), "log".to_owned()];
-        let gap_now = of(&pod, &Contact::None).unwrap();
-        assert_eq!(gap_now.reason(), "OwnHook");
-        assert_eq!(gap_now.name("a"), "a (app and log)");
-        let mut policy = policy("web", 100);
-        policy.settings.enabled = false;
-        let namespace = NamespaceView::default();
-        assert_eq!(gap(&namespace, &policy, &pod, &Contact::None), None);
-    }
-
-    /// With a sidecar it is its mode, then the grace, then whether it answers.
-    #[test]
-    fn a_sidecar_can_fall_short() {
-        let unreachable = Contact::Unreachable("connection refused".to_owned());
-        let observing = Contact::Reached {
-            mode: Mode::Observe,
-            mode_reason: None,
-        };
-        assert_eq!(of(&injected("a"), &Contact::None), None);
-        assert_eq!(of(&injected("a"), &Contact::KeyLost), Some(Gap::KeyLost));
-        assert_eq!(
-            of(&injected("a"), &unreachable).unwrap().reason(),
-            "Unreachable"
-        );
-        let mut short = injected("a");
-        short.grace_seconds = 334;
-        assert_eq!(of(&short, &unreachable), Some(Gap::GraceTooShort));
-        assert_eq!(of(&short, &observing), Some(Gap::RedirectFailed(None)));
-    }
-}
+mod tests;

@@ -5,8 +5,9 @@ use super::ledger::{Before, Ending, Ledger, PodName};
 use super::schedule::PolicyKey;
 use super::status::{self, History, Now};
 use crate::cluster::SharedCluster;
+use crate::plan::protection::Surroundings;
 use ebb_api::phase::Outcome;
-use ebb_api::status::DrainPolicyStatus;
+use ebb_api::status::{DrainPolicyStatus, Targets};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -27,6 +28,8 @@ pub struct Book {
     pub policy: PolicyName,
     /// The status as it stands.
     pub written: DrainPolicyStatus,
+    /// Its pods as they were counted last, written or not.
+    pub targets: Targets,
     history: History,
     /// The status when this process saw the policy first: what an earlier one wrote.
     found: DrainPolicyStatus,
@@ -68,6 +71,17 @@ impl Books {
     /// Whose books are open.
     pub fn keys(&self) -> impl Iterator<Item = &PolicyKey> {
         self.books.keys()
+    }
+
+    /// How many pods are protected, and how many are not, by any policy.
+    pub fn protected_and_not(&self) -> (u64, u64) {
+        let counts = self.books.values().map(|book| &book.targets);
+        counts.fold((0, 0), |(protected, unprotected), targets| {
+            (
+                protected + u64::from(targets.protected),
+                unprotected + u64::from(targets.unprotected),
+            )
+        })
     }
 
     /// Closes the books of the namespace's policies that are gone, or were made anew under the same
@@ -131,6 +145,7 @@ impl Book {
             },
             history: History::of(&found),
             written: found.clone(),
+            targets: found.targets.clone(),
             found,
             window: None,
         })
@@ -162,10 +177,12 @@ impl Book {
         }
     }
 
-    /// The status as it should be; nothing, if the policy is gone.
+    /// The status as it should be; nothing, if the policy is gone. `redirect` is what the chart says
+    /// about the redirect.
     pub fn status(
         &self,
         cluster: &SharedCluster,
+        redirect: bool,
         ledger: &Ledger,
         now: Now,
     ) -> Option<DrainPolicyStatus> {
@@ -176,8 +193,17 @@ impl Book {
         cluster.read(|cluster| {
             let namespace = cluster.namespace(namespace)?;
             if let Some(policy) = namespace.policy(name) {
+                let surroundings = Surroundings {
+                    namespace,
+                    redirect,
+                };
                 return Some(status::status(
-                    namespace, policy, ledger, history, before, now,
+                    surroundings,
+                    policy,
+                    ledger,
+                    history,
+                    before,
+                    now,
                 ));
             }
             let policy = namespace.invalid.get(name)?;

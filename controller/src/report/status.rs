@@ -2,17 +2,15 @@
 
 use super::ledger::{Account, Ending, Ledger};
 use super::sentence;
-use crate::cluster::{InvalidPolicy, NamespaceView, PolicyView};
+use crate::cluster::{InvalidPolicy, PolicyView};
 use crate::plan::conditions::{self, Reach, Short, condition, whole_seconds};
-use crate::plan::protection::{Contact, gap};
+use crate::plan::protection::{Contact, Surroundings, gap};
 use crate::plan::select::in_force;
+use ebb_api::report::Mode;
 use ebb_api::status::{Active, DrainPolicyStatus, InForce, RECORDS, Recent, Totals};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
-
-/// How connections reach the sidecar, as the status names it.
-const MODE: &str = "Redirect";
 
 /// What a policy's status holds that is not in the cluster: the past.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -67,7 +65,8 @@ impl History {
 }
 
 /// What the policy means for the pods of its namespace.
-pub fn reach(namespace: &NamespaceView, policy: &PolicyView, ledger: &Ledger) -> Reach {
+pub fn reach(surroundings: Surroundings<'_>, policy: &PolicyView, ledger: &Ledger) -> Reach {
+    let namespace = surroundings.namespace;
     let mut reach = Reach::default();
     let selected = namespace
         .pods
@@ -92,7 +91,7 @@ pub fn reach(namespace: &NamespaceView, policy: &PolicyView, ledger: &Ledger) ->
         let contact = ledger
             .account(&pod.uid)
             .map_or(&Contact::None, |it| &it.contact);
-        match gap(namespace, policy, pod, contact) {
+        match gap(surroundings, policy, pod, contact) {
             None => reach.targets.protected += 1,
             Some(gap) => {
                 reach.targets.unprotected += 1;
@@ -109,14 +108,15 @@ pub fn reach(namespace: &NamespaceView, policy: &PolicyView, ledger: &Ledger) ->
 
 /// The status of a valid policy. `before` is the status as it stands.
 pub fn status(
-    namespace: &NamespaceView,
+    surroundings: Surroundings<'_>,
     policy: &PolicyView,
     ledger: &Ledger,
     history: &History,
     before: &DrainPolicyStatus,
     now: Now,
 ) -> DrainPolicyStatus {
-    let reach = reach(namespace, policy, ledger);
+    let namespace = surroundings.namespace;
+    let reach = reach(surroundings, policy, ledger);
     let findings = [
         conditions::ready(policy, &reach),
         conditions::protected(policy, &reach),
@@ -147,7 +147,7 @@ pub fn status(
             .into(),
         in_force: Some(InForce {
             enabled: policy.settings.enabled,
-            mode: MODE.to_owned(),
+            mode: word(surroundings.mode()).to_owned(),
             timeout_seconds: i32::try_from(policy.settings.timeout_seconds).unwrap_or(i32::MAX),
         }),
         observed_generation: Some(policy.generation),
@@ -191,6 +191,14 @@ pub fn differs_beyond_progress(before: &DrainPolicyStatus, now: &DrainPolicyStat
     without_progress(before) != without_progress(now)
 }
 
+/// How connections reach the sidecar, as the status names it.
+fn word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Redirect => "Redirect",
+        Mode::Observe => "Observe",
+    }
+}
+
 fn progress(account: &Account, now: Now) -> String {
     match (&account.report, &account.contact) {
         (Some((report, heard)), _) => sentence::progress(report, now.instant - *heard),
@@ -205,161 +213,4 @@ fn progress(account: &Account, now: Now) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cluster::PodView;
-    use crate::cluster::pod::tests::{injected, leaving, pod};
-    use crate::cluster::policy::tests::policy;
-    use crate::report::ledger::{Before, PodName};
-    use crate::report::sentence::tests::draining;
-    use ebb_api::phase::{Outcome, Trigger};
-    use std::time::Duration;
-
-    fn now() -> Now {
-        Now {
-            wall: Timestamp::from_second(1000).unwrap(),
-            instant: Instant::now(),
-        }
-    }
-
-    fn namespace(pods: Vec<PodView>) -> NamespaceView {
-        let mut namespace = NamespaceView {
-            policies: vec![policy("web", 1), policy("younger", 2)],
-            ..NamespaceView::default()
-        };
-        for pod in pods {
-            namespace.pods.insert(pod.name.clone(), pod);
-        }
-        namespace
-    }
-
-    fn of(namespace: &NamespaceView, ledger: &Ledger, name: &str) -> DrainPolicyStatus {
-        let policy = namespace.policy(name).unwrap();
-        let before = DrainPolicyStatus::default();
-        status(
-            namespace,
-            policy,
-            ledger,
-            &History::default(),
-            &before,
-            now(),
-        )
-    }
-
-    /// Every pod counts once, for the policy that is in force for it; those that end do not.
-    #[test]
-    fn targets_are_counted_once_each() {
-        let mut finished = injected("d");
-        finished.finished = true;
-        let mut starting = injected("c");
-        starting.ready = false;
-        let pods = vec![injected("a"), pod("b"), starting, finished, leaving("e")];
-        let namespace = namespace(pods);
-        let web = of(&namespace, &Ledger::default(), "web").targets;
-        assert_eq!((web.selected, web.protected, web.unprotected), (3, 2, 1));
-        assert_eq!((web.serving, web.leaving), (2, 1));
-        let younger = of(&namespace, &Ledger::default(), "younger");
-        assert_eq!(younger.targets.selected, 0);
-        assert_eq!(younger.conditions[0].reason, "Overlapped");
-    }
-
-    /// Of many leaving pods the first five to go are shown, with how far they are.
-    #[test]
-    fn five_leaving_pods_are_shown_oldest_first() {
-        let mut ledger = Ledger::default();
-        let names = ["a", "b", "c", "d", "e", "f", "g"];
-        for (second, name) in names.iter().rev().enumerate() {
-            let at = Timestamp::from_second(second as i64).unwrap();
-            let settings = &policy("web", 1).settings;
-            ledger.see(&leaving(name), settings, &Before::default(), at);
-        }
-        let mut report = draining();
-        report.pod = "uid-of-g".to_owned();
-        ledger.report("uid-of-g", report, Instant::now());
-        let namespace = namespace(names.map(leaving).into());
-        let active = of(&namespace, &ledger, "web").active;
-        let shown: Vec<_> = active.iter().map(|active| active.pod.as_str()).collect();
-        assert_eq!(shown, ["g", "f", "e", "d", "c"]);
-        assert!(active[0].progress.starts_with("Draining for 12s"));
-        assert!(active[1].progress.starts_with("Leaving"));
-    }
-
-    /// The newest five ends are kept, all of them are counted.
-    #[test]
-    fn the_past_is_counted_and_the_newest_of_it_shown() {
-        let mut history = History::default();
-        for number in 0..7 {
-            let ending = Ending {
-                pod: PodName {
-                    namespace: "shop".to_owned(),
-                    name: number.to_string(),
-                    uid: number.to_string(),
-                },
-                policy: Some("web".to_owned()),
-                outcome: Outcome::TimedOut,
-                trigger: Trigger::Deleted,
-                summary: String::new(),
-                finished: 0,
-                cut: 2,
-                late: 1,
-            };
-            history.record(&ending, Timestamp::UNIX_EPOCH);
-        }
-        let shown: Vec<_> = history
-            .recent
-            .iter()
-            .map(|recent| recent.pod.as_str())
-            .collect();
-        assert_eq!(shown, ["6", "5", "4", "3", "2"]);
-        assert_eq!(
-            (history.totals.timed_out, history.totals.connections_cut),
-            (7, 14)
-        );
-        assert_eq!(history.totals.late_arrivals, 7);
-    }
-
-    /// What is written and read back is the same, or the status would be written for ever.
-    #[test]
-    fn a_status_survives_the_api_server() {
-        let mut ledger = Ledger::default();
-        let at = "2026-01-01T00:00:00.123456Z".parse().unwrap();
-        let settings = &policy("web", 1).settings;
-        ledger.see(&leaving("a"), settings, &Before::default(), at);
-        let status = of(&namespace(vec![leaving("a")]), &ledger, "web");
-        let json = serde_json::to_value(&status).unwrap();
-        let read: DrainPolicyStatus = serde_json::from_value(json).unwrap();
-        assert_eq!(read, status);
-        assert_eq!(status.active[0].since.0.subsec_nanosecond(), 0);
-    }
-
-    /// That a drain goes on is told apart from what is news.
-    #[test]
-    fn progress_is_no_news() {
-        let mut ledger = Ledger::default();
-        let settings = &policy("web", 1).settings;
-        let start = Timestamp::UNIX_EPOCH;
-        ledger.see(&leaving("a"), settings, &Before::default(), start);
-        ledger.report("uid-of-a", draining(), Instant::now());
-        let namespace = namespace(vec![leaving("a")]);
-        let policy = namespace.policy("web").unwrap();
-        let at = |now| {
-            let before = DrainPolicyStatus::default();
-            status(
-                &namespace,
-                policy,
-                &ledger,
-                &History::default(),
-                &before,
-                now,
-            )
-        };
-        let first = now();
-        let later = Now {
-            instant: first.instant + Duration::from_secs(5),
-            ..first
-        };
-        let (first, later) = (at(first), at(later));
-        assert_ne!(first, later);
-        assert!(!differs_beyond_progress(&first, &later));
-    }
-}
+mod tests;

@@ -6,8 +6,8 @@ use crate::cluster::{Cluster, Owner, PodView, SidecarState, SidecarView};
 use ebb_api::birth::Birth;
 use ebb_api::desired::Leave;
 use ebb_api::names::{
-    BIRTH_VARIABLE, Inject, KEY_ANNOTATION, ORIGINAL_GRACE_ANNOTATION, REFUSED_ANNOTATION,
-    SIDECAR_CONTAINER, UNHELD_ANNOTATION,
+    BIRTH_VARIABLE, Inject, KEY_ANNOTATION, ORIGINAL_GRACE_ANNOTATION, REDIRECT_CONTAINER,
+    REFUSED_ANNOTATION, SIDECAR_CONTAINER, UNHELD_ANNOTATION,
 };
 use ebb_api::phase::Trigger;
 use ebb_api::settings::{DEFAULT_GRACE_SECONDS, Settings};
@@ -146,8 +146,9 @@ impl NarrowPod {
     /// Reads what the webhook wrote into the spec and kubelet into the status. What somebody else
     /// has spoiled counts as unset: such a sidecar ran on something else, too.
     fn sidecar(&self) -> Option<SidecarView> {
-        let mut containers = self.spec.init_containers.iter().flatten();
-        let container = containers.find(|container| container.name == SIDECAR_CONTAINER)?;
+        let containers = self.spec.init_containers.as_deref().unwrap_or_default();
+        let named = |name| containers.iter().find(move |it| it.name == name);
+        let container = named(SIDECAR_CONTAINER)?;
         let mut variables = container.env.iter().flatten();
         // A container of that name without a birth is somebody else's.
         let variable = variables.find(|variable| variable.name == BIRTH_VARIABLE)?;
@@ -163,6 +164,7 @@ impl NarrowPod {
             original_grace_seconds: annotation(ORIGINAL_GRACE_ANNOTATION)
                 .and_then(|value| value.parse().ok())
                 .unwrap_or(DEFAULT_GRACE_SECONDS),
+            redirect_step: named(REDIRECT_CONTAINER).is_some(),
             unheld: annotation(UNHELD_ANNOTATION)
                 .map(|names| self.containers_of(names))
                 .unwrap_or_default(),

@@ -48,7 +48,7 @@ fn a_drain_reads_well() {
             .await?;
         witness.gone(Duration::from_secs(30)).await?;
         status(ground, "web", "it drained", |status| {
-            status.totals.drained == 1 && status.targets.selected == 0
+            status.totals.drained == 1 && status.targets.leaving == 0
         })
         .await?;
         event(ground, "web drained").await?;
@@ -67,7 +67,7 @@ fn a_drain_reads_well() {
         delete(ground, "brief").await?;
         witness.gone(Duration::from_secs(40)).await?;
         status(ground, "brief", "it timed out", |status| {
-            status.totals.timed_out == 1 && status.targets.selected == 0
+            status.totals.timed_out == 1 && status.targets.leaving == 0
         })
         .await?;
         event(ground, "brief: ").await?;

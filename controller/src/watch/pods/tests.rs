@@ -61,6 +61,7 @@ fn a_view_holds_what_decides() {
     assert_eq!(sidecar.state, SidecarState::Running);
     assert_eq!((sidecar.restarts, sidecar.key.as_str()), (2, "k1"));
     assert_eq!(sidecar.born.timeout_seconds, 20);
+    assert!(sidecar.redirect_step);
 }
 
 /// A deletion tells its grace, which may be another than the pod's own.

@@ -1,0 +1,158 @@
+//! What conditions say, word for word.
+
+use super::*;
+use crate::cluster::policy::tests::policy;
+
+fn short(pod: &str, kind: &str, owner: &str) -> Short {
+    Short {
+        pod: pod.to_owned(),
+        owner: Some(Owner {
+            kind: kind.to_owned(),
+            name: owner.to_owned(),
+        }),
+    }
+}
+
+fn reach(selected: u32, gaps: Vec<(Gap, Short)>) -> Reach {
+    Reach {
+        targets: Targets {
+            selected,
+            ..Targets::default()
+        },
+        gaps,
+        ..Reach::default()
+    }
+}
+
+/// Ready says what is in force, in numbers.
+#[test]
+fn ready_states_the_effective_values() {
+    let mut policy = policy("web", 1);
+    let says = |policy: &PolicyView| ready(policy, &reach(12, vec![])).message;
+    assert_eq!(says(&policy), "In force for 12 pods: up to 300 s each.");
+    policy.settings.enabled = false;
+    assert_eq!(
+        says(&policy),
+        "In force for 12 pods: Ebb stands aside (enabled: false)."
+    );
+}
+
+/// The loser of an overlap names the winner and what to do.
+#[test]
+fn the_younger_policy_says_that_it_is_overlapped() {
+    let mut reach = reach(2, vec![]);
+    reach.held_by_older.insert("old".to_owned(), 3);
+    let finding = ready(&policy("web", 1), &reach);
+    assert_eq!(
+        (finding.holds, finding.reason.as_str()),
+        (false, "Overlapped")
+    );
+    assert_eq!(
+        finding.message,
+        "3 of the 5 pods that it selects belong to the older policy old; it is in force for 2 \
+         pods: up to 300 s each. Where two policies select a pod, the oldest is in force: \
+         narrow a selector or delete one."
+    );
+}
+
+/// The worst reason wins; at most three pods are named, sorted; the command can be copied.
+#[test]
+fn protected_names_the_worst_reason_and_the_command() {
+    let mut gaps = vec![(Gap::GraceTooShort, short("a", "Deployment", "web"))];
+    for pod in ["e", "d", "c", "b"] {
+        gaps.push((Gap::PodsPredatePolicy, short(pod, "Deployment", "web")));
+    }
+    let finding = protected(&policy("web", 1), &reach(12, gaps));
+    assert_eq!(finding.reason, "PodsPredatePolicy");
+    assert_eq!(
+        finding.message,
+        "4 of 12 pods were made before the policy and have no sidecar: b, c, d and 1 more. \
+         Mend it with `kubectl -n shop rollout restart deployment/web`. 1 more falls short for \
+         other reasons: GraceTooShort."
+    );
+}
+
+/// A hook that a drain can't hold: the pod, its container, and what to change where.
+#[test]
+fn a_hook_of_its_own_is_named_with_its_container() {
+    let gap =
+        |containers: &[&str]| Gap::OwnHook(containers.iter().map(|it| (*it).to_owned()).collect());
+    let gaps = vec![
+        (gap(&["app"]), short("b", "Deployment", "web")),
+        (gap(&["log"]), short("a", "Deployment", "web")),
+    ];
+    let finding = protected(&policy("web", 1), &reach(3, gaps));
+    assert_eq!((finding.holds, finding.reason.as_str()), (false, "OwnHook"));
+    assert_eq!(
+        finding.message,
+        "2 of 3 pods have a preStop hook that only kubelet can carry out (a command, or a call \
+         by HTTPS), and whose container ends when the hook does, whatever is in flight: a \
+         (log), b (app). Mend it with `kubectl -n shop edit deployment/web`: make the hook a \
+         sleep, or an httpGet by HTTP, which Ebb carries out itself, or take it out."
+    );
+}
+
+/// What no rollout replaces is named, not given a command that would fail.
+#[test]
+fn bare_pods_have_no_rollout() {
+    let gaps = vec![(Gap::PodsPredatePolicy, short("a", "Job", "once"))];
+    let message = protected(&policy("web", 1), &reach(1, gaps)).message;
+    assert!(
+        message.ends_with("Make anew what no rollout replaces: a."),
+        "{message}"
+    );
+}
+
+/// A redirect step that fails is shown by its log, not by a restart that would fail again.
+#[test]
+fn a_redirect_that_fails_is_shown_by_its_log() {
+    let failed = |why: &str| Gap::RedirectFailed(Some(why.to_owned()));
+    let gaps = vec![
+        (Gap::RedirectMissing, short("a", "Deployment", "web")),
+        (failed("no nf_tables"), short("b", "Deployment", "web")),
+    ];
+    let finding = protected(&policy("web", 1), &reach(3, gaps));
+    assert_eq!(finding.reason, "RedirectFailed");
+    assert_eq!(
+        finding.message,
+        "2 of 3 pods run a sidecar that their connections do not pass (no nf_tables): a, b. \
+         See `kubectl -n shop logs b -c ebb-redirect`."
+    );
+}
+
+/// A selector that means nothing is the most common mistake, and is said; but not of pods that
+/// are there and leave.
+#[test]
+fn a_policy_without_pods_has_no_targets() {
+    let mut reach = reach(0, vec![]);
+    let says = |reach: &Reach| {
+        let finding = protected(&policy("web", 1), reach);
+        assert_eq!(finding.reason, "NoTargets");
+        finding.message
+    };
+    assert_eq!(
+        says(&reach),
+        "No pod of the namespace shop has the labels that the selector asks for."
+    );
+    reach.targets.leaving = 2;
+    assert_eq!(says(&reach), "All pods that it selects are leaving.");
+    reach.held_by_older.insert("old".to_owned(), 1);
+    assert_eq!(
+        says(&reach),
+        "All pods that it selects are leaving or belong to older policies."
+    );
+}
+
+/// The time of a condition moves only when its status does.
+#[test]
+fn a_condition_keeps_its_time_until_it_turns() {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let policy = policy("web", 1);
+    let first = condition(ready(&policy, &reach(1, vec![])), &[], 1, at(10));
+    let before = [first.clone()];
+    let more = condition(ready(&policy, &reach(2, vec![])), &before, 1, at(20));
+    assert_eq!(more.last_transition_time, first.last_transition_time);
+    assert_ne!(more.message, first.message);
+    let turned = condition(invalid("it is empty"), &before, 2, at(30));
+    assert_eq!(turned.last_transition_time.0, at(30));
+}

@@ -1,0 +1,138 @@
+//! Each way to fall short, and its remedy.
+
+use super::*;
+use crate::cluster::pod::tests::{injected, pod};
+use crate::cluster::policy::tests::policy;
+use jiff::Timestamp;
+
+fn surroundings(namespace: &NamespaceView) -> Surroundings<'_> {
+    Surroundings {
+        namespace,
+        redirect: true,
+    }
+}
+
+fn of(pod: &PodView, contact: &Contact) -> Option<Gap> {
+    let namespace = NamespaceView::default();
+    gap(surroundings(&namespace), &policy("web", 100), pod, contact)
+}
+
+/// A pod without a sidecar is told apart by when and how it was made.
+#[test]
+fn a_pod_without_a_sidecar_has_a_reason() {
+    let mut old = pod("a");
+    old.created = Timestamp::from_second(99).unwrap();
+    assert_eq!(of(&old, &Contact::None), Some(Gap::PodsPredatePolicy));
+    let mut young = pod("a");
+    young.created = Timestamp::from_second(101).unwrap();
+    assert_eq!(of(&young, &Contact::None), Some(Gap::NotInjected));
+    let mut host = young.clone();
+    host.host_network = true;
+    assert_eq!(of(&host, &Contact::None), Some(Gap::HostNetwork));
+    let mut refused = young;
+    refused.refused = Some("Quota".to_owned());
+    assert_eq!(of(&refused, &Contact::None).unwrap().reason(), "Quota");
+}
+
+/// A namespace that refuses is no fault of the webhook, whatever the pod's own label says:
+/// `disabled` always wins, as in the webhook.
+#[test]
+fn a_namespace_that_refuses_is_the_reason() {
+    let namespace = NamespaceView {
+        inject: Inject::Disabled,
+        ..NamespaceView::default()
+    };
+    let policy = policy("web", 0);
+    let mut pod = pod("a");
+    let gap_of = |namespace: &NamespaceView, pod: &PodView| {
+        gap(surroundings(namespace), &policy, pod, &Contact::None)
+    };
+    for own in [Inject::Unset, Inject::Garbage, Inject::Enabled] {
+        pod.inject = own;
+        assert_eq!(gap_of(&namespace, &pod), Some(Gap::InjectionDisabled));
+    }
+    let enabled = NamespaceView {
+        inject: Inject::Enabled,
+        ..NamespaceView::default()
+    };
+    assert_ne!(gap_of(&enabled, &pod), Some(Gap::InjectionDisabled));
+    pod.inject = Inject::Disabled;
+    assert_eq!(gap_of(&enabled, &pod), Some(Gap::InjectionDisabled));
+}
+
+/// New pods are the remedy only where they would be better: not where the chart or Pod Security
+/// forbids the redirect, and not where its step fails, which says more in its log.
+#[test]
+fn new_pods_do_not_mend_a_redirect_that_fails_or_is_forbidden() {
+    let observing = Contact::Reached {
+        mode: Mode::Observe,
+        mode_reason: Some("no redirect step ran".to_owned()),
+    };
+    let of = |redirect, forbids_net_admin, redirect_step| {
+        let namespace = NamespaceView {
+            forbids_net_admin,
+            ..NamespaceView::default()
+        };
+        let surroundings = Surroundings {
+            namespace: &namespace,
+            redirect,
+        };
+        let mut pod = injected("a");
+        pod.sidecar.as_mut().unwrap().redirect_step = redirect_step;
+        let gap = gap(surroundings, &policy("web", 100), &pod, &observing).unwrap();
+        assert_eq!(gap.reason(), "RedirectFailed");
+        (surroundings.mode(), gap.remedy(), gap.sentence())
+    };
+    let (mode, remedy, sentence) = of(true, false, true);
+    assert_eq!(
+        (mode, remedy),
+        (Mode::Redirect, Remedy::Logs("ebb-redirect"))
+    );
+    assert!(sentence.contains("(no redirect step ran)"), "{sentence}");
+    let (mode, remedy, _) = of(true, false, false);
+    assert_eq!((mode, remedy), (Mode::Redirect, Remedy::NewPods));
+    let (mode, remedy, sentence) = of(true, true, false);
+    assert_eq!((mode, remedy), (Mode::Observe, Remedy::None));
+    assert!(sentence.contains("(no redirect step ran)"), "{sentence}");
+    for forbids_net_admin in [false, true] {
+        let (mode, remedy, sentence) = of(false, forbids_net_admin, false);
+        assert_eq!((mode, remedy), (Mode::Observe, Remedy::None));
+        let why = "since the chart's sidecar.redirect is false";
+        assert!(sentence.contains(why), "{sentence}");
+    }
+}
+
+/// A container that a drain can't hold is said, unless nothing is to be held.
+#[test]
+fn a_hook_that_only_kubelet_can_carry_out_is_a_gap() {
+    let mut pod = injected("a");
+    pod.sidecar.as_mut().unwrap().unheld = vec!["app".to_owned(), "log".to_owned()];
+    let gap_now = of(&pod, &Contact::None).unwrap();
+    assert_eq!(gap_now.reason(), "OwnHook");
+    assert_eq!(gap_now.name("a"), "a (app and log)");
+    let mut policy = policy("web", 100);
+    policy.settings.enabled = false;
+    let namespace = NamespaceView::default();
+    let surroundings = surroundings(&namespace);
+    assert_eq!(gap(surroundings, &policy, &pod, &Contact::None), None);
+}
+
+/// With a sidecar it is its mode, then the grace, then whether it answers.
+#[test]
+fn a_sidecar_can_fall_short() {
+    let unreachable = Contact::Unreachable("connection refused".to_owned());
+    let observing = Contact::Reached {
+        mode: Mode::Observe,
+        mode_reason: None,
+    };
+    assert_eq!(of(&injected("a"), &Contact::None), None);
+    assert_eq!(of(&injected("a"), &Contact::KeyLost), Some(Gap::KeyLost));
+    assert_eq!(
+        of(&injected("a"), &unreachable).unwrap().reason(),
+        "Unreachable"
+    );
+    let mut short = injected("a");
+    short.grace_seconds = 334;
+    assert_eq!(of(&short, &unreachable), Some(Gap::GraceTooShort));
+    assert_eq!(of(&short, &observing), Some(Gap::RedirectFailed(None)));
+}

@@ -1,0 +1,186 @@
+//! Statuses of a namespace full of pods.
+
+use super::*;
+use crate::cluster::pod::tests::{injected, leaving, pod};
+use crate::cluster::policy::tests::policy;
+use crate::cluster::{NamespaceView, PodView};
+use crate::report::ledger::{Before, PodName};
+use crate::report::sentence::tests::draining;
+use ebb_api::phase::{Outcome, Trigger};
+use std::time::Duration;
+
+fn now() -> Now {
+    Now {
+        wall: Timestamp::from_second(1000).unwrap(),
+        instant: Instant::now(),
+    }
+}
+
+fn namespace(pods: Vec<PodView>) -> NamespaceView {
+    let mut namespace = NamespaceView {
+        policies: vec![policy("web", 1), policy("younger", 2)],
+        ..NamespaceView::default()
+    };
+    for pod in pods {
+        namespace.pods.insert(pod.name.clone(), pod);
+    }
+    namespace
+}
+
+fn surroundings(namespace: &NamespaceView) -> Surroundings<'_> {
+    Surroundings {
+        namespace,
+        redirect: true,
+    }
+}
+
+fn of(namespace: &NamespaceView, ledger: &Ledger, name: &str) -> DrainPolicyStatus {
+    let policy = namespace.policy(name).unwrap();
+    let before = DrainPolicyStatus::default();
+    status(
+        surroundings(namespace),
+        policy,
+        ledger,
+        &History::default(),
+        &before,
+        now(),
+    )
+}
+
+/// Every pod counts once, for the policy that is in force for it; those that end do not.
+#[test]
+fn targets_are_counted_once_each() {
+    let mut finished = injected("d");
+    finished.finished = true;
+    let mut starting = injected("c");
+    starting.ready = false;
+    let pods = vec![injected("a"), pod("b"), starting, finished, leaving("e")];
+    let namespace = namespace(pods);
+    let web = of(&namespace, &Ledger::default(), "web").targets;
+    assert_eq!((web.selected, web.protected, web.unprotected), (3, 2, 1));
+    assert_eq!((web.serving, web.leaving), (2, 1));
+    let younger = of(&namespace, &Ledger::default(), "younger");
+    assert_eq!(younger.targets.selected, 0);
+    assert_eq!(younger.conditions[0].reason, "Overlapped");
+}
+
+/// The mode that is in force is the one that pods can have, not the one that was wished for.
+#[test]
+fn the_mode_in_force_is_what_is_so() {
+    let mode = |namespace: &NamespaceView, redirect| {
+        let surroundings = Surroundings {
+            namespace,
+            redirect,
+        };
+        let (ledger, history) = (Ledger::default(), History::default());
+        let before = DrainPolicyStatus::default();
+        let policy = namespace.policy("web").unwrap();
+        let status = status(surroundings, policy, &ledger, &history, &before, now());
+        status.in_force.unwrap().mode
+    };
+    let mut namespace = namespace(vec![]);
+    assert_eq!(mode(&namespace, true), "Redirect");
+    assert_eq!(mode(&namespace, false), "Observe");
+    namespace.forbids_net_admin = true;
+    assert_eq!(mode(&namespace, true), "Observe");
+}
+
+/// Of many leaving pods the first five to go are shown, with how far they are.
+#[test]
+fn five_leaving_pods_are_shown_oldest_first() {
+    let mut ledger = Ledger::default();
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    for (second, name) in names.iter().rev().enumerate() {
+        let at = Timestamp::from_second(second as i64).unwrap();
+        let settings = &policy("web", 1).settings;
+        ledger.see(&leaving(name), settings, &Before::default(), at);
+    }
+    let mut report = draining();
+    report.pod = "uid-of-g".to_owned();
+    ledger.report("uid-of-g", report, Instant::now());
+    let namespace = namespace(names.map(leaving).into());
+    let active = of(&namespace, &ledger, "web").active;
+    let shown: Vec<_> = active.iter().map(|active| active.pod.as_str()).collect();
+    assert_eq!(shown, ["g", "f", "e", "d", "c"]);
+    assert!(active[0].progress.starts_with("Draining for 12s"));
+    assert!(active[1].progress.starts_with("Leaving"));
+}
+
+/// The newest five ends are kept, all of them are counted.
+#[test]
+fn the_past_is_counted_and_the_newest_of_it_shown() {
+    let mut history = History::default();
+    for number in 0..7 {
+        let ending = Ending {
+            pod: PodName {
+                namespace: "shop".to_owned(),
+                name: number.to_string(),
+                uid: number.to_string(),
+            },
+            policy: Some("web".to_owned()),
+            outcome: Outcome::TimedOut,
+            trigger: Trigger::Deleted,
+            summary: String::new(),
+            finished: 0,
+            cut: 2,
+            late: 1,
+        };
+        history.record(&ending, Timestamp::UNIX_EPOCH);
+    }
+    let shown: Vec<_> = history
+        .recent
+        .iter()
+        .map(|recent| recent.pod.as_str())
+        .collect();
+    assert_eq!(shown, ["6", "5", "4", "3", "2"]);
+    assert_eq!(
+        (history.totals.timed_out, history.totals.connections_cut),
+        (7, 14)
+    );
+    assert_eq!(history.totals.late_arrivals, 7);
+}
+
+/// What is written and read back is the same, or the status would be written for ever.
+#[test]
+fn a_status_survives_the_api_server() {
+    let mut ledger = Ledger::default();
+    let at = "2026-01-01T00:00:00.123456Z".parse().unwrap();
+    let settings = &policy("web", 1).settings;
+    ledger.see(&leaving("a"), settings, &Before::default(), at);
+    let status = of(&namespace(vec![leaving("a")]), &ledger, "web");
+    let json = serde_json::to_value(&status).unwrap();
+    let read: DrainPolicyStatus = serde_json::from_value(json).unwrap();
+    assert_eq!(read, status);
+    assert_eq!(status.active[0].since.0.subsec_nanosecond(), 0);
+}
+
+/// That a drain goes on is told apart from what is news.
+#[test]
+fn progress_is_no_news() {
+    let mut ledger = Ledger::default();
+    let settings = &policy("web", 1).settings;
+    let start = Timestamp::UNIX_EPOCH;
+    ledger.see(&leaving("a"), settings, &Before::default(), start);
+    ledger.report("uid-of-a", draining(), Instant::now());
+    let namespace = namespace(vec![leaving("a")]);
+    let policy = namespace.policy("web").unwrap();
+    let at = |now| {
+        let before = DrainPolicyStatus::default();
+        status(
+            surroundings(&namespace),
+            policy,
+            &ledger,
+            &History::default(),
+            &before,
+            now,
+        )
+    };
+    let first = now();
+    let later = Now {
+        instant: first.instant + Duration::from_secs(5),
+        ..first
+    };
+    let (first, later) = (at(first), at(later));
+    assert_ne!(first, later);
+    assert!(!differs_beyond_progress(&first, &later));
+}
