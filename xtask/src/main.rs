@@ -5,9 +5,14 @@
 //! cluster the refusal comes before the long builds.
 
 mod check;
+#[cfg(target_os = "linux")]
+mod disk;
 mod generated;
+#[cfg(target_os = "linux")]
 mod nftables;
 mod programs;
+mod report;
+#[cfg_attr(not(target_os = "linux"), path = "elsewhere.rs")]
 mod requirements;
 mod suite;
 
@@ -44,7 +49,8 @@ enum Task {
     /// Brings up the cluster, builds our images and loads them, and runs all tests of the workspace,
     /// those included that are `#[ignore]`d because they need the cluster.
     ///
-    /// Needs what `cluster up` needs; with --fast only Rust.
+    /// Needs what `cluster up` needs; with --fast Rust, Linux, root, and `ip` and nftables for the
+    /// redirect's own tests, which make network namespaces.
     Test {
         /// Only the tests that need no cluster.
         #[arg(long)]
@@ -112,8 +118,8 @@ enum Cluster {
     /// is installed into the system. The first time takes some minutes: Kubernetes is built from its
     /// Go modules.
     ///
-    /// Needs Debian or one of its descendants, root, Go, 8 GB of disk, 2 GB of free memory, network
-    /// namespaces and nftables; says at once what is missing.
+    /// Needs Debian or one of its descendants on x86_64, root, Go, 10 GB of disk the first time, 2 GB
+    /// of free memory, network namespaces and nftables; says at once what is missing.
     Up,
     /// Takes the cluster down: no process, mount, namespace or cgroup is left, whatever happened
     /// before. The cache and the logs stay. Needs root.
@@ -148,6 +154,9 @@ fn run(task: Task) -> Result<u8> {
     match task {
         Task::Demo { report } => {
             requirements::of_the_cluster()?;
+            if let Some(file) = &report {
+                report::check_writable(file)?;
+            }
             let report = report
                 .into_iter()
                 .flat_map(|file| ["--report".into(), file.into_os_string()]);

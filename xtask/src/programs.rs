@@ -47,15 +47,15 @@ fn built(name: &str) -> Result<Command> {
 
 /// Runs a command with our stdin, stdout and stderr and returns its status as shells do.
 pub(crate) fn status(command: &mut Command) -> Result<u8> {
-    use std::os::unix::process::ExitStatusExt as _;
-
     let name = PathBuf::from(command.get_program());
     let status = command
         .status()
         .with_context(|| format!("can't start {}", name.display()))?;
-    let code = status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    #[cfg(unix)]
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+    #[cfg(not(unix))]
+    let signal = None;
+    let code = status.code().unwrap_or_else(|| 128 + signal.unwrap_or(0));
     Ok(u8::try_from(code).unwrap_or(u8::MAX))
 }
 

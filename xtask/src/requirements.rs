@@ -1,5 +1,5 @@
 //! What the cluster needs of this computer: all that is missing is said at once, within seconds,
-//! before anything is built.
+//! before anything is built. Where this is not Linux, see `elsewhere.rs`.
 
 use std::fs::{self, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -7,16 +7,14 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
+use crate::disk;
 use crate::nftables;
-
-/// What a first run writes: Go's build cache, the programs, the images, the cluster itself.
-const DISK_GIGABYTES: u64 = 8;
 
 /// What the cluster and a build beside it use.
 const MEMORY_GIGABYTES: f64 = 2.0;
 
-/// The oldest Go that Kubernetes' go.mod accepts.
-const GO: (u32, u32) = (1, 25);
+/// The oldest Go that the go.mod files of Kubernetes and Helm accept.
+const GO: (u32, u32) = (1, 26);
 
 /// Since this version Go fetches the toolchain that a go.mod asks for.
 const GO_WITH_TOOLCHAINS: (u32, u32) = (1, 21);
@@ -39,9 +37,6 @@ const LOCK: &str = "/run/ebb/lock";
 
 /// Refuses if the cluster can't run here, with everything that is in the way.
 pub(crate) fn of_the_cluster() -> Result<()> {
-    if !cfg!(target_os = "linux") {
-        bail!("the cluster needs Linux: it is made of namespaces and cgroups");
-    }
     let mut problems = Vec::new();
     problems.extend(programs());
     problems.extend(go());
@@ -49,25 +44,12 @@ pub(crate) fn of_the_cluster() -> Result<()> {
         problems.extend(namespaces());
         problems.extend(nftables::missing());
     } else {
-        problems.push(no_root());
+        problems.push("this is not root: namespaces and cgroups need it".to_owned());
     }
     problems.extend(kernel());
     problems.extend(memory());
-    problems.extend(disk());
+    problems.extend(disk::shortage());
     problems.extend(another_run());
-    refuse(&problems)
-}
-
-/// Refuses if this is not root.
-pub(crate) fn root() -> Result<()> {
-    if rustix::process::geteuid().is_root() {
-        Ok(())
-    } else {
-        refuse(&[no_root()])
-    }
-}
-
-fn refuse(problems: &[String]) -> Result<()> {
     if problems.is_empty() {
         return Ok(());
     }
@@ -77,8 +59,13 @@ fn refuse(problems: &[String]) -> Result<()> {
     )
 }
 
-fn no_root() -> String {
-    "this is not root: namespaces and cgroups need it".to_owned()
+/// Refuses if this is not root.
+pub(crate) fn root() -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        Ok(())
+    } else {
+        bail!("this needs root, since it works with namespaces and cgroups")
+    }
 }
 
 fn programs() -> Vec<String> {
@@ -195,31 +182,6 @@ fn memory() -> Option<String> {
     })
 }
 
-fn disk() -> Option<String> {
-    let variable = |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let wanted = variable("EBB_CACHE")
-        .or_else(|| variable("XDG_CACHE_HOME"))
-        .or_else(|| variable("HOME"));
-    let Some(wanted) = wanted else {
-        return Some("no folder for the cache: set EBB_CACHE, or HOME".to_owned());
-    };
-    // Once the programs are built, little is written any more.
-    let built = variable("EBB_CACHE")
-        .unwrap_or_else(|| wanted.join(".cache/ebb"))
-        .join("bin/helm.stamp");
-    let needed = if built.exists() { 1 } else { DISK_GIGABYTES };
-    let folder: &Path = wanted.ancestors().find(|folder| folder.exists())?;
-    let statistics = rustix::fs::statvfs(folder).ok()?;
-    let free = statistics.f_bavail.saturating_mul(statistics.f_frsize) / 1_000_000_000;
-    (free < needed).then(|| {
-        format!("{free} GB of disk are free below {}, {needed} GB are needed: set EBB_CACHE to a folder elsewhere", folder.display())
-    })
-}
-
 fn another_run() -> Option<String> {
     let file = OpenOptions::new().read(true).open(LOCK).ok()?;
     match file.try_lock() {
@@ -237,6 +199,7 @@ fn another_run() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::programs::workspace;
 
     #[test]
     fn the_version_of_go_is_compared_as_numbers() {
@@ -250,5 +213,18 @@ mod tests {
         );
         assert_eq!(parse_go_version("go version devel"), None);
         assert!((1, 9) < GO);
+    }
+
+    #[test]
+    fn the_oldest_go_is_the_one_that_the_modules_ask_for() {
+        let oldest = |module: &str| {
+            let path = format!("tests/bed/{module}/go.mod");
+            let text = fs::read_to_string(workspace().join(&path)).unwrap();
+            let line = text.lines().find_map(|line| line.strip_prefix("go "));
+            let version = line.unwrap_or_else(|| panic!("{path} names no version"));
+            let mut numbers = version.split('.').map(|number| number.parse().unwrap());
+            (numbers.next().unwrap(), numbers.next().unwrap())
+        };
+        assert_eq!(oldest("kubernetes").max(oldest("helm")), GO);
     }
 }
