@@ -244,7 +244,12 @@ impl Connection {
         self.record.open.load(Ordering::Relaxed)
     }
 
+    /// So many fewer are open; never more than are, since a count that wraps would hold every later
+    /// drain to its deadline.
     fn close(&self, count: u32) {
+        let open = self.open();
+        debug_assert!(count <= open, "{count} of {open} open requests ended");
+        let count = count.min(open);
         if count > 0 {
             self.record.open.fetch_sub(count, Ordering::Relaxed);
             self.census.ended(count.into());

@@ -241,7 +241,7 @@ impl Connection {
         match Pin::new(app).poll_read(context, &mut buffer) {
             Poll::Pending => return Ok(waited),
             Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-            Poll::Ready(ended) => return self.app_closed(ended.is_err()),
+            Poll::Ready(ended) => return self.app_closed(ended.is_err(), now),
         }
         let passed = self.exchange.app_sent(buffer.filled(), now);
         self.closing = passed.last;
@@ -253,11 +253,12 @@ impl Connection {
         Ok(true)
     }
 
-    fn app_closed(&mut self, reset: bool) -> Turn {
+    fn app_closed(&mut self, reset: bool, now: Instant) -> Turn {
         if !reset {
             self.exchange.app_said_all();
         }
-        if !self.client_side.read && self.exchange.app_closed() == AppEnd::Keep {
+        let end = self.exchange.app_closed(now);
+        if !self.client_side.read && end == AppEnd::Keep {
             self.leave_orphaned();
         } else if reset || self.app_side.broken {
             return Err(End::Reset);

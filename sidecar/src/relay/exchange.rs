@@ -210,11 +210,11 @@ impl Exchange {
     }
 
     /// The app closed or reset its side: nobody will answer what is still open.
-    pub(crate) fn app_closed(&mut self) -> AppEnd {
+    pub(crate) fn app_closed(&mut self, now: Instant) -> AppEnd {
         match &mut self.kind {
             Kind::WebSocket(_) | Kind::Opaque(_) => AppEnd::Pass,
-            Kind::Http2(_) => {
-                self.line.settled();
+            Kind::Http2(http2) => {
+                http2.app_closed(&self.line, now);
                 AppEnd::Pass
             }
             Kind::Http1(http1) => http1.app_closed(self.leaving.is_some(), &self.line),

@@ -54,6 +54,8 @@ pub(super) struct Http2 {
     held: Vec<u8>,
     /// What the app's own GOAWAY said.
     app_last: Option<u32>,
+    /// The app has closed its side: no stream will be answered any more.
+    app_closed: bool,
 }
 
 /// A stream from its complete header block to the last byte of its answer.
@@ -245,6 +247,14 @@ impl Http2 {
         }
     }
 
+    /// The app closed its side: it answers none of the streams that are open, and none that the
+    /// client still begins.
+    pub(super) fn app_closed(&mut self, line: &Connection, now: Instant) {
+        self.app_closed = true;
+        self.drop_streams(line, now, |_| true);
+        line.settled();
+    }
+
     fn can_speak(&self) -> bool {
         self.app.has_greeted() && self.app.is_between()
     }
@@ -314,7 +324,7 @@ impl Http2 {
 
     fn began(&mut self, stream: u32, line: &Connection, now: Instant) -> bool {
         let refused = !stream.is_multiple_of(2) && self.app_last.is_some_and(|last| stream > last);
-        if refused {
+        if refused || self.app_closed {
             if self.open.is_empty() {
                 line.settled();
                 self.note_quiet(line, now);

@@ -72,6 +72,26 @@ fn streams_are_in_flight() {
     assert_eq!(snapshot.connections[&Protocol::Http2], 1);
 }
 
+/// What the app leaves open when it closes is dropped once, whatever the client says of it later,
+/// and what the client begins after that is not in flight.
+#[tokio::test]
+async fn streams_end_once_when_the_app_closes() {
+    let mut played = Played::http2(false);
+    played.client(&[request(1), request(3)].concat());
+    assert_eq!(played.in_flight(), 2);
+    assert_eq!(played.exchange.app_closed(played.now), AppEnd::Pass);
+    assert_eq!(played.in_flight(), 0);
+    played.client(&[frame(3, 0, 1, &[0; 4]), request(5)].concat());
+    played.client(&frame(3, 0, 5, &[0; 4]));
+    assert_eq!(played.in_flight(), 0);
+    let other = played.census.connect();
+    let mut changes = played.census.changes();
+    other.request_began(played.now, true);
+    other.request_ended(None);
+    let told = tokio::time::timeout(Duration::from_secs(10), changes.changed()).await;
+    assert!(told.is_ok(), "the census goes on telling of ends");
+}
+
 /// Some servers say their SETTINGS before the client has said anything.
 #[test]
 fn the_app_may_greet_first() {
