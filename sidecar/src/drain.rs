@@ -28,6 +28,8 @@
 //! - Without a controller readiness is withdrawn after 2 s at the latest, for it may be the only
 //!   lever; with one it is withdrawn at least 2 s before the greatest length of the lame-duck
 //!   phase.
+//! - After a restart the pod is back in service when the container answers again, or after 10 s:
+//!   kubelet itself holds a pod unready whose container does not run or fails its probe.
 //! - The restart of a container cuts nothing itself. What is in flight when its hook is released
 //!   is counted as cut, and lost with the app.
 
@@ -344,11 +346,12 @@ impl Machine {
             leaving.trigger = Trigger::Deleted;
         }
         let restart = leaving.trigger == Trigger::ContainerRestart;
-        let ended = leaving.end(outcome, sight, now);
+        let mut ended = leaving.end(outcome, sight, now);
         milestones.push(Milestone::Ended(Box::new(ended.drain.clone())));
         if restart {
             // Whoever calls from now on calls for another restart.
-            self.facts.hooks = Hooks::default();
+            let hooks = std::mem::take(&mut self.facts.hooks);
+            ended.restarting = hooks.apps.into_keys().collect();
         }
         State::Ended(ended)
     }

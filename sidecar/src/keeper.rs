@@ -227,7 +227,7 @@ impl Keeper {
         }
         let limit = self.limit.unwrap_or(now + self.grace);
         self.holds.release(orders.release, limit);
-        self.app_watch.set(orders.watch_app);
+        self.app_watch.set(&orders.restarting);
         if back {
             self.limit = None;
         }

@@ -27,6 +27,11 @@ const WORD_LAG: Duration = Duration::from_secs(2);
 /// goodbye with an answer instead of a closed connection.
 const IDLE_WAIT: Duration = Duration::from_secs(5);
 
+/// How long after its release a restart keeps the pod out of service when no port tells that the
+/// app is back. Longer is of no use: a pod whose container does not run, or fails its readiness
+/// probe, is unready without us; and there may be no port that could ever tell.
+const RESTART_HEALING: Duration = Duration::from_secs(10);
+
 /// How long cutting may take.
 const CUTTING: Duration = Duration::from_millis(500);
 
@@ -233,7 +238,7 @@ impl Agenda {
         } else if !facts.hooks.apps.is_empty() {
             self.at(now, Move::Suspect);
         } else if facts.sigterm.is_none() {
-            self.at(ended.at + facts.healing_time(), Move::Return);
+            self.at(ended.at + RESTART_HEALING, Move::Return);
         }
     }
 

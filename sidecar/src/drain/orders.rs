@@ -5,6 +5,7 @@ use super::state::{Leaving, Stage, State};
 use crate::census::Snapshot;
 use crate::stance::Stance;
 use ebb_api::phase::{Outcome, Phase, Trigger};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// How long after the signal clients are told to leave when no controller says that the endpoints
@@ -41,8 +42,8 @@ pub struct Orders {
     pub trigger: Option<Trigger>,
     /// Until when a hook must be answered, while the pod leaves.
     pub deadline: Option<Instant>,
-    /// An app container was given up for its restart: find out when the app answers again.
-    pub watch_app: bool,
+    /// The app's containers that were given up for their restart: find out when they answer again.
+    pub restarting: BTreeSet<String>,
     /// The process was told to end and has nothing left to do.
     pub exit: bool,
     /// Something waits for the connections to become idle: every change of theirs matters now.
@@ -68,8 +69,10 @@ pub(crate) fn give(state: &State, facts: &Facts, sight: &Snapshot, now: Instant)
             _ => None,
         },
         deadline,
-        watch_app: matches!(state, State::Ended(ended) if ended.is_restart())
-            && facts.sigterm.is_none(),
+        restarting: match state {
+            State::Ended(ended) if facts.sigterm.is_none() => ended.restarting.clone(),
+            _ => BTreeSet::new(),
+        },
         exit: facts.sigterm.is_some()
             && sight.in_flight_in_all() == 0
             && sight.connections_in_all() == 0,

@@ -3,7 +3,7 @@
 use crate::census::Snapshot;
 use ebb_api::phase::{Outcome, Phase, Trigger};
 use ebb_api::report::Drain;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Where the machine stands.
@@ -64,6 +64,8 @@ pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
     pub(crate) at: Instant,
     pub(crate) drain: Drain,
+    /// The app's containers that kubelet was left to restart; none where the pod goes.
+    pub(crate) restarting: BTreeSet<String>,
 }
 
 // === impl State ===
@@ -121,6 +123,7 @@ impl Leaving {
             outcome,
             at: now,
             drain,
+            restarting: BTreeSet::new(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::Request;
 use ebb_api::birth::AppContainer;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -11,22 +12,25 @@ use tokio::task::JoinSet;
 /// How often the app's port is tried. Kubelet itself takes a second or more for a restart.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// A task that runs while it is wanted.
+/// A task that runs while containers are being restarted.
 #[derive(Debug)]
 pub(super) struct AppWatch {
     address: IpAddr,
-    ports: Vec<u16>,
+    ports: BTreeMap<String, Vec<u16>>,
     requests: mpsc::Sender<Request>,
+    /// The containers that `task` waits for.
+    restarting: BTreeSet<String>,
     task: JoinSet<()>,
 }
 
 impl AppWatch {
     pub(super) fn new(containers: &[AppContainer], requests: mpsc::Sender<Request>) -> AppWatch {
-        let ports = containers.iter().flat_map(|container| &container.ports);
+        let ports_of = |container: &AppContainer| (container.name.clone(), container.ports.clone());
         AppWatch {
             address: Ipv4Addr::LOCALHOST.into(),
-            ports: ports.copied().collect(),
+            ports: containers.iter().map(ports_of).collect(),
             requests,
+            restarting: BTreeSet::new(),
             task: JoinSet::new(),
         }
     }
@@ -36,16 +40,27 @@ impl AppWatch {
         self.address = address;
     }
 
-    /// Starts or stops the watch. Without a declared port there is nothing to try, and the drain
-    /// machine's own time has to do.
-    pub(super) fn set(&mut self, wanted: bool) {
-        if !wanted {
-            self.task.abort_all();
-        } else if self.task.is_empty() && !self.ports.is_empty() {
-            let watch = watch(self.address, self.ports.clone(), self.requests.clone());
-            self.task.spawn(watch);
+    /// Watches these containers and no others: the ports of one that goes on running would answer
+    /// all the time. Where they declare none there is nothing to try, and the drain machine's own
+    /// time has to do.
+    pub(super) fn set(&mut self, restarting: &BTreeSet<String>) {
+        if self.restarting == *restarting {
+            return;
         }
-        while self.task.try_join_next().is_some() {}
+        self.restarting.clone_from(restarting);
+        // A new set, which aborts what is in the old one: a watch that was aborted a moment ago
+        // must not stand in the way of the next.
+        self.task = JoinSet::new();
+        let ports = self.ports_of(restarting);
+        if !ports.is_empty() {
+            self.task
+                .spawn(watch(self.address, ports, self.requests.clone()));
+        }
+    }
+
+    fn ports_of(&self, restarting: &BTreeSet<String>) -> Vec<u16> {
+        let ports = |name| self.ports.get(name).into_iter().flatten().copied();
+        restarting.iter().flat_map(ports).collect()
     }
 }
 
@@ -75,4 +90,45 @@ async fn answer_all(address: IpAddr, ports: &[u16]) -> bool {
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(name: &str, ports: Vec<u16>) -> AppContainer {
+        AppContainer {
+            name: name.to_owned(),
+            ports,
+            probes: Vec::new(),
+            restart_grace_seconds: None,
+            own_hook: None,
+        }
+    }
+
+    fn set_of(name: &str) -> BTreeSet<String> {
+        BTreeSet::from([name.to_owned()])
+    }
+
+    /// Another container's port answers all the time and tells nothing; and a second restart is
+    /// watched although the watch of the first has just been stopped.
+    #[tokio::test]
+    async fn only_the_restarted_containers_are_watched_each_time() {
+        let containers = [
+            container("web", vec![8080, 8443]),
+            container("log", vec![9000]),
+            container("job", Vec::new()),
+        ];
+        let (requests, _inbox) = mpsc::channel(1);
+        let mut watch = AppWatch::new(&containers, requests);
+        assert_eq!(watch.ports_of(&set_of("web")), [8080, 8443]);
+        watch.set(&set_of("job"));
+        assert!(watch.task.is_empty(), "there is nothing to try");
+        for _ in 0..2 {
+            watch.set(&set_of("web"));
+            assert_eq!(watch.task.len(), 1);
+            watch.set(&BTreeSet::new());
+            assert!(watch.task.is_empty());
+        }
+    }
 }

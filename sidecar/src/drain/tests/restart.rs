@@ -20,7 +20,7 @@ fn a_restart_waits_for_the_work_and_heals() {
     bench.run(seconds(0.5));
     bench.finish();
     assert!(bench.waiting.is_empty());
-    assert!(bench.orders.watch_app);
+    assert_eq!(bench.orders.restarting, BTreeSet::from(["web".to_owned()]));
     assert!(bench.machine.ending().is_none(), "the pod stays");
     bench.tell(Event::AppAnswered);
     assert_eq!(
@@ -96,14 +96,19 @@ fn a_second_restart_is_held_anew() {
     assert!(bench.waiting.is_empty());
 }
 
-/// Where no port is known to try, time alone gives the pod back.
+/// Where no port is known to try, time alone gives the pod back: soon, however long the app may
+/// take to shut down.
 #[test]
 fn a_restart_heals_by_time_too() {
-    let mut bench = Bench::new(settings(60));
+    let mut bench = Bench::new(Settings {
+        shutdown_seconds: Some(600),
+        ..settings(60)
+    });
     bench.hook("web");
     bench.until_released();
     let back = bench.until("in service", |bench| bench.orders.ready);
-    assert_eq!(back, 1.0 + 40.0);
+    assert_eq!(back, 1.0 + 10.0);
+    assert!(bench.orders.restarting.is_empty());
 }
 
 /// Nobody but kubelet should call hooks, but whoever does cannot take a pod out for good; the next,
