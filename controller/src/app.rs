@@ -156,9 +156,7 @@ pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> a
     info!(admin = %listener.local_addr()?, "listening");
     let serving = admin::serve(listener, readiness, registry, stop.clone());
     finishing.spawn(async move {
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "the admin port failed");
-        }
+        serving.await;
         "admin"
     });
 
