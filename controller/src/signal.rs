@@ -119,7 +119,7 @@ impl<S: Sign> Signals<S> {
 
     /// Starts whatever is due.
     fn start(&mut self) {
-        while let Next::Tell { wanted, known } = self.posts.next(Instant::now()) {
+        while let Some(Next { wanted, known }) = self.posts.next(Instant::now()) {
             let pod = wanted.pod.clone();
             let signer = Arc::clone(&self.signer);
             let task = self.attempts.spawn(async move {

@@ -51,18 +51,13 @@ enum Busy {
     Leaving,
 }
 
-/// What to do next.
+/// Which sidecar to tell next. Whatever was under way for it is given up.
 #[derive(Debug, PartialEq)]
-pub enum Next {
-    /// Tell this sidecar. Whatever was under way for it is given up.
-    Tell {
-        /// What.
-        wanted: Wanted,
-        /// Which start of it was told last, if that is known.
-        known: Option<Known>,
-    },
-    /// Nothing yet: see [`Posts::wake`].
-    Wait,
+pub struct Next {
+    /// What.
+    pub wanted: Wanted,
+    /// Which start of it was told last, if that is known.
+    pub known: Option<Known>,
 }
 
 impl Posts {
@@ -120,19 +115,17 @@ impl Posts {
         }
     }
 
-    /// Who is to be told now. To be asked until it says to wait.
-    pub fn next(&mut self, now: Instant) -> Next {
+    /// Who is to be told now; nobody yet, if nothing comes back: see [`Posts::wake`]. To be asked
+    /// until then.
+    pub fn next(&mut self, now: Instant) -> Option<Next> {
         let due = |queue: &BTreeSet<(Instant, String)>| match queue.first() {
             Some((at, pod)) if *at <= now => Some(pod.clone()),
             _ => None,
         };
         let pod = match due(&self.leaving) {
             Some(pod) => pod,
-            None if self.serving_busy < SERVING_AT_ONCE => match due(&self.serving) {
-                Some(pod) => pod,
-                None => return Next::Wait,
-            },
-            None => return Next::Wait,
+            None if self.serving_busy < SERVING_AT_ONCE => due(&self.serving)?,
+            None => return None,
         };
         self.dequeue(&pod);
         let post = self.posts.get_mut(&pod).expect("who queues has a post");
@@ -147,10 +140,10 @@ impl Posts {
         if busy == Busy::Serving {
             self.serving_busy += 1;
         }
-        Next::Tell {
+        Some(Next {
             wanted: post.wanted.clone(),
             known: post.known.clone(),
-        }
+        })
     }
 
     /// When somebody is due next; nothing, if only an event can change that.
@@ -279,10 +272,7 @@ mod tests {
     }
 
     fn next(posts: &mut Posts, now: Instant) -> Option<Wanted> {
-        match posts.next(now) {
-            Next::Tell { wanted, .. } => Some(wanted),
-            Next::Wait => None,
-        }
+        posts.next(now).map(|next| next.wanted)
     }
 
     /// A thousand serving pods are told some at a time; a leaving one is told at once all the same.
