@@ -212,7 +212,10 @@ impl Exchange {
     /// The app closed or reset its side: nobody will answer what is still open.
     pub(crate) fn app_closed(&mut self, now: Instant) -> AppEnd {
         match &mut self.kind {
-            Kind::WebSocket(_) | Kind::Opaque(_) => AppEnd::Pass,
+            Kind::WebSocket(_) | Kind::Opaque(_) => {
+                self.line.settled();
+                AppEnd::Pass
+            }
             Kind::Http2(http2) => {
                 http2.app_closed(&self.line, now);
                 AppEnd::Pass

@@ -162,6 +162,38 @@ async fn closing_takes_the_idle_ones() {
     assert_eq!(bed.snapshot().idle_closed, 2);
 }
 
+/// When the app is gone, what it left unanswered is closed, even if its client stays.
+#[tokio::test]
+async fn closing_takes_what_the_app_left() {
+    let bed = Bed::new().await;
+    let (mut opaque, mut opaque_app) = bed.connect().await;
+    opaque.say("\x16fire and forget").await;
+    opaque_app.hear("\x16fire and forget").await;
+    let (mut unanswered, mut app) = bed.connect().await;
+    unanswered.say(GET).await;
+    app.hear(GET).await;
+    let (mut talking, mut talking_app) = bed.connect().await;
+    talking.say("\x16on and").await;
+    talking_app.hear("\x16on and").await;
+    assert_eq!(bed.snapshot().in_flight_in_all(), 3);
+    drop(app);
+    opaque_app.finish().await;
+    talking_app.finish().await;
+    bed.until("nothing to be in flight", |now| now.in_flight_in_all() == 0)
+        .await;
+    talking.say(" on").await;
+    talking_app.hear(" on").await;
+    unanswered.hear_end().await;
+    opaque.hear_end().await;
+    talking.hear_end().await;
+    bed.stance(Stance::Closing);
+    opaque_app.hear_end().await;
+    talking_app.hear_end().await;
+    drop((opaque, unanswered, talking));
+    bed.until("all to end", |now| now.connections.is_empty())
+        .await;
+}
+
 /// The deadline: a request that the app has seen gets 504, an answer that has begun ends so that it
 /// can't pass for whole, an opaque connection is closed; each is counted.
 #[tokio::test]

@@ -67,6 +67,10 @@ impl Connection {
             self.timer = None;
             return Poll::Pending;
         }
+        // The app has said all and the client has our FIN: a client that stays hears nothing more.
+        if self.stance == Stance::Closing && self.app_side.read && self.client_side.written {
+            return Poll::Ready(End::Close);
+        }
         let at_rest = self.to_client.is_empty() && self.to_app.is_empty() && !self.closing;
         if at_rest && self.stance == Stance::Closing && self.exchange.is_idle(now) {
             self.exchange.line().idle_closed();
