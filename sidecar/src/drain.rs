@@ -28,6 +28,9 @@
 //! - Without a controller readiness is withdrawn after 2 s at the latest, for it may be the only
 //!   lever; with one it is withdrawn at least 2 s before the greatest length of the lame-duck
 //!   phase.
+//! - After that the listener stays open until 1 s after the slices say that the pod does not serve,
+//!   at the latest 3 s after readiness went; 2 s after it without a controller. New work in
+//!   between starts the quiet time anew.
 //! - After a restart the pod is back in service when the container answers again, or after 10 s:
 //!   kubelet itself holds a pod unready whose container does not run or fails its probe.
 //! - The restart of a container cuts nothing itself. What is in flight when its hook is released

@@ -18,6 +18,10 @@ const NOTHING_MOVED: Duration = Duration::from_secs(2);
 /// does not say that they are not: one probe period, its publication, and kube-proxy's share.
 const READINESS_LAG: Duration = Duration::from_secs(2);
 
+/// How long after the slices say that the pod does not serve new connections may still be sent
+/// here: kube-proxy did for 0.7 s.
+const NOT_SERVING_LAG: Duration = Duration::from_secs(1);
+
 /// How long a drain waits for a word of the controller, which knows whether kubelet's hooks mean a
 /// deletion, before it withdraws readiness: without a deletion that is the only way to get out of
 /// the endpoints.
@@ -213,15 +217,18 @@ impl Agenda {
                 self.at(leaving.signal + in_time, Move::Unready);
             }
             _ => {
-                let unready = leaving.unready.unwrap_or(leaving.since);
+                let lag_ends = leaving.unready.unwrap_or(leaving.since) + READINESS_LAG;
                 let due = match guidance {
                     Some(word) => word.gone.map(|gone| {
-                        let not_serving = word.not_serving.unwrap_or(unready + READINESS_LAG);
-                        earliest
-                            .max(quiet_after(gone))
-                            .max(not_serving.min(unready + READINESS_LAG))
+                        let settled = if unused {
+                            leaving.signal
+                        } else {
+                            word.not_serving.unwrap_or(lag_ends).min(lag_ends) + NOT_SERVING_LAG
+                        };
+                        earliest.max(quiet_after(gone)).max(settled)
                     }),
-                    None => Some(earliest.max(quiet_after(leaving.signal))),
+                    // Nobody says when the pod stops serving; the lag has room for all of it.
+                    None => Some(earliest.max(quiet_after(leaving.signal)).max(lag_ends)),
                 };
                 if let Some(due) = due {
                     self.at(due, Move::Drain);

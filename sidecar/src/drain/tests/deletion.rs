@@ -25,6 +25,13 @@ fn a_deletion_goes_in_the_order_that_loses_nothing() {
     assert!(!bench.orders.ready);
     assert_eq!(bench.orders.phase, Phase::Deregistering);
     bench.endpoints(Endpoints::NotServing);
+    bench.run(seconds(0.9));
+    assert_eq!(
+        bench.orders.stance,
+        Stance::Parting,
+        "kube-proxy has only just heard of it"
+    );
+    bench.run(seconds(0.1));
     assert_eq!(bench.orders.stance, Stance::Draining);
     bench.run(seconds(10.0));
     assert_eq!(bench.waiting.len(), 3, "a request is in flight");
@@ -61,20 +68,39 @@ fn late_work_is_served_counted_and_waited_for() {
     assert_eq!(unready, 3.5);
     let drained = bench.until_released();
     assert_eq!(
-        drained, 5.5,
-        "2 s for want of a word that nothing is served"
+        drained, 6.5,
+        "2 s for want of a word that nothing is served, and 1 s for kube-proxy"
     );
     assert_eq!(bench.last().late, 1);
 }
 
-/// Without a controller quiet decides, and clients are told after 1 s.
+/// What comes after the pod is said not to serve starts the quiet time anew, before the listener
+/// closes.
+#[test]
+fn it_must_be_quiet_once_more_after_the_readiness_went() {
+    let mut bench = Bench::new(settings(60));
+    bench.pod_hooks();
+    bench.delete(None);
+    bench.endpoints(Endpoints::Gone);
+    bench.run(seconds(2.5));
+    bench.endpoints(Endpoints::NotServing);
+    bench.run(seconds(0.7));
+    assert_eq!(bench.orders.stance, Stance::Parting);
+    bench.begin();
+    bench.finish();
+    let drained = bench.until("draining", |bench| bench.orders.stance == Stance::Draining);
+    assert_eq!(drained, 3.2 + 2.0);
+}
+
+/// Without a controller quiet decides, and clients are told after 1 s. Readiness is withdrawn after
+/// 2 s, and as long again is left to the cluster to hear of it.
 #[test]
 fn without_a_controller_the_hooks_alone_drain() {
     let mut bench = Bench::new(settings(60));
     bench.pod_hooks();
     let told = bench.until("goodbyes", |bench| bench.orders.stance == Stance::Parting);
     assert_eq!(told, 1.0);
-    assert_eq!(bench.until_released(), 2.0);
+    assert_eq!(bench.until_released(), 4.0);
     assert_eq!(bench.last().outcome, Outcome::Drained);
 }
 
@@ -236,7 +262,7 @@ fn the_app_s_own_sleep_is_a_least_time() {
 /// Draining waits for an idle client that may be back, but not for longer than 5 s.
 #[test]
 fn draining_waits_a_little_for_idle_clients() {
-    for (back_after, released) in [(4.0, 4.0), (60.0, 7.0), (1.0, 2.0)] {
+    for (back_after, released) in [(4.0, 4.0), (60.0, 9.0), (1.0, 4.0)] {
         let mut bench = Bench::new(settings(60));
         bench.sight.http1_pausing_until = Some(bench.now + seconds(back_after));
         bench.pod_hooks();
@@ -275,7 +301,7 @@ fn the_own_hook_alone_returns_when_nothing_is_in_flight() {
         2,
         "the app's hook makes it an ordinary drain"
     );
-    assert_eq!(bench.until_released(), 2.0);
+    assert_eq!(bench.until_released(), 4.0);
 }
 
 /// Kubelet may call again after its own restart; the call joins.

@@ -119,7 +119,7 @@ fn a_drain_that_nothing_follows_heals_and_works_again() {
     bench.pod_hooks();
     bench.until_released();
     let back = bench.until("in service", |bench| bench.orders.ready);
-    assert_eq!(back, 2.0 + 40.0, "shutdown and 10 s");
+    assert_eq!(back, 4.0 + 40.0, "shutdown and 10 s");
     assert_eq!(bench.orders.stance, Stance::Serving);
     assert_eq!(bench.last().outcome, Outcome::Cancelled);
 
