@@ -306,13 +306,15 @@ impl Connection {
         if self.client_side.read || self.until.is_some() {
             return self.end_app_side(context);
         }
-        if !self.behind_gate.is_empty() || self.exchange.is_gated() {
+        if !self.behind_gate.is_empty() {
             if self.exchange.is_gated() {
                 return Ok(waited);
             }
             let bytes = std::mem::take(&mut self.behind_gate);
             return self.pass_to_app(&bytes, context, now);
         }
+        // A closed gate is no reason not to read: the client may leave behind it. One read at most
+        // waits there.
         let mut buffer = ReadBuf::new(scratch);
         match Pin::new(&mut self.client).poll_read(context, &mut buffer) {
             Poll::Pending => return Ok(waited),

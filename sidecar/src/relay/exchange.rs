@@ -70,7 +70,7 @@ impl Exchange {
         }
     }
 
-    /// True while no further request may go to the app: the client is not to be read.
+    /// True while no further request may go to the app: what the client says waits.
     pub(crate) fn is_gated(&self) -> bool {
         matches!(&self.kind, Kind::Http1(http1) if http1.is_gated())
     }

@@ -76,6 +76,34 @@ async fn pipelined_requests_are_answered_first() {
     app.hear_end().await;
 }
 
+/// A client that leaves while its last answer comes is noticed: a silent stream would hold the drain
+/// for nobody.
+#[tokio::test]
+async fn a_client_that_leaves_behind_the_gate() {
+    const STREAM: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const LAST_STREAM: &str =
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let bed = Bed::new().await;
+    bed.stance(Stance::Parting);
+    let (mut resets, mut first) = bed.connect().await;
+    let (mut finishes, mut second) = bed.connect().await;
+    for (client, app) in [(&mut resets, &mut first), (&mut finishes, &mut second)] {
+        client.say(GET).await;
+        app.hear(GET).await;
+        app.say(STREAM).await;
+        client.hear(LAST_STREAM).await;
+    }
+    resets.reset();
+    first.hear_reset().await;
+    finishes.finish().await;
+    second.hear_end().await;
+    second.say("0\r\n\r\n").await;
+    finishes.hear("0\r\n\r\n").await;
+    finishes.hear_end().await;
+    bed.until("both to end", |now| now.in_flight_in_all() == 0)
+        .await;
+}
+
 /// A drain that heals leaves no trace: the gate opens and answers are whole again.
 #[tokio::test]
 async fn a_drain_that_heals() {
