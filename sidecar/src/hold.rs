@@ -10,9 +10,13 @@ use crate::drain::{Caller, Release};
 use ebb_api::birth::{AppContainer, OwnHook};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+
+/// How long an app's own httpGet hook may take at least, even where the drain used all of its time:
+/// the app was promised the call, and the grace has 5 s more than the drain and the shutdown.
+const OWN_HOOK_AT_LEAST: Duration = Duration::from_secs(2);
 
 /// All hooks that are being held.
 #[derive(Debug)]
@@ -72,7 +76,8 @@ impl Holds {
         held.waiting.push(answer);
     }
 
-    /// Lets go of every hold that the machine releases, at the latest at `limit`.
+    /// Lets go of every hold that the machine releases, at the latest at `limit`, or 2 s from now
+    /// where an own hook is still to be called.
     pub(crate) fn release(&mut self, release: Release, limit: Instant) {
         while self.closing.try_join_next().is_some() {}
         let released: Vec<Caller> = match release {
@@ -104,6 +109,13 @@ fn own_hook<'a>(own_hooks: &'a BTreeMap<String, OwnHook>, caller: &Caller) -> Op
 
 /// Runs what is left of the app's own hook, then answers.
 async fn close(caller: Caller, mut held: Held, hook: OwnHook, limit: Instant) {
+    let limit = match hook {
+        OwnHook::HttpGet {
+            at_start: false, ..
+        } => limit.max(Instant::now() + OWN_HOOK_AT_LEAST),
+        // They had their time while the drain went on.
+        OwnHook::HttpGet { at_start: true, .. } | OwnHook::Sleep { .. } => limit,
+    };
     let rest = async {
         while held.started.join_next().await.is_some() {}
         if !matches!(hook, OwnHook::HttpGet { at_start: true, .. }) {

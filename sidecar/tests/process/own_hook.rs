@@ -2,6 +2,7 @@
 
 use crate::running::{Sidecar, quick};
 use ebb_api::birth::OwnHook;
+use ebb_api::phase::Outcome;
 use ebb_api::settings::Settings;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -61,6 +62,23 @@ async fn its_sleep_is_kept_by_a_disabled_policy() {
     let start = Instant::now();
     sidecar.hook("web").await;
     assert!(start.elapsed() >= Duration::from_secs(1));
+}
+
+/// A drain that used all of its time leaves the hook some: it is called after the cut, and kubelet
+/// is answered even if the app never answers.
+#[tokio::test]
+async fn it_is_called_after_a_drain_that_timed_out() {
+    let mut sidecar = Sidecar::with_own_hook(quick(1), |app| http_get(app, "/bye", false)).await;
+    let mut client = JoinSet::new();
+    client.spawn(sidecar.request("/never"));
+    assert_eq!(sidecar.reached().await, "/never");
+    let mut hooks = JoinSet::new();
+    hooks.spawn(sidecar.hook("web"));
+    hooks.spawn(sidecar.hook("ebb"));
+    assert_eq!(sidecar.reached().await, "/bye");
+    let last = sidecar.report().await.last.unwrap();
+    assert_eq!(last.outcome, Outcome::TimedOut);
+    hooks.join_all().await;
 }
 
 /// A hook that nobody answers is given up at the deadline.
