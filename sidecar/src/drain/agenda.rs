@@ -261,7 +261,7 @@ impl Agenda {
         };
         if facts.told_to_leave().is_none() {
             let due = if facts.hooks.any() {
-                ended.at + facts.healing_time()
+                facts.heals_at(ended.at)
             } else {
                 now
             };

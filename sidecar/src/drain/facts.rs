@@ -17,6 +17,9 @@ const SECRET_GRACE: Duration = Duration::from_secs(20);
 /// sick; holding it long helps nobody.
 const RESTART_HOLD: Duration = Duration::from_secs(10);
 
+/// What a sign that the pod goes may be late by, before a drain is taken for nothing.
+const HEALING_MARGIN: Duration = Duration::from_secs(10);
+
 /// What never changes while the process lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
@@ -159,9 +162,18 @@ impl Facts {
         Duration::from_secs(seconds.into())
     }
 
-    /// How long a drain that was released waits for a sign that the pod really goes.
-    pub(crate) fn healing_time(&self) -> Duration {
-        self.shutdown() + Duration::from_secs(10)
+    /// Until when a drain that was released at `released` waits for a sign that the pod really goes.
+    ///
+    /// The sidecar's SIGTERM comes when the app's containers have ended. Where they were all told to
+    /// go, they may take what is left of the grace, and not only their shutdown time.
+    pub(crate) fn heals_at(&self, released: Instant) -> Instant {
+        let after_shutdown = released + self.shutdown() + HEALING_MARGIN;
+        match (self.hooks.own, self.grace(false)) {
+            (Some(_), Some(grace)) if !self.hooks.apps.is_empty() => {
+                after_shutdown.max(grace.from + grace.length + HEALING_MARGIN)
+            }
+            _ => after_shutdown,
+        }
     }
 
     /// The last moment of this drain.

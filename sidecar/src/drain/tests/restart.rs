@@ -111,6 +111,17 @@ fn a_restart_heals_by_time_too() {
     assert!(bench.orders.restarting.is_empty());
 }
 
+/// The sidecar's own hook alone promises no app anything.
+#[test]
+fn the_own_hook_alone_heals_after_the_shutdown_time() {
+    let mut bench = Bench::new(settings(60));
+    bench.hook("own");
+    bench.until_released();
+    let ended = bench.until("ended", |bench| bench.orders.phase == Phase::Ended);
+    let back = bench.until("in service", |bench| bench.orders.ready);
+    assert_eq!(back - ended, 40.0, "shutdown and 10 s");
+}
+
 /// Nobody but kubelet should call hooks, but whoever does cannot take a pod out for good; the next,
 /// true drain works like the first.
 #[test]
@@ -119,7 +130,10 @@ fn a_drain_that_nothing_follows_heals_and_works_again() {
     bench.pod_hooks();
     bench.until_released();
     let back = bench.until("in service", |bench| bench.orders.ready);
-    assert_eq!(back, 4.0 + 40.0, "shutdown and 10 s");
+    assert_eq!(
+        back, 105.0,
+        "an app that was told to go may use all of the grace of 95 s"
+    );
     assert_eq!(bench.orders.stance, Stance::Serving);
     assert_eq!(bench.last().outcome, Outcome::Cancelled);
 
