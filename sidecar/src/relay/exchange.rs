@@ -187,6 +187,11 @@ impl Exchange {
         }
     }
 
+    /// True if the client has its last answer, and all that it said belongs to what was answered.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(&self.kind, Kind::Http1(http1) if http1.is_over())
+    }
+
     /// All that the app sent so far was handed to the client, or (`false`) waits for it.
     pub(crate) fn handed_over(&mut self, all: bool, now: Instant) {
         if let Kind::Opaque(opaque) = &mut self.kind

@@ -104,6 +104,26 @@ async fn a_client_that_leaves_behind_the_gate() {
         .await;
 }
 
+/// An answer that comes before the end of an upload does not cut it, although it is the last.
+#[tokio::test]
+async fn an_early_answer_does_not_cut_the_upload() {
+    const POST: &str = "POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n";
+    let bed = Bed::new().await;
+    bed.stance(Stance::Parting);
+    let (mut client, mut app) = bed.connect().await;
+    client.say([POST, "01234"].concat()).await;
+    app.hear([POST, "01234"].concat()).await;
+    app.say(OK).await;
+    client.hear(LAST).await;
+    client.say("56").await;
+    app.hear("56").await;
+    client.hear_nothing(&bed).await;
+    client.say(["789", GET].concat()).await;
+    app.hear("789").await;
+    client.hear_end().await;
+    app.hear_end().await;
+}
+
 /// A drain that heals leaves no trace: the gate opens and answers are whole again.
 #[tokio::test]
 async fn a_drain_that_heals() {

@@ -42,6 +42,9 @@ impl Connection {
             }
             self.closing = goodbye.last;
         }
+        if self.to_app.is_empty() && self.exchange.is_over() {
+            self.closing = true;
+        }
     }
 
     /// Hands on what the exchange held back of the client's bytes, once that is certain to be wrong.

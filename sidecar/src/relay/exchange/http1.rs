@@ -57,6 +57,12 @@ impl Http1 {
         self.open.is_empty()
     }
 
+    /// True if the last answer is out and the client has said all of what it answers. An answer may
+    /// come early; its request's body goes on to the app.
+    pub(super) fn is_over(&self) -> bool {
+        self.parted && self.open.is_empty() && self.requests.is_between()
+    }
+
     pub(super) fn head_began(&self) -> Option<Instant> {
         self.head_began
     }
@@ -176,7 +182,7 @@ impl Http1 {
                 }
                 Some(ResponseEvent::End) => {
                     self.request_ended(line, now);
-                    if self.parted {
+                    if self.is_over() {
                         return edit.last(used);
                     }
                 }
