@@ -27,34 +27,30 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// How long to wait before trying again to open an admin port that somebody else has.
+/// How long to wait before trying again to open a port that somebody else has.
 const BIND_PAUSE: Duration = Duration::from_secs(1);
 
 /// A sidecar with its ports open, not serving yet.
 #[must_use = "it serves nobody until it runs"]
 pub struct Bound {
     config: Config,
+    /// What came of the redirect step.
     capture: Capture,
-    relay: Option<listener::Bound>,
+    relay: Result<listener::Bound, listener::BindError>,
     admin: Option<TcpListener>,
 }
 
-/// Opens the ports. A port that cannot be opened does not keep the pod down: without the relay's
-/// the sidecar observes, and says why; the admin port is tried again.
+/// Opens the ports. A port that cannot be opened does not keep the pod down, and is tried again;
+/// without the relay's the sidecar observes, and says why.
+///
+/// The relay's is opened even where the mark speaks against a redirect, or cannot be read: should
+/// the rules be there after all, every connection to the app would be refused.
 pub async fn bind(config: Config) -> Bound {
-    let mut capture = match config.destination {
+    let capture = match config.destination {
         OriginalDestination::Redirected => Capture::detect().await,
         OriginalDestination::Fixed(_) => Capture::redirect(Vec::new()),
     };
-    let relay = match capture.mode {
-        Mode::Observe => None,
-        Mode::Redirect => listener::bind(config.relay_port)
-            .map_err(|error| capture = Capture::observe(error.to_string()))
-            .ok(),
-    };
-    if let Some(reason) = &capture.reason {
-        tracing::warn!(%reason, "connections are not relayed, the sidecar only sees the hooks");
-    }
+    let relay = listener::bind(config.relay_port);
     let admin = bind_admin(config.admin_port)
         .await
         .map_err(|error| tracing::error!(port = config.admin_port, %error, "admin port not open"))
@@ -70,9 +66,9 @@ pub async fn bind(config: Config) -> Bound {
 // === impl Bound ===
 
 impl Bound {
-    /// Where redirected connections arrive, if they are relayed.
+    /// Where redirected connections arrive, if the port is open.
     pub fn relay_address(&self) -> Option<SocketAddr> {
-        self.relay.as_ref().map(listener::Bound::local_addr)
+        self.relay.as_ref().ok().map(listener::Bound::local_addr)
     }
 
     /// Where hooks, probes and the controller arrive, if the port is open.
@@ -93,19 +89,36 @@ impl Bound {
             admin,
         } = self;
         let census = Census::new(Instant::now());
-        let mode = capture.mode;
         let upstream = Upstream::new(config.destination, capture.over_loopback.clone());
-        let (keeper, inbox, handles) =
-            Keeper::new(&config, capture, census.clone(), random_word()?);
-        let mut parts = JoinSet::new();
-        let relay_port = relay.as_ref().map(|relay| relay.local_addr().port());
-        if let Some(relay) = relay {
-            let relayed = Relay::new(census.clone(), handles.stance, upstream.clone());
-            parts.spawn(async move {
-                relay.run(relayed, std::future::pending()).await;
-                "relay"
-            });
+        let captured = match &relay {
+            Err(error) if capture.mode == Mode::Redirect => Capture::observe(error.to_string()),
+            _ => capture.clone(),
+        };
+        if let Some(reason) = &captured.reason {
+            tracing::warn!(%reason, "connections are not relayed, the sidecar only sees the hooks");
         }
+        let mode = captured.mode;
+        let (keeper, inbox, handles) =
+            Keeper::new(&config, captured, census.clone(), random_word()?);
+        let mut parts = JoinSet::new();
+        let relay_port = relay
+            .as_ref()
+            .map_or(config.relay_port, |relay| relay.local_addr().port());
+        let relayed = Relay::new(census.clone(), handles.stance, upstream.clone());
+        let requests = handles.requests.clone();
+        parts.spawn(async move {
+            let relay = match relay {
+                Ok(relay) => relay,
+                Err(_) => {
+                    let relay = bind_relay_at_last(config.relay_port).await;
+                    // The keeper is gone only when the process ends.
+                    let _ = requests.send(Request::Captured(capture)).await;
+                    relay
+                }
+            };
+            relay.run(relayed, std::future::pending()).await;
+            "relay"
+        });
         let metrics = Metrics::new(census.clone(), upstream, handles.published.clone());
         let answers = Admin::new(
             handles.requests.clone(),
@@ -131,9 +144,7 @@ impl Bound {
         };
         let served = async {
             keeper.run(inbox).await;
-            if let Some(port) = relay_port {
-                delivery::delivered(&census, port).await;
-            }
+            delivery::delivered(&census, relay_port).await;
             tracing::info!("nothing left to relay or to deliver, exiting");
         };
         tokio::select! {
@@ -163,6 +174,19 @@ async fn bind_admin(port: u16) -> io::Result<TcpListener> {
             TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await
         }
         bound => bound,
+    }
+}
+
+async fn bind_relay_at_last(port: u16) -> listener::Bound {
+    loop {
+        tokio::time::sleep(BIND_PAUSE).await;
+        match listener::bind(port) {
+            Ok(relay) => {
+                tracing::info!(port, "relay port open at last");
+                return relay;
+            }
+            Err(error) => tracing::debug!(port, %error, "relay port not open yet"),
+        }
     }
 }
 

@@ -43,6 +43,9 @@ pub(crate) enum Request {
     Sigterm,
     /// The app's port answers again.
     AppAnswered,
+    /// The relay's port, which was taken at the start, is open: what the redirect step came to is
+    /// in force.
+    Captured(Capture),
 }
 
 /// Why a well-signed desired state was not accepted.
@@ -186,6 +189,11 @@ impl Keeper {
             }
             Request::Sigterm => self.step(Event::Sigterm),
             Request::AppAnswered => self.step(Event::AppAnswered),
+            Request::Captured(capture) => {
+                self.capture = capture;
+                self.published
+                    .send_modify(|published| published.version += 1);
+            }
         }
     }
 

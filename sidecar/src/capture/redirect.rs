@@ -76,9 +76,19 @@ pub async fn run(config: &Config) {
         }
     }
     if let Err(error) = mark.leave().await {
-        // Without a mark the sidecar observes, and says that there was none.
-        tracing::error!(%error, "the result cannot be handed to the sidecar");
+        // Without a mark the sidecar observes, and says that there was none. Then it must be so.
+        tracing::error!(%error, "the result cannot be handed to the sidecar, so the redirect is taken back");
+        if let Err(error) = remove().await {
+            tracing::error!(%error, "the redirect cannot be taken back");
+        }
     }
+}
+
+/// Takes all rules away.
+async fn remove() -> Result<(), nlink::Error> {
+    let connection = Connection::<Nftables>::new()?;
+    connection.del_table_if_exists(TABLE, Family::Inet).await?;
+    Ok(())
 }
 
 async fn write(exclude_ports: &[u16]) -> Result<Selection, nlink::Error> {
@@ -92,7 +102,7 @@ async fn write(exclude_ports: &[u16]) -> Result<Selection, nlink::Error> {
                 Err(error) => {
                     // Rules of an earlier run would send clients to a relay that, by the mark, is
                     // not to run.
-                    connection.del_table_if_exists(TABLE, Family::Inet).await?;
+                    remove().await?;
                     Err(error)
                 }
             }

@@ -8,4 +8,5 @@ mod admin;
 mod app;
 mod drain;
 mod own_hook;
+mod port;
 mod running;

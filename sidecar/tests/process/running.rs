@@ -70,6 +70,19 @@ impl Sidecar {
         settings: Settings,
         own_hook: impl FnOnce(SocketAddr) -> Option<OwnHook>,
     ) -> Sidecar {
+        Sidecar::launch(settings, own_hook, 0).await
+    }
+
+    /// The relay listens on `relay_port` as soon as it can: 0 is any free port.
+    pub(crate) async fn at_relay_port(relay_port: u16) -> Sidecar {
+        Sidecar::launch(quick(60), |_| None, relay_port).await
+    }
+
+    async fn launch(
+        settings: Settings,
+        own_hook: impl FnOnce(SocketAddr) -> Option<OwnHook>,
+        relay_port: u16,
+    ) -> Sidecar {
         let app = App::start().await;
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         let key = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
@@ -102,18 +115,15 @@ impl Sidecar {
             app.address.port()
         );
         config.termination = std::env::temp_dir().join(name);
-        config.relay_port = 0;
+        config.relay_port = relay_port;
         config.admin_port = 0;
         config.destination = OriginalDestination::Fixed(app.address);
         let termination = config.termination.clone();
         let bound = app::bind(config).await;
-        let port_of = |address: Option<SocketAddr>| -> SocketAddr {
-            (Ipv4Addr::LOCALHOST, address.unwrap().port()).into()
-        };
-        let (admin, relay) = (
-            port_of(bound.admin_address()),
-            port_of(bound.relay_address()),
-        );
+        let local = |port: u16| -> SocketAddr { (Ipv4Addr::LOCALHOST, port).into() };
+        let admin = local(bound.admin_address().unwrap().port());
+        let relay = bound.relay_address();
+        let relay = local(relay.map_or(relay_port, |address| address.port()));
         let (sigterm, told) = oneshot::channel();
         let mut task = JoinSet::new();
         task.spawn(bound.run(async {
