@@ -1,7 +1,6 @@
-//! The project's tests on a real Kubernetes, and all that they need: the test bed, load clients, a
-//! sample application.
+//! The project's tests on a real Kubernetes, and all that they need: the test bed, load clients, and a
+//! harness for suites that run on it. The sample application is a crate of its own, in `app/`.
 
-pub mod app;
 pub mod bed;
 pub mod bench;
 pub mod demo;

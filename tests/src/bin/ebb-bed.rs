@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use ebb_tests::bed::folders::Folders;
 use ebb_tests::bed::{Bed, command, fetch, image, machine, status, up};
+use ebb_tests::demo;
 
 #[derive(Parser)]
 struct Arguments {
@@ -35,7 +36,7 @@ enum Door {
     /// A helm for what needs no cluster: lint, template.
     LocalHelm(Rest),
     /// Prepares, and runs the demo.
-    Demo(Rest),
+    Demo(demo::Options),
     /// The first process of a machine of the bed.
     #[command(name = machine::INIT_COMMAND)]
     MachineInit {
@@ -76,7 +77,9 @@ fn run(command: Door) -> Result<u8> {
         Door::Shell => return command::interactive(&mut Bed::attach()?.shell_command()?),
         Door::Load { image } => Bed::attach()?.load_image(&image)?,
         Door::Images { names } => image::build::images(&names)?,
-        Door::Prepare => prepare()?,
+        Door::Prepare => {
+            prepare()?;
+        }
         Door::Kubectl(rest) => {
             return command::interactive(Bed::attach()?.kubectl_command()?.args(rest.arguments));
         }
@@ -87,11 +90,7 @@ fn run(command: Door) -> Result<u8> {
             let helm = fetch::golang::helm(&Folders::from_environment()?)?;
             return command::interactive(std::process::Command::new(helm).args(rest.arguments));
         }
-        Door::Demo(rest) => {
-            prepare()?;
-            let demo = image::build::static_program("ebb-demo", "ebb-tests")?;
-            return command::interactive(std::process::Command::new(demo).args(rest.arguments));
-        }
+        Door::Demo(options) => demo::run(&prepare()?, options)?,
         Door::MachineInit { name, cache } => machine::init(&name, &Folders::at(cache))?,
     }
     Ok(0)
@@ -101,8 +100,9 @@ fn bring_up() -> Result<Bed> {
     up::up(&std::env::current_exe().context("can't find this program's own file")?)
 }
 
-fn prepare() -> Result<()> {
+fn prepare() -> Result<Bed> {
     let bed = bring_up()?;
     image::build::images(&[])?;
-    bed.load_images(&image::current()?)
+    bed.load_images(&image::current()?)?;
+    Ok(bed)
 }

@@ -5,13 +5,13 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::app::log::now_ms;
 use crate::harness::cluster::Cluster;
 use crate::harness::ground::Ground;
 use crate::harness::rolls::{roll_under_load, wait_until_complete};
 use crate::harness::web::Web;
 use crate::load::Progress;
 use crate::load::tally::Tally;
+use ebb_sample_app::log::now_ms;
 
 /// How many pods are rolled.
 const REPLICAS: u32 = 3;

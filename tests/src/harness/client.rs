@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::app::log::now_ms;
+use ebb_sample_app::log::now_ms;
 
 /// How long a connection may take to be made on one machine.
 const CONNECT: Duration = Duration::from_secs(5);

@@ -20,9 +20,9 @@ use serde_json::Value;
 use super::cluster::Cluster;
 use super::inside::{MACHINE, spawn_inside};
 use super::installation;
-use crate::app::log::now_ms;
 use crate::bed::Bed;
 use crate::eventually::eventually;
+use ebb_sample_app::log::now_ms;
 
 /// The longest that one test may take. None comes near it; a wait that has no end of its own must
 /// not hold a whole run.

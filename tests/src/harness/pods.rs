@@ -240,7 +240,7 @@ async fn watch_to_the_end(pods: Api<Pod>, name: String, sighted: watch::Sender<S
         };
         let mut stream = std::pin::pin!(stream);
         while let Ok(Some(event)) = stream.try_next().await {
-            let now = crate::app::log::now_ms();
+            let now = ebb_sample_app::log::now_ms();
             let (pod, gone) = match event {
                 WatchEvent::Added(pod) | WatchEvent::Modified(pod) => (pod, false),
                 WatchEvent::Deleted(pod) => (pod, true),

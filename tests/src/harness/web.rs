@@ -23,7 +23,7 @@ pub struct Web {
     pub replicas: u32,
     /// Further labels of the pods.
     pub labels: BTreeMap<String, String>,
-    /// Variables of the application; see [`crate::app::Config`].
+    /// Variables of the application; see [`ebb_sample_app::Config`].
     pub variables: BTreeMap<String, String>,
     /// Fields of the container that are merged into the usual ones, one after the other.
     pub container: Vec<Value>,

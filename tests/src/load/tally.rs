@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
-use crate::app::log::now_ms;
+use ebb_sample_app::log::now_ms;
 
 /// How many failures are kept with their moment, to be laid beside the logs of the pods.
 const SAMPLES: usize = 50;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use ebb_api::names::REDIRECT_CONTAINER;
 use ebb_api::report::Mode;
-use ebb_tests::app::log::now_ms;
+use ebb_sample_app::log::now_ms;
 use ebb_tests::eventually::eventually;
 use ebb_tests::harness::client::{Client, ask};
 use ebb_tests::harness::ground::{Ground, beside_others};

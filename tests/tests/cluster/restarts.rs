@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use ebb_api::phase::{Outcome, Phase, Trigger};
-use ebb_tests::app::log::now_ms;
+use ebb_sample_app::log::now_ms;
 use ebb_tests::eventually::eventually;
 use ebb_tests::harness::client::ask;
 use ebb_tests::harness::ground::{Ground, beside_others};

@@ -17,7 +17,7 @@ const PAUSE: &str = "ebb-pause";
 const CRATES: [(&str, &str); 3] = [
     (super::SIDECAR, "ebb-sidecar"),
     (super::CONTROLLER, "ebb-controller"),
-    (super::SAMPLE_APP, "ebb-tests"),
+    (super::SAMPLE_APP, "ebb-sample-app"),
 ];
 
 /// The short names of all our images.

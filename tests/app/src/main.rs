@@ -1,8 +1,8 @@
-//! The sample application as a program; see [`ebb_tests::app`].
+//! The sample application as a program; see [`ebb_sample_app`].
 
 use anyhow::Result;
 use clap::Parser as _;
-use ebb_tests::app::{Config, log::Log};
+use ebb_sample_app::{Config, log::Log};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main(flavor = "current_thread")]
