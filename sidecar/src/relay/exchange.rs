@@ -40,7 +40,8 @@ enum Kind {
     /// Boxed, so that all the others stay small.
     Http2(Box<Http2>),
     WebSocket(WebSocket),
-    Opaque(Opaque),
+    /// With bytes of the app that were held back, and have to go to the client first.
+    Opaque(Opaque, Vec<u8>),
 }
 
 impl Exchange {
@@ -105,9 +106,9 @@ impl Exchange {
                     self.turn_opaque(now);
                 }
             }
-            Kind::Opaque(_) => {}
+            Kind::Opaque(..) => {}
         }
-        if let Kind::Opaque(opaque) = &mut self.kind {
+        if let Kind::Opaque(opaque, _) = &mut self.kind {
             opaque.spoke(Side::Client, now);
             self.line.client_spoke(now);
         }
@@ -141,7 +142,7 @@ impl Exchange {
             Kind::Http1(http1) => http1.app_sent(input, self.leaving.is_some(), &self.line, now),
             Kind::Http2(http2) => http2.app_sent(input, self.leaving, &self.line, now),
             Kind::WebSocket(socket) => socket.app_sent(input, self.leaving, &self.line, now),
-            Kind::Opaque(_) => Passed {
+            Kind::Opaque(..) => Passed {
                 bytes: Cow::Borrowed(input),
                 last: false,
                 next: Next::Opaque,
@@ -165,13 +166,14 @@ impl Exchange {
                 }
             }
         }
-        if let Kind::Opaque(opaque) = &mut self.kind {
+        if let Kind::Opaque(opaque, _) = &mut self.kind {
             opaque.spoke(Side::App, now);
         }
         ToClient { bytes, last }
     }
 
-    /// What the relay has to say to the client at this moment, behind what the app has said so far.
+    /// What the relay has to say to the client at this moment, behind what the app has said so far;
+    /// or the end of that, where it was held back for a goodbye that can't be said.
     pub(crate) fn goodbye(&mut self, now: Instant) -> Option<ToClient<'static>> {
         match &mut self.kind {
             Kind::Http2(http2) => {
@@ -183,7 +185,11 @@ impl Exchange {
                 let bytes = Cow::Borrowed(bytes);
                 Some(ToClient { bytes, last })
             }
-            Kind::Http1(_) | Kind::Opaque(_) => None,
+            Kind::Opaque(_, owed) if !owed.is_empty() => Some(ToClient {
+                bytes: std::mem::take(owed).into(),
+                last: false,
+            }),
+            Kind::Http1(_) | Kind::Opaque(..) => None,
         }
     }
 
@@ -194,7 +200,7 @@ impl Exchange {
 
     /// All that the app sent so far was handed to the client, or (`false`) waits for it.
     pub(crate) fn handed_over(&mut self, all: bool, now: Instant) {
-        if let Kind::Opaque(opaque) = &mut self.kind
+        if let Kind::Opaque(opaque, _) = &mut self.kind
             && opaque.last() == Some(Side::App)
         {
             if all {
@@ -217,7 +223,7 @@ impl Exchange {
     /// The app closed or reset its side: nobody will answer what is still open.
     pub(crate) fn app_closed(&mut self, now: Instant) -> AppEnd {
         match &mut self.kind {
-            Kind::WebSocket(_) | Kind::Opaque(_) => {
+            Kind::WebSocket(_) | Kind::Opaque(..) => {
                 self.line.settled();
                 AppEnd::Pass
             }
@@ -232,7 +238,7 @@ impl Exchange {
     /// Bytes from the client when the app has closed its side and the client was kept.
     pub(crate) fn orphan(&mut self, input: &[u8]) -> Orphan {
         match &mut self.kind {
-            Kind::Http2(_) | Kind::WebSocket(_) | Kind::Opaque(_) => Orphan::Close,
+            Kind::Http2(_) | Kind::WebSocket(_) | Kind::Opaque(..) => Orphan::Close,
             Kind::Http1(http1) => http1.orphan(input, &self.line),
         }
     }
@@ -240,7 +246,7 @@ impl Exchange {
     /// The app was dialed again for a client that was kept, and takes no connection any more.
     pub(crate) fn app_unreachable(&self) -> Orphan {
         match &self.kind {
-            Kind::Http2(_) | Kind::WebSocket(_) | Kind::Opaque(_) => Orphan::Close,
+            Kind::Http2(_) | Kind::WebSocket(_) | Kind::Opaque(..) => Orphan::Close,
             Kind::Http1(http1) => http1.app_unreachable(&self.line),
         }
     }
@@ -248,7 +254,7 @@ impl Exchange {
     /// What to do at the deadline, with so many bytes taken for the app and not yet written to it.
     pub(crate) fn deadline(&self, unwritten: usize) -> Deadline {
         match &self.kind {
-            Kind::Opaque(_) => Deadline::Close,
+            Kind::Opaque(..) => Deadline::Close,
             Kind::Http1(http1) => http1.deadline(unwritten as u64),
             Kind::Http2(http2) => http2.deadline(unwritten as u64),
             Kind::WebSocket(socket) => socket.deadline(),
@@ -258,7 +264,7 @@ impl Exchange {
     /// True if nothing is in flight at `now`.
     pub(crate) fn is_idle(&self, now: Instant) -> bool {
         match &self.kind {
-            Kind::Opaque(opaque) => opaque.is_idle(now),
+            Kind::Opaque(opaque, _) => opaque.is_idle(now),
             Kind::Http1(http1) => http1.is_idle() && is_patient_no_more(http1.head_began(), now),
             Kind::Http2(http2) => http2.is_idle() && is_patient_no_more(http2.head_began(), now),
             Kind::WebSocket(_) => false,
@@ -268,7 +274,7 @@ impl Exchange {
     /// When time alone changes something: the connection becomes idle, or its goodbye is due.
     pub(crate) fn wakes_at(&self) -> Option<Instant> {
         match &self.kind {
-            Kind::Opaque(opaque) => opaque.idle_at(),
+            Kind::Opaque(opaque, _) => opaque.idle_at(),
             Kind::Http1(http1) => http1.head_began().map(|began| began + HEAD_PATIENCE),
             Kind::Http2(http2) => {
                 let idle_at = http2.head_began().map(|began| began + HEAD_PATIENCE);
@@ -286,7 +292,7 @@ impl Exchange {
     /// said.
     pub(crate) fn wants_half_close(&self, now: Instant) -> bool {
         match &self.kind {
-            Kind::Opaque(opaque) => opaque.idle_at().is_some_and(|at| at <= now),
+            Kind::Opaque(opaque, _) => opaque.idle_at().is_some_and(|at| at <= now),
             Kind::WebSocket(socket) => socket.is_answered(),
             Kind::Http1(_) | Kind::Http2(_) => false,
         }
@@ -296,7 +302,7 @@ impl Exchange {
     pub(crate) fn finished(&self) {
         match &self.kind {
             Kind::WebSocket(socket) if socket.is_answered() => self.line.settled(),
-            Kind::WebSocket(_) | Kind::Opaque(_) => self.line.opaque_finished(),
+            Kind::WebSocket(_) | Kind::Opaque(..) => self.line.opaque_finished(),
             Kind::Http1(_) | Kind::Http2(_) => self.line.settled(),
         }
     }
@@ -341,21 +347,25 @@ impl Exchange {
 
     fn turn_opaque(&mut self, now: Instant) {
         let mut opaque = Opaque::new(now, self.opaque_patience);
+        let mut owed = Vec::new();
         let has_begun = match &mut self.kind {
-            Kind::Http1(http1) => http1.has_begun(),
+            Kind::Http1(http1) => {
+                owed = http1.release();
+                http1.has_begun()
+            }
             Kind::Http2(http2) => {
                 self.released = http2.release();
                 true
             }
             Kind::WebSocket(_) => true,
-            Kind::Opaque(_) => return,
+            Kind::Opaque(..) => return,
         };
         self.line.turned_opaque();
         if has_begun {
             opaque.spoke(Side::Client, now);
             self.line.client_spoke(now);
         }
-        self.kind = Kind::Opaque(opaque);
+        self.kind = Kind::Opaque(opaque, owed);
     }
 }
 

@@ -145,7 +145,7 @@ impl Http1 {
             }
             let method = self.open.front().map(|open| open.method);
             let Ok(step) = self.responses.advance(rest, method) else {
-                edit.put(used, used, &std::mem::take(&mut self.held));
+                edit.put(used, used, &self.release());
                 return edit.opaque();
             };
             let piece = used..used + step.used;
@@ -245,6 +245,11 @@ impl Http1 {
         } else {
             Deadline::Answer(TIMEOUT.into())
         }
+    }
+
+    /// Lets go of what was held as the beginning of a response head.
+    pub(super) fn release(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
     }
 
     fn request_began(

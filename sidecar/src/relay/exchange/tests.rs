@@ -257,6 +257,21 @@ fn an_odd_head_is_released() {
     assert_eq!(in_flight.get(&Protocol::Opaque), Some(&1));
 }
 
+/// So is one that is held when the client turns out to be odd.
+#[test]
+fn a_held_head_is_released_when_the_client_is_odd() {
+    let mut played = Played::new(true);
+    played.client(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let (begin, end) = OK.as_bytes().split_at(20);
+    played.app(begin);
+    assert!(played.to_client.is_empty());
+    played.client(b"nonsense\r\n");
+    played.pass(Duration::ZERO);
+    assert_eq!(played.to_client, begin);
+    played.app(end);
+    assert_eq!(played.to_client, OK.as_bytes());
+}
+
 /// An answer that says itself that it is the last is left as it is.
 #[test]
 fn an_app_s_own_goodbye_is_left_alone() {
