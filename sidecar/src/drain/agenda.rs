@@ -36,6 +36,10 @@ const IDLE_WAIT: Duration = Duration::from_secs(5);
 /// probe, is unready without us; and there may be no port that could ever tell.
 const RESTART_HEALING: Duration = Duration::from_secs(10);
 
+/// How long Draining lasts at least: the relay takes in what the kernel has queued for it and sees
+/// what that brings, and only then is "nothing in flight" true.
+const QUEUE_TAKEN: Duration = Duration::from_millis(100);
+
 /// How long cutting may take.
 const CUTTING: Duration = Duration::from_millis(500);
 
@@ -165,6 +169,11 @@ impl Agenda {
             if idle {
                 let expected_back = sight.http1_pausing_until.unwrap_or(now).max(now);
                 let due = expected_back.min((leaving.since + IDLE_WAIT).max(now));
+                let due = if unused(leaving, facts, sight) {
+                    due
+                } else {
+                    due.max(leaving.since + QUEUE_TAKEN)
+                };
                 self.at(due, Move::Finish(Outcome::Drained));
             }
         } else {
@@ -186,12 +195,7 @@ impl Agenda {
         let (least, most) = facts.lame_duck();
         let earliest = leaving.signal + least;
         let guidance = facts.guidance();
-        // Not serving before readiness was withdrawn: it was never in service, and without a
-        // connection nobody has to be told.
-        let unused = sight.connections_in_all() == 0
-            && guidance
-                .and_then(|word| word.not_serving)
-                .is_some_and(|at| leaving.unready.is_none_or(|unready| at <= unready));
+        let unused = unused(leaving, facts, sight);
         let quiet_after = |start: Instant| {
             let since_work = sight.last_work.map(|work| work + facts.quiet());
             if unused {
@@ -281,6 +285,16 @@ fn pod_goes(facts: &Facts) -> Option<Trigger> {
         Some(leave) => Some(leave.trigger),
         None => facts.hooks.own.map(|_| Trigger::Deleted),
     }
+}
+
+/// Not serving before readiness was withdrawn: it was never in service, and without a connection
+/// nobody has to be told.
+fn unused(leaving: &Leaving, facts: &Facts, sight: &Snapshot) -> bool {
+    sight.connections_in_all() == 0
+        && facts
+            .guidance()
+            .and_then(|word| word.not_serving)
+            .is_some_and(|at| leaving.unready.is_none_or(|unready| at <= unready))
 }
 
 /// Nobody wants the pod to leave any more. Kubelet's hooks cannot be taken back.
