@@ -271,20 +271,22 @@ impl Exchange {
         }
     }
 
-    /// When time alone changes something: the connection becomes idle, or its goodbye is due.
-    pub(crate) fn wakes_at(&self) -> Option<Instant> {
-        match &self.kind {
-            Kind::Opaque(opaque, _) => opaque.idle_at(),
-            Kind::Http1(http1) => http1.head_began().map(|began| began + HEAD_PATIENCE),
-            Kind::Http2(http2) => {
-                let idle_at = http2.head_began().map(|began| began + HEAD_PATIENCE);
-                [idle_at, http2.goodbye_at(self.leaving)]
-                    .into_iter()
-                    .flatten()
-                    .min()
-            }
-            Kind::WebSocket(socket) => socket.goodbye_at(self.leaving),
-        }
+    /// When time alone changes something behind `now`: the connection becomes idle, or its goodbye
+    /// is due.
+    pub(crate) fn wakes_at(&self, now: Instant) -> Option<Instant> {
+        let patient = |head_began: Option<Instant>| head_began.map(|began| began + HEAD_PATIENCE);
+        let (idle_at, goodbye_at) = match &self.kind {
+            Kind::Opaque(opaque, _) => (opaque.idle_at(), None),
+            Kind::Http1(http1) => (patient(http1.head_began()), None),
+            Kind::Http2(http2) => (patient(http2.head_began()), http2.goodbye_at(self.leaving)),
+            Kind::WebSocket(socket) => (None, socket.goodbye_at(self.leaving)),
+        };
+        // A moment that has passed must not hide one to come.
+        [idle_at, goodbye_at]
+            .into_iter()
+            .flatten()
+            .filter(|at| *at > now)
+            .min()
     }
 
     /// True if the app is to be half-closed, and then the client closed: an idle opaque connection

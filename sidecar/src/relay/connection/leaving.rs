@@ -92,9 +92,9 @@ impl Connection {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        match self.until.or_else(|| self.exchange.wakes_at()) {
-            Some(at) if at > now => self.wake_at(at, context),
-            _ => Poll::Pending,
+        match self.until.or_else(|| self.exchange.wakes_at(now)) {
+            Some(at) => self.wake_at(at, context),
+            None => Poll::Pending,
         }
     }
 

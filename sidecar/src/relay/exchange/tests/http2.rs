@@ -92,6 +92,17 @@ async fn streams_end_once_when_the_app_closes() {
     assert!(told.is_ok(), "the census goes on telling of ends");
 }
 
+/// A header block that nobody waits for any more does not hide that a goodbye is due later.
+#[test]
+fn a_moment_that_has_passed_hides_none_to_come() {
+    let mut played = Played::http2(false);
+    played.client(&[request(1), frame(1, 0x1, 3, b"dribbled")].concat());
+    played.pass(HEAD_PATIENCE);
+    played.exchange.set_leaving(true, played.now);
+    let due = played.now + 1000 * MS;
+    assert_eq!(played.exchange.wakes_at(played.now), Some(due));
+}
+
 /// Some servers say their SETTINGS before the client has said anything.
 #[test]
 fn the_app_may_greet_first() {
@@ -148,7 +159,10 @@ fn the_exact_goodbye() {
     assert!(played.to_client.is_empty(), "the next came in time");
     played.app(&answer(3));
     assert_eq!(played.heard(), answer(3));
-    assert_eq!(played.exchange.wakes_at(), Some(played.now + 10 * MS));
+    assert_eq!(
+        played.exchange.wakes_at(played.now),
+        Some(played.now + 10 * MS)
+    );
     played.pass(10 * MS);
     assert_eq!(played.heard(), go_away(3));
     assert!(played.over);
@@ -160,7 +174,7 @@ fn an_unused_connection_is_left_alone() {
     let mut played = Played::http2(true);
     played.pass(Duration::from_secs(60));
     assert!(played.to_client.is_empty());
-    assert_eq!(played.exchange.wakes_at(), None);
+    assert_eq!(played.exchange.wakes_at(played.now), None);
     assert_eq!(
         played.exchange.deadline(0),
         Deadline::Answer(go_away(0).to_vec().into())
@@ -252,7 +266,7 @@ fn the_goodbye_waits_for_its_place() {
     }
     assert_eq!(played.to_client, head[..head.len() - 1]);
     assert_eq!(
-        played.exchange.wakes_at(),
+        played.exchange.wakes_at(played.now),
         None,
         "time alone changes nothing"
     );
@@ -345,7 +359,7 @@ fn a_drain_that_heals() {
     played.forget();
     played.pass(Duration::from_secs(60));
     assert!(played.to_client.is_empty());
-    assert_eq!(played.exchange.wakes_at(), None);
+    assert_eq!(played.exchange.wakes_at(played.now), None);
 }
 
 /// Behind `Upgrade: h2c` the request that asked for it is stream 1.

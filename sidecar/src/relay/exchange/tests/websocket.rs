@@ -63,7 +63,10 @@ fn the_goodbye_comes_in_silence() {
         played.client(ASKED);
     }
     assert!(played.to_client.is_empty());
-    assert_eq!(played.exchange.wakes_at(), Some(played.now + 250 * MS));
+    assert_eq!(
+        played.exchange.wakes_at(played.now),
+        Some(played.now + 250 * MS)
+    );
     played.pass(250 * MS);
     assert_eq!(played.heard(), GOING_AWAY);
 }
@@ -133,7 +136,10 @@ fn the_client_s_answer_goes_to_the_app() {
 #[test]
 fn a_client_that_does_not_answer() {
     let mut played = Played::closed();
-    assert_eq!(played.exchange.wakes_at(), Some(played.now + 2000 * MS));
+    assert_eq!(
+        played.exchange.wakes_at(played.now),
+        Some(played.now + 2000 * MS)
+    );
     played.pass(1999 * MS);
     assert!(!played.over);
     played.pass(MS);
