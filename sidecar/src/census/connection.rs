@@ -217,11 +217,12 @@ impl Connection {
     }
 
     /// The deadline came. What is in flight is counted as cut; a connection with nothing in flight
-    /// that was not told to leave as closed idle.
-    pub fn cut(&self, now: Instant) {
+    /// that was not told to leave as closed idle. True if anything was in flight.
+    pub fn cut(&self, now: Instant) -> bool {
         let reading = self.record.read(&self.census, now);
         if reading.in_flight == 0 {
-            return self.idle_closed();
+            self.idle_closed();
+            return false;
         }
         let totals = &self.census.totals;
         add(&totals.cut[reading.protocol as usize], reading.in_flight);
@@ -231,6 +232,7 @@ impl Connection {
             totals.oldest_cut.fetch_max(age, Ordering::Relaxed);
         }
         self.settled();
+        true
     }
 
     /// The connection is closed by the relay with nothing in flight; counted if it was not told.

@@ -12,15 +12,20 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Connection {
-    /// The deadline: what is in flight ends here, so that it can't pass for whole.
+    /// The deadline: what is in flight ends here, so that it can't pass for whole. Answers that are
+    /// whole and wait for a slow client may go on to it for as long as the process lives.
     pub(super) fn cut(&mut self, now: Instant) -> Result<(), End> {
         self.is_cut = true;
-        self.until = Some(now + PATIENCE);
         if self.closing {
+            if !self.exchange.is_idle(now) {
+                self.until = Some(now + PATIENCE);
+            }
             return Ok(());
         }
         let deadline = self.exchange.deadline(self.to_app.len());
-        self.exchange.line().cut(now);
+        if self.exchange.line().cut(now) {
+            self.until = Some(now + PATIENCE);
+        }
         self.closing = true;
         self.app = App::Gone;
         match deadline {
