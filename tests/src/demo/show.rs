@@ -131,7 +131,7 @@ Try next, on the cluster, which stays up:
   cargo xtask kubectl -n {namespace} describe drainpolicy {NAME}
   cargo xtask kubectl -n {namespace} events
   cargo xtask cluster shell      # a shell with kubectl and helm
-  cargo xtask cluster down       # takes all of it away",
+  cargo xtask cluster down       # ends it; the cache stays",
         drain.during.trim_end(),
         drain.answer,
         drain.after.trim_end(),
