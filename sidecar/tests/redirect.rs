@@ -323,6 +323,21 @@ fn the_sidecar_serves_behind_the_redirect() {
     }
 }
 
+/// Somebody else's alias took the place of the mark: the rules are in force all the same, and nobody
+/// is cut off by them.
+#[test]
+fn a_lost_mark_cuts_nobody_off() {
+    let pod = PodNetwork::new();
+    pod.redirect(BIRTH, &[]);
+    ip(&format!("-n {} link set lo alias uplink", pod.name));
+    pod.listen("[::]:8080", "app");
+    let _sidecar = pod.sidecar();
+    for address in pod.addresses {
+        let expected = format!("app for {}", SocketAddr::new(address, 8080));
+        assert_eq!(connect(address, 8080), Ok(expected));
+    }
+}
+
 /// The pod's addresses are routed by `lo` and by nothing else, also after a second run, and nobody
 /// who has to find the pod is misled: neighbors that know nothing any more find it, and what the
 /// pod opens to others gets there.
