@@ -1,0 +1,50 @@
+use super::*;
+use crate::census::{Census, OPAQUE_PATIENCE};
+use crate::upstream::{OriginalDestination, Upstream};
+use tokio::net::TcpListener;
+
+/// A connection whose app has not been dialed, and its client.
+async fn taken_in() -> (Connection, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = TcpStream::connect(address).await.unwrap();
+    let (accepted, _) = listener.accept().await.unwrap();
+    let exchange = Exchange::new(Census::new(Instant::now()).connect(), OPAQUE_PATIENCE);
+    let upstream = Upstream::new(OriginalDestination::Fixed(address), Vec::new());
+    let destination = upstream.destination(&accepted).unwrap();
+    (Connection::new(accepted, destination, exchange), client)
+}
+
+/// 10,000 idle connections are to fit into 30 MB, of which tokio and the census need half.
+#[tokio::test]
+async fn an_idle_connection_is_small() {
+    let (connection, _client) = taken_in().await;
+    let (_stance, told) = watch::channel(Stance::Serving);
+    let size = std::mem::size_of_val(&connection.run(told));
+    assert!(size <= 1024, "the task of a connection takes {size} bytes");
+}
+
+/// The deadline cuts what is in flight; whole answers still go to a client that takes its time.
+#[tokio::test]
+async fn whole_answers_wait_for_slow_clients_beyond_the_deadline() {
+    const GET: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    for whole in [true, false] {
+        let (mut connection, _client) = taken_in().await;
+        let now = Instant::now();
+        connection.exchange.client_sent(GET, now);
+        let length = if whole { OK.len() } else { OK.len() - 1 };
+        let passed = connection.exchange.app_sent(&OK[..length], now);
+        connection.to_client.push(&passed.bytes);
+        connection.take_stance(Stance::Cut);
+        connection.cut(now).unwrap();
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let end = connection.rest(&mut context, now + std::time::Duration::from_secs(60));
+        let expected = if whole {
+            Poll::Pending
+        } else {
+            Poll::Ready(End::Reset)
+        };
+        assert_eq!(end, expected, "the answer is whole: {whole}");
+    }
+}
