@@ -290,9 +290,11 @@ fn the_relay_s_own_port_resets_connections() {
             let Ok(mut client) = Client::connect(pods::address(&pod, RELAY_PORT)?).await else {
                 continue;
             };
-            let _may_be_reset_by_now = client.request("GET", "/").await;
+            // A reset is told once, to whoever touches the socket first; the other sees the end.
+            let sent = client.request("GET", "/").await;
             let answer = client.read_until("\0never", LIMIT).await?;
-            assert_eq!((answer.text.as_str(), answer.end), ("", End::Reset));
+            assert_eq!(answer.text, "");
+            assert!(sent.is_err() || answer.end == End::Reset, "it ended well");
         }
         assert_unmoved(&pod, &before).await
     });
