@@ -1,39 +1,7 @@
 use super::*;
 use crate::track::Odd;
+use crate::track::pieces::{Told, track};
 use proptest::prelude::*;
-
-/// What a tracker told about a whole stream: each event with the place it ended at, and where it
-/// stopped understanding.
-type Told<E> = (Vec<(usize, E)>, Option<Odd>);
-
-/// Feeds `stream` in pieces that end at `cuts`.
-fn track<E>(
-    stream: &[u8],
-    cuts: &[usize],
-    mut advance: impl FnMut(&[u8]) -> Result<Step<E>, Odd>,
-) -> Told<E> {
-    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (stream.len() + 1)).collect();
-    ends.push(stream.len());
-    ends.sort_unstable();
-    let mut told = Vec::new();
-    let mut at = 0;
-    for end in ends {
-        loop {
-            match advance(&stream[at..end]) {
-                Err(odd) => return (told, Some(odd)),
-                Ok(step) => {
-                    at += step.used;
-                    match step.event {
-                        Some(event) => told.push((at, event)),
-                        None => break,
-                    }
-                }
-            }
-        }
-        assert_eq!(at, end, "without an event all of the input is used");
-    }
-    (told, None)
-}
 
 fn requests(stream: &[u8], cuts: &[usize]) -> Told<RequestEvent> {
     let mut requests = Requests::default();

@@ -1,8 +1,7 @@
 use super::*;
-use crate::track::{Odd, Step};
+use crate::track::Odd;
+use crate::track::pieces::{Told, track};
 use proptest::prelude::*;
-
-type Told<E> = (Vec<(usize, E)>, Option<Odd>);
 
 /// A frame of this type, flags and stream.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -15,36 +14,6 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 fn settings() -> Vec<u8> {
     frame(4, 0, 0, &[0, 5, 0, 0, 0x80, 0])
-}
-
-/// Feeds `stream` in pieces that end at `cuts`. Where it became odd is not told: within a frame that
-/// depends on the pieces.
-fn track<E>(
-    stream: &[u8],
-    cuts: &[usize],
-    mut advance: impl FnMut(&[u8]) -> Result<Step<E>, Odd>,
-) -> Told<E> {
-    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (stream.len() + 1)).collect();
-    ends.push(stream.len());
-    ends.sort_unstable();
-    let mut told = Vec::new();
-    let mut at = 0;
-    for end in ends {
-        loop {
-            match advance(&stream[at..end]) {
-                Err(odd) => return (told, Some(odd)),
-                Ok(step) => {
-                    at += step.used;
-                    match step.event {
-                        Some(event) => told.push((at, event)),
-                        None => break,
-                    }
-                }
-            }
-        }
-        assert_eq!(at, end, "without an event all of the input is used");
-    }
-    (told, None)
 }
 
 fn client(stream: &[u8], cuts: &[usize]) -> Told<ClientEvent> {

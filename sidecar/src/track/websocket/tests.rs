@@ -1,4 +1,5 @@
 use super::*;
+use crate::track::pieces::{Told, track};
 use proptest::prelude::*;
 
 /// A client's frame; its first byte tells kind and end.
@@ -21,27 +22,8 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// What ended, where, and whether all was plausible.
-fn track(mut frames: Frames, stream: &[u8], cuts: &[usize]) -> (Vec<(usize, Ended)>, Option<Odd>) {
-    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (stream.len() + 1)).collect();
-    ends.push(stream.len());
-    ends.sort_unstable();
-    let (mut told, mut at) = (Vec::new(), 0);
-    for end in ends {
-        loop {
-            match frames.advance(&stream[at..end]) {
-                Err(odd) => return (told, Some(odd)),
-                Ok(step) => {
-                    at += step.used;
-                    match step.event {
-                        Some(event) => told.push((at, event)),
-                        None => break,
-                    }
-                }
-            }
-        }
-        assert_eq!(at, end, "without an event all of the input is used");
-    }
-    (told, None)
+fn tracked(mut frames: Frames, stream: &[u8], cuts: &[usize]) -> Told<Ended> {
+    track(stream, cuts, |input| frames.advance(input))
 }
 
 /// Frames of every length end where they say; a message ends with its last part, whatever control
@@ -58,7 +40,7 @@ fn what_ends_messages() {
         masked(0x8a, b""),
         masked(0x88, b""),
     ];
-    let (told, odd) = track(Frames::of_client(), &frames.concat(), &[]);
+    let (told, odd) = tracked(Frames::of_client(), &frames.concat(), &[]);
     let told: Vec<Ended> = told.into_iter().map(|(_, ended)| ended).collect();
     use Ended::{Close, Frame, Message};
     let expected = [Message, Message, Frame, Frame, Frame, Message, Frame, Close];
@@ -79,12 +61,12 @@ fn doubt_is_odd() {
         &[0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
     ] {
         assert_eq!(
-            track(Frames::of_client(), stream, &[]).1,
+            tracked(Frames::of_client(), stream, &[]).1,
             Some(Odd),
             "{stream:?}"
         );
     }
-    assert_eq!(track(Frames::of_app(), &[0x81, 0x81], &[]).1, Some(Odd));
+    assert_eq!(tracked(Frames::of_app(), &[0x81, 0x81], &[]).1, Some(Odd));
 }
 
 proptest! {
@@ -104,7 +86,7 @@ proptest! {
             .collect();
         stream.extend_from_slice(&noise);
         for frames in [Frames::of_client(), Frames::of_app()] {
-            prop_assert_eq!(track(frames, &stream, &cuts), track(frames, &stream, &[]));
+            prop_assert_eq!(tracked(frames, &stream, &cuts), tracked(frames, &stream, &[]));
         }
     }
 }
