@@ -18,7 +18,7 @@ async fn rolled(ground: &Ground, setup: Setup) -> Result<Tally> {
     Ok(tally)
 }
 
-/// The load loses requests when nothing is done about it. If it did not, the next test would prove
+/// The load loses requests of every protocol when nothing is done about it. If it did not, the next test would prove
 /// nothing.
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
@@ -35,7 +35,8 @@ fn rolls_without_ebb_lose_requests() {
 }
 
 /// Rolling restarts with a DrainPolicy lose nothing: neither POSTs on keep-alive connections, which
-/// nobody retries, nor requests on fresh connections.
+/// nobody retries, nor requests on fresh connections, on HTTP/2 or by gRPC; no stream of gRPC breaks
+/// off, and no WebSocket ends without a Close or before an echo that was due.
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn rolls_with_ebb_lose_nothing() {
