@@ -15,7 +15,8 @@ pub use acts::{Act, acts_from, acts_to};
 use differences::Until;
 
 use super::{AppEnd, Deadline, Exchange};
-use crate::census::{Census, OPAQUE_PATIENCE};
+use crate::census::Census;
+use ebb_api::connections::ConnectionSettings;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ pub struct Played {
     pub(super) exchange: Exchange,
     pub(super) census: Arc<Census>,
     pub(super) now: Instant,
+    pub(super) settings: ConnectionSettings,
     /// All that the client said.
     pub(super) client_said: Vec<u8>,
     /// All that the app said.
@@ -44,12 +46,14 @@ impl Played {
     pub fn new(leaving: bool) -> Played {
         let now = Instant::now();
         let census = Census::new(now);
-        let mut exchange = Exchange::new(census.connect(), OPAQUE_PATIENCE);
-        exchange.set_leaving(leaving, now);
+        let settings = ConnectionSettings::default();
+        let mut exchange = Exchange::new(census.connect());
+        exchange.set_leaving(leaving, &settings, now);
         Played {
             exchange,
             census,
             now,
+            settings,
             client_said: Vec::new(),
             app_said: Vec::new(),
             to_app: Vec::new(),
@@ -154,7 +158,7 @@ impl Played {
 
     pub(super) fn leave(&mut self, leaving: bool) {
         self.has_left |= leaving;
-        self.exchange.set_leaving(leaving, self.now);
+        self.exchange.set_leaving(leaving, &self.settings, self.now);
         self.go_on();
     }
 

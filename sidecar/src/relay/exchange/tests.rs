@@ -19,6 +19,11 @@ const CLIENT_HELLO: &[u8] =
 const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
 
 impl Played {
+    /// From now on goodbyes are said, or not any more.
+    fn set_leaving(&mut self, leaving: bool) {
+        self.exchange.set_leaving(leaving, &self.settings, self.now);
+    }
+
     fn forget(&mut self) {
         self.to_app.clear();
         self.to_client.clear();
