@@ -9,6 +9,7 @@ pub mod http2;
 pub mod opaque;
 #[cfg(test)]
 mod pieces;
+pub mod tls;
 pub mod websocket;
 
 /// The bytes are not what the tracker knows for certain: the connection is opaque from here on.
