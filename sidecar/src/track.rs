@@ -4,6 +4,7 @@
 //! are not sure of they call [`Odd`], and the connection is opaque from then on: a wrong guess may
 //! change when a goodbye is said, never what is said.
 
+pub mod event_stream;
 pub mod http1;
 pub mod http2;
 pub mod opaque;

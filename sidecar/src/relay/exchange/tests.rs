@@ -201,5 +201,8 @@ fn tls_later_is_opaque() {
     assert_eq!(behind(&|played| played.app(b"220 ready\r\n")), opaque);
     assert_eq!(behind(&|played| played.client(b"STARTTLS\r\n")), opaque);
     assert_eq!(behind(&|played| played.client(GET.as_bytes())), opaque);
-    assert_eq!(behind(&|played| played.client(b"PRI * HTTP/2.0\r\n")), opaque);
+    assert_eq!(
+        behind(&|played| played.client(b"PRI * HTTP/2.0\r\n")),
+        opaque
+    );
 }
