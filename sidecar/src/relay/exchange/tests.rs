@@ -1,5 +1,5 @@
 use super::*;
-use crate::census::{Census, OPAQUE_PATIENCE};
+use crate::census::Census;
 use ebb_api::report::Protocol;
 use proptest::prelude::*;
 
@@ -26,8 +26,8 @@ impl Played {
     fn new(leaving: bool) -> Played {
         let now = Instant::now();
         let census = Census::new(now);
-        let mut exchange = Exchange::new(census.connect(), OPAQUE_PATIENCE);
-        exchange.set_leaving(leaving, now);
+        let mut exchange = Exchange::new(census.connect());
+        exchange.set_leaving(leaving, &ConnectionSettings::default(), now);
         Played {
             exchange,
             census,
@@ -73,6 +73,12 @@ impl Played {
             self.to_client.extend_from_slice(&goodbye.bytes);
             self.over = goodbye.last;
         }
+    }
+
+    /// From now on goodbyes are said, or not any more.
+    fn set_leaving(&mut self, leaving: bool) {
+        self.exchange
+            .set_leaving(leaving, &ConnectionSettings::default(), self.now);
     }
 
     fn forget(&mut self) {

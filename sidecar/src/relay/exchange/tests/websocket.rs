@@ -53,7 +53,7 @@ fn it_is_in_flight_as_long_as_it_lives() {
 fn the_goodbye_comes_in_silence() {
     let mut played = Played::websocket(false);
     played.pass(Duration::from_secs(60));
-    played.exchange.set_leaving(true, played.now);
+    played.set_leaving(true);
     played.pass(Duration::ZERO);
     assert_eq!(played.heard(), GOING_AWAY);
 
