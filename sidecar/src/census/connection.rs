@@ -135,6 +135,13 @@ impl Connection {
         self.became_one();
     }
 
+    /// The opaque connection is one of TLS.
+    pub fn turned_tls(&self) {
+        self.record
+            .protocol
+            .store(Protocol::Tls as u8 + 1, Ordering::Relaxed);
+    }
+
     /// The connection is a WebSocket, which is in flight as long as it lives. The request that asked
     /// for it becomes that; it is no new work.
     pub fn turned_websocket(&self) {
@@ -181,6 +188,15 @@ impl Connection {
         }
         self.set_patience(idle_at);
         self.close(self.open());
+    }
+
+    /// The silence that an opaque connection is waited for has become another one: it is idle at
+    /// `idle_at` now, unless it is waited for no more or for something else.
+    pub fn patience_changed(&self, idle_at: Option<Instant>) {
+        if self.record.patience.load(Ordering::Relaxed) != 0 {
+            self.set_patience(idle_at);
+            self.census.bump();
+        }
     }
 
     /// Nothing is in flight any more: patience ended, or one of the sides did.

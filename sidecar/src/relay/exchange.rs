@@ -5,12 +5,16 @@ mod edit;
 mod http1;
 mod http2;
 mod opening;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod scenario;
 mod verdict;
 mod websocket;
 
 use crate::census::{Connection, HEAD_PATIENCE};
 use crate::track::http1::Upgrade;
 use crate::track::opaque::{Opaque, Side};
+use crate::track::tls::Hello;
+use ebb_api::connections::ConnectionSettings;
 use edit::{Next, Passed};
 use http1::Http1;
 use http2::{Goodbye, Http2};
@@ -25,13 +29,15 @@ pub(crate) struct Exchange {
     kind: Kind,
     /// Nothing that contradicts HTTP/2 was seen so far either, nor that proves it.
     opening: Option<Opening>,
+    /// Nor anything that contradicts TLS.
+    hello: Option<Hello>,
     line: Connection,
     /// Since when goodbyes are said.
     leaving: Option<Instant>,
     /// Bytes of the client that were held back, and have to go to the app: see
     /// [`Exchange::released`].
     released: Vec<u8>,
-    opaque_patience: Duration,
+    settings: ConnectionSettings,
 }
 
 enum Kind {
@@ -45,14 +51,15 @@ enum Kind {
 }
 
 impl Exchange {
-    pub(crate) fn new(line: Connection, opaque_patience: Duration) -> Exchange {
+    pub(crate) fn new(line: Connection) -> Exchange {
         Exchange {
             kind: Kind::Http1(Http1::default()),
             opening: Some(Opening::default()),
+            hello: Some(Hello::default()),
             line,
             leaving: None,
             released: Vec::new(),
-            opaque_patience,
+            settings: ConnectionSettings::default(),
         }
     }
 
@@ -61,13 +68,23 @@ impl Exchange {
         &self.line
     }
 
-    /// Whether goodbyes are to be said from now on.
-    pub(crate) fn set_leaving(&mut self, leaving: bool, now: Instant) {
+    /// Whether goodbyes are to be said from now on, and by which settings.
+    pub(crate) fn set_leaving(
+        &mut self,
+        leaving: bool,
+        settings: &ConnectionSettings,
+        now: Instant,
+    ) {
         self.leaving = leaving.then(|| self.leaving.unwrap_or(now));
-        if let Kind::Http1(http1) = &mut self.kind
-            && !leaving
-        {
-            http1.stay();
+        let silence_changed = self.settings.idle_seconds != settings.idle_seconds;
+        self.settings = *settings;
+        match &mut self.kind {
+            Kind::Http1(http1) if !leaving => http1.stay(),
+            Kind::Opaque(opaque, _) if silence_changed => {
+                opaque.set_patience(silence(settings));
+                self.line.patience_changed(opaque.idle_at());
+            }
+            _ => {}
         }
     }
 
@@ -78,6 +95,7 @@ impl Exchange {
 
     /// Bytes from the client.
     pub(crate) fn client_sent<'a>(&mut self, input: &'a [u8], now: Instant) -> ToApp<'a> {
+        let is_tls = self.look_for_hello(input);
         let preface = self.look_for_preface(input, now);
         let mut bytes = Cow::Borrowed(input);
         match &mut self.kind {
@@ -111,6 +129,9 @@ impl Exchange {
         if let Kind::Opaque(opaque, _) = &mut self.kind {
             opaque.spoke(Side::Client, now);
             self.line.client_spoke(now);
+            if is_tls {
+                self.line.turned_tls();
+            }
         }
         ToApp {
             bytes,
@@ -129,6 +150,7 @@ impl Exchange {
 
     /// Bytes from the app.
     pub(crate) fn app_sent<'a>(&mut self, input: &'a [u8], now: Instant) -> ToClient<'a> {
+        self.hello = None;
         if let Some(opening) = &mut self.opening {
             if let Some(passed) = opening.app_sent(input, &self.line, now) {
                 return ToClient {
@@ -189,7 +211,11 @@ impl Exchange {
                 bytes: std::mem::take(owed).into(),
                 last: false,
             }),
-            Kind::Http1(_) | Kind::Opaque(..) => None,
+            Kind::Http1(http1) => Some(ToClient {
+                bytes: http1.given_up()?.into(),
+                last: false,
+            }),
+            Kind::Opaque(..) => None,
         }
     }
 
@@ -328,6 +354,18 @@ impl Exchange {
         0
     }
 
+    /// Whether the connection is TLS shows in its client's first bytes: true with the one that tells.
+    fn look_for_hello(&mut self, input: &[u8]) -> bool {
+        let Some(hello) = &mut self.hello else {
+            return false;
+        };
+        let told = hello.advance(input);
+        if told != Ok(false) {
+            self.hello = None;
+        }
+        told == Ok(true)
+    }
+
     /// The connection has changed to another protocol.
     fn upgrade(&mut self, upgrade: Upgrade, now: Instant) {
         let Kind::Http1(http1) = &self.kind else {
@@ -348,7 +386,7 @@ impl Exchange {
     }
 
     fn turn_opaque(&mut self, now: Instant) {
-        let mut opaque = Opaque::new(now, self.opaque_patience);
+        let mut opaque = Opaque::new(now, silence(&self.settings));
         let mut owed = Vec::new();
         let has_begun = match &mut self.kind {
             Kind::Http1(http1) => {
@@ -369,6 +407,11 @@ impl Exchange {
         }
         self.kind = Kind::Opaque(opaque, owed);
     }
+}
+
+/// What an opaque connection is waited for after the app spoke last.
+fn silence(settings: &ConnectionSettings) -> Duration {
+    Duration::from_secs(settings.idle_seconds.into())
 }
 
 /// True unless a head is under way that began a moment ago.
