@@ -19,16 +19,11 @@ use crate::stance::Conduct;
 use crate::upstream::Upstream;
 use connection::Connection;
 use exchange::Exchange;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-
-/// How long the sender of a TCP connection keeps quiet before its kernel asks whether the other end
-/// is still there, how long it waits for each answer, and how many it misses. Forgotten connections
-/// go after 40 s, and conntrack's 60 s of close_wait can't swallow the answer to a client that has
-/// half-closed.
-const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(25), Duration::from_secs(5), 3);
 
 /// What every connection shares.
 #[derive(Clone, Debug)]
@@ -63,17 +58,12 @@ impl Relay {
         self.conduct.clone()
     }
 
-    /// Takes an accepted connection in; it does nothing until it runs. Nothing where the client has
-    /// gone already, or has connected to the relay itself and was reset.
-    pub(crate) fn take(&self, client: TcpStream) -> Option<Connection> {
-        let line = self.census.connect();
-        if let Err(error) = prepare(&client) {
-            tracing::debug!(%error, "client went before it was served");
-            return None;
-        }
-        match self.upstream.destination(&client) {
+    /// Takes an accepted connection in, which `peer` has made; it does nothing until it runs. Nothing
+    /// where it was made to the relay itself, and was reset.
+    pub(crate) fn take(&self, client: TcpStream, peer: SocketAddr) -> Option<Connection> {
+        match self.upstream.destination(&client, peer) {
             Ok(destination) => {
-                let exchange = Exchange::new(line);
+                let exchange = Exchange::new(self.census.connect());
                 Some(Connection::new(client, destination, exchange))
             }
             Err(error) => {
@@ -85,15 +75,4 @@ impl Relay {
             }
         }
     }
-}
-
-/// Sets what both legs of a connection want of their sockets.
-pub(crate) fn prepare(stream: &TcpStream) -> std::io::Result<()> {
-    let (time, interval, retries) = KEEPALIVE;
-    let keepalive = socket2::TcpKeepalive::new()
-        .with_time(time)
-        .with_interval(interval)
-        .with_retries(retries);
-    stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }

@@ -6,7 +6,6 @@ mod shortage;
 pub(crate) use loopback::proves_itself;
 pub use shortage::Shortage;
 
-use crate::relay::prepare;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,20 +30,14 @@ pub enum OriginalDestination {
     Fixed(SocketAddr),
 }
 
-/// Why a connection has no destination.
+/// A connection has no destination: it was made to the relay's own port.
 #[derive(Debug, Error)]
-pub enum NoDestination {
-    /// It was made to the relay's own port.
-    #[error("{peer} connected to the relay's own port {port}, not to a port of the app")]
-    Direct {
-        /// Who did.
-        peer: SocketAddr,
-        /// That port.
-        port: u16,
-    },
-    /// The socket could not be asked; its client has gone.
-    #[error("the connection has no addresses any more")]
-    Gone(#[source] io::Error),
+#[error("{peer} connected to the relay's own port {port}, not to a port of the app")]
+pub struct NoDestination {
+    /// Who did.
+    pub peer: SocketAddr,
+    /// That port.
+    pub port: u16,
 }
 
 /// The way from the relay to the app, which all connections of a relay share.
@@ -82,7 +75,7 @@ impl Upstream {
         &self.shortage
     }
 
-    /// Where this accepted connection was meant to go.
+    /// Where this connection was meant to go, which `peer` made and the relay has accepted.
     ///
     /// # Errors
     ///
@@ -91,10 +84,11 @@ impl Upstream {
     pub(crate) fn destination(
         self: &Arc<Self>,
         client: &TcpStream,
+        peer: SocketAddr,
     ) -> Result<Destination, NoDestination> {
         let address = match self.destination {
             OriginalDestination::Fixed(address) => address,
-            OriginalDestination::Redirected => original(client)?,
+            OriginalDestination::Redirected => original(client, peer)?,
         };
         Ok(Destination {
             address,
@@ -118,9 +112,9 @@ impl Upstream {
     }
 }
 
-fn original(client: &TcpStream) -> Result<SocketAddr, NoDestination> {
-    let local = client.local_addr().map_err(NoDestination::Gone)?;
-    let peer = client.peer_addr().map_err(NoDestination::Gone)?;
+fn original(client: &TcpStream, peer: SocketAddr) -> Result<SocketAddr, NoDestination> {
+    // An open socket has an address.
+    let port = client.local_addr().map_or(0, |local| local.port());
     let socket = socket2::SockRef::from(client);
     // A client of IPv4 on a socket of both families is asked about with IPv4's option.
     let original = match peer.ip().to_canonical() {
@@ -130,11 +124,8 @@ fn original(client: &TcpStream) -> Result<SocketAddr, NoDestination> {
     original
         .ok()
         .and_then(|address| address.as_socket())
-        .filter(|address| address.port() != local.port())
-        .ok_or(NoDestination::Direct {
-            peer,
-            port: local.port(),
-        })
+        .filter(|address| address.port() != port)
+        .ok_or(NoDestination { peer, port })
 }
 
 // === impl Destination ===
@@ -171,7 +162,8 @@ impl Destination {
             tokio::time::sleep(pause.min(left)).await;
             waited = Some((since, pause * 2));
         };
-        prepare(&stream)?;
+        // No keep-alive toward the app: it is on this machine, where the kernel tells of every end.
+        stream.set_nodelay(true)?;
         Ok(stream)
     }
 
