@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Everything runs on one thread: a pod's sidecar has a fraction of a core, and connections do not
-//! get faster by moving between threads.
+//! get faster by moving between threads. Where that is told to be too few (`workers`), connections run
+//! on others, and all the rest stays here.
 
 use crate::admin::{Admin, Metrics};
 use crate::capture::mark::Capture;
@@ -116,6 +117,7 @@ impl Bound {
                     relay
                 }
             };
+            let relay = relay.with_workers(config.workers);
             relay.run(relayed, std::future::pending()).await;
             "relay"
         });

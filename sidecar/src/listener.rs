@@ -1,17 +1,20 @@
 //! The port that redirected connections arrive on: open while the pod accepts, closed while it
 //! drains, open again if the drain heals.
 
+mod crew;
+
 use crate::relay::Relay;
 use crate::stance::Stance;
+use crew::{Crew, WorkerLost};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 /// Connections that the kernel keeps until they are accepted; it lowers this to somaxconn, 4096 by
@@ -44,6 +47,7 @@ pub struct BindError {
 pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
+    workers: NonZeroUsize,
 }
 
 /// Opens the relay's port for IPv4 and IPv6, or for IPv4 alone where the node has no IPv6. Port 0
@@ -62,7 +66,11 @@ pub fn bind(port: u16) -> Result<Bound, BindError> {
     }
     .map_err(error)?;
     let address = listener.local_addr().map_err(error)?;
-    Ok(Bound { listener, address })
+    Ok(Bound {
+        listener,
+        address,
+        workers: NonZeroUsize::MIN,
+    })
 }
 
 // === impl Bound ===
@@ -73,7 +81,13 @@ impl Bound {
         self.address
     }
 
-    /// Accepts and relays until `stop` is ready, then drops what is still open.
+    /// Runs the connections on so many threads; one is that of the listener itself.
+    pub fn with_workers(self, workers: NonZeroUsize) -> Bound {
+        Bound { workers, ..self }
+    }
+
+    /// Accepts and relays until `stop` is ready, then drops what is still open. It ends by itself
+    /// only when one of several threads was lost.
     ///
     /// With [`Stance::Draining`] and later, all connections that the kernel has queued are accepted
     /// and the port is closed in the same tick: a close over queued connections would reset them.
@@ -82,15 +96,17 @@ impl Bound {
         let mut stop = pin!(stop);
         let mut conduct = relay.conduct();
         let mut conduct_ends = false;
-        let mut tasks = JoinSet::new();
+        let mut crew = Crew::new(self.workers, relay);
         let mut pause = Pause::default();
         let mut listener = Some(self.listener);
         loop {
             let accepts = conduct.borrow_and_update().stance < Stance::Draining;
             match &listener {
                 Some(open) if !accepts => {
-                    for (client, peer) in queued(open, &relay) {
-                        serve(client, peer, &relay, &mut tasks);
+                    for (client, peer) in queued(open, crew.relay()) {
+                        if let Err(WorkerLost) = crew.run(client, peer) {
+                            return;
+                        }
                     }
                     listener = None;
                     tracing::info!(address = %self.address, "the relay accepts nothing more");
@@ -102,7 +118,7 @@ impl Bound {
                     }
                     Err(error) => {
                         tracing::warn!(address = %self.address, %error, "the relay can't listen again yet");
-                        relay.census().accept_failed();
+                        crew.relay().census().accept_failed();
                         pause.longer();
                     }
                 },
@@ -112,16 +128,18 @@ impl Bound {
                 biased;
                 () = &mut stop => return,
                 changed = conduct.changed(), if !conduct_ends => conduct_ends = changed.is_err(),
-                Some(ended) = tasks.join_next() => note_panic(ended, &relay),
+                WorkerLost = crew.watch() => return,
                 () = pause.over(), if pause.is_on() => {}
                 accepted = accept(listener.as_ref()), if !pause.is_on() => match accepted {
                     Ok((client, peer)) => {
                         pause.forget();
-                        serve(client, peer, &relay, &mut tasks);
+                        if let Err(WorkerLost) = crew.run(client, peer) {
+                            return;
+                        }
                     }
                     Err(error) => {
                         tracing::debug!(%error, "accept failed");
-                        relay.census().accept_failed();
+                        crew.relay().census().accept_failed();
                         if !concerns_one_connection(&error) {
                             tracing::warn!(%error, "the relay pauses accepting");
                             pause.longer();
@@ -254,19 +272,6 @@ fn concerns_one_connection(error: &io::Error) -> bool {
                 | Errno::PERM
         )
     )
-}
-
-fn serve(client: TcpStream, peer: SocketAddr, relay: &Relay, tasks: &mut JoinSet<()>) {
-    if let Some(connection) = relay.take(client, peer) {
-        tasks.spawn(connection.run(relay.conduct()));
-    }
-}
-
-fn note_panic(ended: Result<(), JoinError>, relay: &Relay) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a connection was lost to a bug in the relay");
-        relay.census().panicked();
-    }
 }
 
 #[cfg(test)]

@@ -13,10 +13,10 @@ pub mod delivery;
 mod exchange;
 mod leftover;
 
-use crate::census::Census;
+use crate::census::{self, Census};
 use crate::seldom::Seldom;
 use crate::stance::Conduct;
-use crate::upstream::Upstream;
+use crate::upstream::{Destination, Upstream};
 use connection::Connection;
 use exchange::Exchange;
 use std::net::SocketAddr;
@@ -58,21 +58,35 @@ impl Relay {
         self.conduct.clone()
     }
 
-    /// Takes an accepted connection in, which `peer` has made; it does nothing until it runs. Nothing
-    /// where it was made to the relay itself, and was reset.
-    pub(crate) fn take(&self, client: TcpStream, peer: SocketAddr) -> Option<Connection> {
-        match self.upstream.destination(&client, peer) {
-            Ok(destination) => {
-                let exchange = Exchange::new(self.census.connect());
-                Some(Connection::new(client, destination, exchange))
-            }
+    /// Takes an accepted connection in, which `peer` has made: from here on it counts. Nothing where
+    /// it was made to the relay itself; it is reset when the socket is dropped.
+    pub(crate) fn take(&self, client: &TcpStream, peer: SocketAddr) -> Option<Taken> {
+        match self.upstream.destination(client, peer) {
+            Ok(destination) => Some(Taken {
+                destination,
+                line: self.census.connect(),
+            }),
             Err(error) => {
                 if self.direct.may_say(Instant::now()) {
                     tracing::warn!(%error, "connection reset");
                 }
-                closing::reset(&client);
+                closing::reset(client);
                 None
             }
         }
+    }
+}
+
+/// A connection that was taken in, without its socket: that belongs to the thread that will run it.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    destination: Destination,
+    line: census::Connection,
+}
+
+impl Taken {
+    /// Joins it with its socket; it does nothing until it runs.
+    pub(crate) fn begin(self, client: TcpStream) -> Connection {
+        Connection::new(client, self.destination, Exchange::new(self.line))
     }
 }

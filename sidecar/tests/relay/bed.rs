@@ -54,6 +54,8 @@ impl Bed {
         let bound: Bound = listener::bind(0).unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, bound.local_addr().port()));
         let mut tasks = JoinSet::new();
+        let workers = std::num::NonZeroUsize::new(crate::WORKERS).unwrap();
+        let bound = bound.with_workers(workers);
         tasks.spawn(bound.run(relay, std::future::pending()));
         Bed {
             census,

@@ -8,3 +8,6 @@ mod http2;
 mod listening;
 mod opaque;
 mod websocket;
+
+/// How many threads run the relay's connections.
+const WORKERS: usize = 1;

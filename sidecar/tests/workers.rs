@@ -1,0 +1,20 @@
+//! The tests of the relay over real sockets once more, with two threads that run connections: nothing
+//! that a client or an app sees depends on that.
+
+#[path = "relay/bed.rs"]
+mod bed;
+#[path = "relay/goodbye.rs"]
+mod goodbye;
+#[path = "relay/http1.rs"]
+mod http1;
+#[path = "relay/http2.rs"]
+mod http2;
+#[path = "relay/listening.rs"]
+mod listening;
+#[path = "relay/opaque.rs"]
+mod opaque;
+#[path = "relay/websocket.rs"]
+mod websocket;
+
+/// How many threads run the relay's connections.
+const WORKERS: usize = 2;
