@@ -19,6 +19,8 @@ use crate::stance::Conduct;
 use crate::upstream::{Destination, Upstream};
 use connection::Connection;
 use exchange::Exchange;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use exchange::scenario;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
