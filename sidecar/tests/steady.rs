@@ -77,7 +77,7 @@ async fn pass(from: &mut TcpStream, to: &mut TcpStream, bytes: &[u8]) {
 
 /// Counts what this thread allocates for [`REQUESTS`] exchanges on a warm connection; each is given
 /// its number.
-fn allocations(exchange: impl AsyncFn(&mut Ends, u32)) -> u64 {
+fn allocations(exchange: &impl AsyncFn(&mut Ends, u32)) -> u64 {
     let runtime: Runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let mut ends = runtime.block_on(Ends::new());
     let mut run = |numbers: std::ops::Range<u32>| {
@@ -94,7 +94,7 @@ fn allocations(exchange: impl AsyncFn(&mut Ends, u32)) -> u64 {
 /// HTTP/1: with and without a body, of either framing.
 #[test]
 fn http1_allocates_nothing() {
-    let counted = allocations(async |ends, _| {
+    let counted = allocations(&async |ends, _| {
         ends.ask(b"GET / HTTP/1.1\r\nHost: app\r\nUser-Agent: steady\r\n\r\n")
             .await;
         ends.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
@@ -118,7 +118,7 @@ fn http2_allocates_nothing() {
         let [a, b, c, d] = stream.to_be_bytes();
         [0, 0, 1, HEADERS, flags, a, b, c, d, 0x82]
     };
-    let counted = allocations(async |ends, number| {
+    let counted = allocations(&async |ends, number| {
         if number == 0 {
             ends.ask(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
             ends.ask(&SETTINGS).await;
@@ -135,7 +135,7 @@ fn http2_allocates_nothing() {
 /// What is no HTTP: questions and answers.
 #[test]
 fn an_opaque_connection_allocates_nothing() {
-    let counted = allocations(async |ends, _| {
+    let counted = allocations(&async |ends, _| {
         ends.ask(b"\x00question").await;
         ends.answer(b"\x00answer").await;
     });
