@@ -2,7 +2,7 @@
 //!
 //! A test that needs the cluster is `#[ignore = "needs the cluster: cargo xtask test"]`, so a plain
 //! `cargo test` passes without one and still names what it left out. It passes as root on Linux: the
-//! redirect's own tests (`sidecar/tests/redirect.rs`) make network namespaces, and fail elsewhere,
+//! redirect's own tests (`sidecar/tests/network`) make network namespaces, and fail elsewhere,
 //! since a test that is skipped unseen proves nothing.
 
 use anyhow::Result;
