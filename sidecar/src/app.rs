@@ -169,7 +169,8 @@ impl Bound {
                 .flat_map(|birth| birth.proxy_protocol_ports.clone()),
         );
         let relay_ports: Vec<u16> = doors.iter().map(|door| door.port).collect();
-        let mut ours: BTreeSet<u16> = relay_ports.iter().copied().collect();
+        let open = doors.iter().filter(|door| door.bound.is_ok());
+        let mut ours: BTreeSet<u16> = open.map(|door| door.port).collect();
         ours.insert(admin_port.unwrap_or(config.admin_port));
         ours.extend(birth.iter().flat_map(|birth| &birth.exclude_ports));
         let mode = standing.mode();

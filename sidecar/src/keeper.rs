@@ -226,8 +226,11 @@ impl Keeper {
             Request::Opened(port) => {
                 let before = self.captured.standing.others_are();
                 self.captured.standing.opened(port);
+                self.captured.ours.insert(port);
                 if self.captured.standing.others_are() != before {
                     self.post_lookout();
+                } else if let Some(lookout) = &mut self.lookout {
+                    lookout.leave_out(port);
                 }
                 self.published
                     .send_modify(|published| published.version += 1);

@@ -60,6 +60,11 @@ impl Lookout {
         self.looked = Some((began, began + cost + (cost * SHARE).max(INTERVAL)));
     }
 
+    /// Connections to this port are not the app's any more.
+    pub(crate) fn leave_out(&mut self, port: u16) {
+        self.observer.leave_out(port);
+    }
+
     /// When the next look is due while the pod leaves.
     pub(crate) fn next(&self, now: Instant) -> Instant {
         self.looked.map_or(now, |(_, next)| next)

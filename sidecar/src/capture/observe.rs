@@ -75,6 +75,11 @@ impl Observer {
         }
     }
 
+    /// Connections to this port are not the app's any more.
+    pub(crate) fn leave_out(&mut self, port: u16) {
+        self.others.insert(port);
+    }
+
     /// Takes note of what is there `now`.
     pub(crate) fn look(&mut self, sockets: &Sockets, rules: Rules, now: Instant) {
         self.listening.extend(&sockets.listening);

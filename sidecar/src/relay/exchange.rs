@@ -5,6 +5,8 @@ mod edit;
 mod http1;
 mod http2;
 mod opening;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod scenario;
 mod verdict;
 mod websocket;
 
@@ -200,7 +202,11 @@ impl Exchange {
                 bytes: std::mem::take(owed).into(),
                 last: false,
             }),
-            Kind::Http1(_) | Kind::Opaque(..) => None,
+            Kind::Http1(http1) => Some(ToClient {
+                bytes: http1.given_up()?.into(),
+                last: false,
+            }),
+            Kind::Opaque(..) => None,
         }
     }
 

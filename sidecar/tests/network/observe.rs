@@ -1,12 +1,13 @@
 //! A pod whose connections do not pass the relay: what the kernel tells of their sockets.
 
+use crate::client::{connection, numbers, say};
 use crate::pod::PodNetwork;
 use crate::sidecar::PATIENCE;
 use ebb_api::phase::{Outcome, Phase};
-use ebb_api::report::{Mode, Protocol, Report};
+use ebb_api::report::{Mode, Protocol};
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::Duration;
 
@@ -19,28 +20,6 @@ fn birth(timeout_seconds: u32) -> String {
         "graceSeconds":95,"originalGraceSeconds":30,"token":"t","key":"k","publicKey":"",
         "containers":[{{"name":"web"}}],"excludePorts":[8081]}}"#
     )
-}
-
-/// A client and the app's side of its connection.
-fn connection(address: IpAddr, port: u16, app: &Receiver<TcpStream>) -> (TcpStream, TcpStream) {
-    let client = TcpStream::connect((address, port)).unwrap();
-    let served = app.recv_timeout(PATIENCE).expect("the app accepts");
-    (client, served)
-}
-
-/// One side says it, and the other has read it.
-fn say(from: &mut TcpStream, to: &mut TcpStream, text: &str) {
-    from.write_all(text.as_bytes()).unwrap();
-    let mut heard = vec![0; text.len()];
-    to.read_exact(&mut heard).unwrap();
-    assert_eq!(heard, text.as_bytes());
-}
-
-fn numbers(report: &Report) -> (u64, u64) {
-    let of = |numbers: &std::collections::BTreeMap<Protocol, u64>| {
-        numbers.get(&Protocol::Opaque).copied().unwrap_or(0)
-    };
-    (of(&report.now.connections), of(&report.now.in_flight))
 }
 
 /// IPv4 and IPv6: a client that waits for its answer holds the hooks, and its answer releases them.
