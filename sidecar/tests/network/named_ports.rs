@@ -5,7 +5,6 @@ use crate::pod::{PodNetwork, connect};
 use crate::sidecar::PATIENCE;
 use ebb_api::phase::{Outcome, Phase};
 use ebb_api::report::{Mode, Protocol};
-use std::net::TcpStream;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
@@ -57,8 +56,7 @@ fn a_connection_that_bypasses_the_relay_is_waited_for() {
     let (mut relayed, mut relayed_app) = connection(four, 18080, &app);
     let (mut bypassing, mut bypassing_app) = connection(six, 8080, &app);
     let _excluded = connection(six, 8082, &excluded);
-    let _other = TcpStream::connect((six, 18081)).unwrap();
-    other_app.recv_timeout(PATIENCE).expect("the app accepts");
+    let _other = connection(six, 18081, &other_app);
     say(&mut relayed, &mut relayed_app, "question");
     say(&mut bypassing, &mut bypassing_app, "question");
     let report = sidecar.until("both in flight", |report| numbers(report).1 == 2);
