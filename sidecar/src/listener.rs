@@ -9,7 +9,6 @@ use crew::{Crew, WorkerLost};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -47,7 +46,6 @@ pub struct BindError {
 pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
-    workers: NonZeroUsize,
 }
 
 /// Opens the relay's port for IPv4 and IPv6, or for IPv4 alone where the node has no IPv6. Port 0
@@ -66,11 +64,7 @@ pub fn bind(port: u16) -> Result<Bound, BindError> {
     }
     .map_err(error)?;
     let address = listener.local_addr().map_err(error)?;
-    Ok(Bound {
-        listener,
-        address,
-        workers: NonZeroUsize::MIN,
-    })
+    Ok(Bound { listener, address })
 }
 
 // === impl Bound ===
@@ -79,11 +73,6 @@ impl Bound {
     /// The address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Runs the connections on so many threads; one is that of the listener itself.
-    pub fn with_workers(self, workers: NonZeroUsize) -> Bound {
-        Bound { workers, ..self }
     }
 
     /// Accepts and relays until `stop` is ready, then drops what is still open. It ends by itself
@@ -96,7 +85,7 @@ impl Bound {
         let mut stop = pin!(stop);
         let mut conduct = relay.conduct();
         let mut conduct_ends = false;
-        let mut crew = Crew::new(self.workers, relay);
+        let mut crew = Crew::new(relay);
         let mut pause = Pause::default();
         let mut listener = Some(self.listener);
         loop {

@@ -22,6 +22,7 @@ use exchange::Exchange;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use exchange::scenario;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpStream;
@@ -33,6 +34,7 @@ pub struct Relay {
     census: Arc<Census>,
     conduct: watch::Receiver<Conduct>,
     upstream: Arc<Upstream>,
+    workers: NonZeroUsize,
     direct: Arc<Seldom>,
 }
 
@@ -48,8 +50,19 @@ impl Relay {
             census,
             conduct,
             upstream,
+            workers: NonZeroUsize::MIN,
             direct: Arc::default(),
         }
+    }
+
+    /// Runs the connections of a port on so many threads; one is that of its listener.
+    #[must_use]
+    pub fn with_workers(self, workers: NonZeroUsize) -> Relay {
+        Relay { workers, ..self }
+    }
+
+    pub(crate) fn workers(&self) -> NonZeroUsize {
+        self.workers
     }
 
     pub(crate) fn census(&self) -> &Arc<Census> {

@@ -1,16 +1,19 @@
 //! The app's side: where a connection was meant to go, and going there.
 
 mod loopback;
+mod proxy_protocol;
 mod shortage;
 
 pub(crate) use loopback::proves_itself;
 pub use shortage::Shortage;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use thiserror::Error;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
 /// The first pause before a connection that found no free port is tried again; each is twice as
@@ -21,29 +24,40 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const NO_LONGER_THAN: Duration = Duration::from_millis(1500);
 
 /// Where the connections of a relay were meant to go.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum OriginalDestination {
     /// The kernel remembers it for each redirected connection (SO_ORIGINAL_DST).
     Redirected,
+    /// To the address that the client connected to, at the app's port: the relay's port, which is
+    /// the key, took over its name.
+    NamedPorts(BTreeMap<u16, u16>),
     /// All go to one address: connections are not redirected, and the relay stands in front of one
     /// port.
     Fixed(SocketAddr),
 }
 
-/// A connection has no destination: it was made to the relay's own port.
+/// Why a connection has no destination.
 #[derive(Debug, Error)]
-#[error("{peer} connected to the relay's own port {port}, not to a port of the app")]
-pub struct NoDestination {
-    /// Who did.
-    pub peer: SocketAddr,
-    /// That port.
-    pub port: u16,
+pub enum NoDestination {
+    /// It was made to the relay's own port.
+    #[error("{peer} connected to the relay's own port {port}, not to a port of the app")]
+    Direct {
+        /// Who did.
+        peer: SocketAddr,
+        /// That port.
+        port: u16,
+    },
+    /// The socket could not be asked; its client has gone.
+    #[error("the connection has no addresses any more")]
+    Gone(#[source] io::Error),
 }
 
 /// The way from the relay to the app, which all connections of a relay share.
 #[derive(Debug)]
 pub struct Upstream {
     destination: OriginalDestination,
+    /// Ports of the app that are told who the client is.
+    proxy_protocol_ports: BTreeSet<u16>,
     over_loopback: Mutex<Vec<IpAddr>>,
     shortage: Shortage,
 }
@@ -52,6 +66,8 @@ pub struct Upstream {
 #[derive(Clone, Debug)]
 pub(crate) struct Destination {
     address: SocketAddr,
+    /// What the app's port is told first.
+    header: Option<Box<[u8]>>,
     upstream: Arc<Upstream>,
 }
 
@@ -63,8 +79,19 @@ impl Upstream {
     /// TIME_WAIT (tcp_tw_reuse 2, the default). Without that one port of the app takes some 470 new
     /// connections a second that their clients close first.
     pub fn new(destination: OriginalDestination, over_loopback: Vec<IpAddr>) -> Arc<Upstream> {
+        Upstream::with_proxy_protocol(destination, over_loopback, [])
+    }
+
+    /// The same, with these ports of the app told who each client is: by a header of the PROXY
+    /// protocol, version 2, before the first byte.
+    pub fn with_proxy_protocol(
+        destination: OriginalDestination,
+        over_loopback: Vec<IpAddr>,
+        ports: impl IntoIterator<Item = u16>,
+    ) -> Arc<Upstream> {
         Arc::new(Upstream {
             destination,
+            proxy_protocol_ports: ports.into_iter().collect(),
             over_loopback: Mutex::new(over_loopback),
             shortage: Shortage::default(),
         })
@@ -86,12 +113,28 @@ impl Upstream {
         client: &TcpStream,
         peer: SocketAddr,
     ) -> Result<Destination, NoDestination> {
-        let address = match self.destination {
-            OriginalDestination::Fixed(address) => address,
-            OriginalDestination::Redirected => original(client, peer)?,
+        // Where the client meant to go, and where the app is.
+        let local = client.local_addr().map_err(NoDestination::Gone)?;
+        let (meant, address) = match &self.destination {
+            OriginalDestination::Fixed(address) => (local, *address),
+            OriginalDestination::Redirected => {
+                let address = original(client, peer, local)?;
+                (address, address)
+            }
+            OriginalDestination::NamedPorts(ports) => {
+                let port = local.port();
+                let direct = NoDestination::Direct { peer, port };
+                (local, named(local, ports).ok_or(direct)?)
+            }
+        };
+        let header = if self.proxy_protocol_ports.contains(&address.port()) {
+            Some(proxy_protocol::header(peer, meant))
+        } else {
+            None
         };
         Ok(Destination {
             address,
+            header,
             upstream: self.clone(),
         })
     }
@@ -112,9 +155,12 @@ impl Upstream {
     }
 }
 
-fn original(client: &TcpStream, peer: SocketAddr) -> Result<SocketAddr, NoDestination> {
-    // An open socket has an address.
-    let port = client.local_addr().map_or(0, |local| local.port());
+fn original(
+    client: &TcpStream,
+    peer: SocketAddr,
+    local: SocketAddr,
+) -> Result<SocketAddr, NoDestination> {
+    let port = local.port();
     let socket = socket2::SockRef::from(client);
     // A client of IPv4 on a socket of both families is asked about with IPv4's option.
     let original = match peer.ip().to_canonical() {
@@ -125,7 +171,14 @@ fn original(client: &TcpStream, peer: SocketAddr) -> Result<SocketAddr, NoDestin
         .ok()
         .and_then(|address| address.as_socket())
         .filter(|address| address.port() != port)
-        .ok_or(NoDestination { peer, port })
+        .ok_or(NoDestination::Direct { peer, port })
+}
+
+/// The app's address for a connection to this port of the relay: the pod's own, never 127.0.0.1.
+/// A socket of both families shows IPv4 mapped into IPv6; the app may listen on IPv4 alone.
+fn named(meant: SocketAddr, ports: &BTreeMap<u16, u16>) -> Option<SocketAddr> {
+    let port = *ports.get(&meant.port())?;
+    Some(SocketAddr::new(meant.ip().to_canonical(), port))
 }
 
 // === impl Destination ===
@@ -141,7 +194,7 @@ impl Destination {
     pub(crate) async fn dial(self) -> io::Result<TcpStream> {
         let shortage = &self.upstream.shortage;
         let mut waited: Option<(Instant, Duration)> = None;
-        let stream = loop {
+        let mut stream = loop {
             let error = match self.dial_once().await {
                 Ok(stream) => break stream,
                 Err(error) => error,
@@ -164,6 +217,9 @@ impl Destination {
         };
         // No keep-alive toward the app: it is on this machine, where the kernel tells of every end.
         stream.set_nodelay(true)?;
+        if let Some(header) = &self.header {
+            stream.write_all(header).await?;
+        }
         Ok(stream)
     }
 

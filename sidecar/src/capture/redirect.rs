@@ -66,10 +66,11 @@ pub async fn run(config: &Config) {
             );
         }
         Mark::Written {
-            selection: Selection::All,
+            selection: Selection::All(why),
             over_loopback,
         } => tracing::warn!(
             ?over_loopback,
+            %why,
             "redirect written for all ports: this kernel cannot ask whether the app listens, so a tcpSocket probe always passes"
         ),
         Mark::Failed(reason) => {
@@ -94,12 +95,12 @@ async fn remove() -> Result<(), nlink::Error> {
 
 async fn write(exclude_ports: &[u16]) -> Result<Selection, nlink::Error> {
     let connection = Connection::<Nftables>::new()?;
-    match commit(&connection, exclude_ports, Selection::Listening).await {
+    match commit(&connection, exclude_ports, &Selection::Listening).await {
         Ok(()) => Ok(Selection::Listening),
         Err(error) => {
-            tracing::debug!(%error, "no rule that asks for the socket");
-            match commit(&connection, exclude_ports, Selection::All).await {
-                Ok(()) => Ok(Selection::All),
+            let all = Selection::All(error.to_string());
+            match commit(&connection, exclude_ports, &all).await {
+                Ok(()) => Ok(all),
                 Err(error) => {
                     // Rules of an earlier run would send clients to a relay that, by the mark, is
                     // not to run.
@@ -120,7 +121,7 @@ async fn is_there(connection: &Connection<Nftables>) -> Result<bool, nlink::Erro
 async fn commit(
     connection: &Connection<Nftables>,
     exclude_ports: &[u16],
-    selection: Selection,
+    selection: &Selection,
 ) -> Result<(), nlink::Error> {
     let inbound = Chain::new(TABLE, INBOUND)?
         .family(Family::Inet)
@@ -149,7 +150,7 @@ async fn commit(
                 transaction = transaction.add_rule(listening.redirect(Some(RELAY_PORT)));
             }
         }
-        Selection::All => {
+        Selection::All(_) => {
             transaction =
                 transaction.add_rule(inbound_tcp(rule(INBOUND)).redirect(Some(RELAY_PORT)));
         }

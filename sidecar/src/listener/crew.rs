@@ -9,7 +9,6 @@
 use crate::relay::{Relay, Taken};
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinError, JoinSet};
@@ -41,9 +40,10 @@ pub(super) struct WorkerLost;
 // === impl Crew ===
 
 impl Crew {
-    /// As many threads as `workers`; one is the caller's own. Must be called inside of a tokio
-    /// runtime, whose end waits for the threads.
-    pub(super) fn new(workers: NonZeroUsize, relay: Relay) -> Crew {
+    /// As many threads as the relay is to have. Must be called inside of a tokio runtime, whose end
+    /// waits for them.
+    pub(super) fn new(relay: Relay) -> Crew {
+        let workers = relay.workers().get();
         let mut crew = Crew {
             relay,
             connections: JoinSet::new(),
@@ -51,8 +51,8 @@ impl Crew {
             workers: JoinSet::new(),
             turn: 0,
         };
-        if workers.get() > 1 {
-            for _ in 0..workers.get() {
+        if workers > 1 {
+            for _ in 0..workers {
                 let (queue, handed) = unbounded_channel();
                 let relay = crew.relay.clone();
                 crew.workers.spawn_blocking(move || work(handed, &relay));

@@ -50,12 +50,11 @@ impl Bed {
             },
         });
         let upstream = Upstream::new(destination, Vec::new());
-        let relay = Relay::new(census.clone(), told, upstream);
+        let workers = std::num::NonZeroUsize::new(crate::WORKERS).unwrap();
+        let relay = Relay::new(census.clone(), told, upstream).with_workers(workers);
         let bound: Bound = listener::bind(0).unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, bound.local_addr().port()));
         let mut tasks = JoinSet::new();
-        let workers = std::num::NonZeroUsize::new(crate::WORKERS).unwrap();
-        let bound = bound.with_workers(workers);
         tasks.spawn(bound.run(relay, std::future::pending()));
         Bed {
             census,
