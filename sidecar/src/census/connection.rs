@@ -135,6 +135,20 @@ impl Connection {
         self.became_one();
     }
 
+    /// The answer that has begun is an event stream.
+    pub fn began_event_stream(&self) {
+        self.record
+            .protocol
+            .store(Protocol::EventStream as u8 + 1, Ordering::Relaxed);
+    }
+
+    /// It is complete: the connection is one of HTTP/1 again.
+    pub fn event_stream_ended(&self) {
+        self.record
+            .protocol
+            .store(Protocol::Http1 as u8 + 1, Ordering::Relaxed);
+    }
+
     /// The opaque connection is one of TLS.
     pub fn turned_tls(&self) {
         self.record
