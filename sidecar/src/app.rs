@@ -88,7 +88,7 @@ impl Bound {
             relay,
             admin,
         } = self;
-        let census = Census::new(Instant::now());
+        let census = Census::beside(config.probes(), Instant::now());
         let upstream = Upstream::new(config.destination, capture.over_loopback.clone());
         let captured = match &relay {
             Err(error) if capture.mode == Mode::Redirect => Capture::observe(error.to_string()),

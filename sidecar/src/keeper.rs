@@ -26,9 +26,11 @@ use watch_app::AppWatch;
 /// Something that another task wants of the keeper.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// Kubelet called a hook at this address of the pod; `answer` fires when it may be answered.
+    /// Kubelet called a hook, from this address at that one of the pod; `answer` fires when it may be
+    /// answered.
     Hook {
         caller: Caller,
+        kubelet_address: IpAddr,
         pod_address: IpAddr,
         answer: oneshot::Sender<()>,
     },
@@ -170,10 +172,12 @@ impl Keeper {
         match request {
             Request::Hook {
                 caller,
+                kubelet_address,
                 pod_address,
                 answer,
             } => {
                 tracing::info!(hook = %caller, "hook called");
+                self.census.probes_come_from(kubelet_address);
                 self.app_watch.reach_at(pod_address);
                 self.holds
                     .call(caller.clone(), pod_address, answer, Instant::now());
