@@ -77,10 +77,11 @@ impl Relay {
     /// it was made to the relay itself; it is reset when the socket is dropped.
     pub(crate) fn take(&self, client: &TcpStream, peer: SocketAddr) -> Option<Taken> {
         match self.upstream.destination(client, peer) {
-            Ok(destination) => Some(Taken {
-                destination,
-                line: self.census.connect(),
-            }),
+            Ok(destination) => {
+                let mut line = self.census.connect();
+                line.made_by(peer.ip().to_canonical(), destination.port());
+                Some(Taken { destination, line })
+            }
             Err(error) => {
                 if self.direct.may_say(Instant::now()) {
                     tracing::warn!(%error, "connection reset");
