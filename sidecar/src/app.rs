@@ -151,7 +151,7 @@ impl Bound {
         for reason in standing.reasons() {
             tracing::warn!(%reason, mode = ?standing.mode(), "connections do not reach the relay as they should");
         }
-        let census = Census::new(Instant::now());
+        let census = Census::beside(config.probes(), Instant::now());
         let named = doors.iter().filter_map(|door| Some((door.port, door.app?)));
         let named: BTreeMap<u16, u16> = named.collect();
         let destination = match config.destination {

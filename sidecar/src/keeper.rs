@@ -194,6 +194,7 @@ impl Keeper {
                 answer,
             } => {
                 tracing::info!(hook = %caller, "hook called");
+                self.census.probes_come_from(kubelet);
                 self.kubelet = Some(kubelet);
                 self.app_watch.reach_at(pod_address);
                 self.holds
