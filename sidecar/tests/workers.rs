@@ -15,6 +15,8 @@ mod http2;
 mod listening;
 #[path = "relay/opaque.rs"]
 mod opaque;
+#[path = "relay/proxy_protocol.rs"]
+mod proxy_protocol;
 #[path = "relay/websocket.rs"]
 mod websocket;
 

@@ -8,6 +8,7 @@ mod http1;
 mod http2;
 mod listening;
 mod opaque;
+mod proxy_protocol;
 mod websocket;
 
 /// How many threads run the relay's connections.
