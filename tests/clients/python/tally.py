@@ -1,5 +1,6 @@
 """What a client program counts, and how it starts and ends: see tests/src/clients/client.rs."""
 
+import asyncio
 import json
 import signal
 import sys
@@ -11,7 +12,7 @@ HELLO = "hello from "
 
 
 class Tally:
-    """Counts of one service. Each is counted by one thread or task only."""
+    """What was counted at one service."""
 
     def __init__(self):
         self.answers = 0
@@ -24,7 +25,8 @@ class Tally:
         if not text.startswith(HELLO):
             self.failed(f"an odd answer: {text!r}")
             return
-        self.answers += 1
+        with LOCK:
+            self.answers += 1
         self._count(self.pods, text.removeprefix(HELLO).split()[0])
 
     def failed(self, error):
@@ -42,7 +44,11 @@ class Tally:
 
     @staticmethod
     def _count(counts, key):
-        counts[key] = counts.get(key, 0) + 1
+        with LOCK:
+            counts[key] = counts.get(key, 0) + 1
+
+
+LOCK = threading.Lock()
 
 
 def pauses():
@@ -57,15 +63,16 @@ def report(tallies):
     print(json.dumps({url: vars(tally) for url, tally in tallies.items()}))
 
 
-def run_threads(loop):
-    """Runs loop(url, tally, stopping) in a thread for each address until SIGTERM; then prints what was
-    counted. The loop ends soon after stopping is set."""
+def run_threads(*loops):
+    """Runs each loop(url, tally, stopping) in a thread for each address until SIGTERM, and then prints
+    what was counted. A loop ends soon after the event stopping is set."""
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     tallies = {url: Tally() for url in sys.argv[1:]}
     threads = [
         threading.Thread(target=loop, args=(url, tally, stopping), daemon=True)
         for url, tally in tallies.items()
+        for loop in loops
     ]
     for thread in threads:
         thread.start()
@@ -77,3 +84,30 @@ def run_threads(loop):
     for thread in threads:
         thread.join()
     report(tallies)
+
+
+def run_tasks(loop):
+    """The same for an asynchronous loop, each in a task."""
+
+    async def run():
+        stopping = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+        tallies = {url: Tally() for url in sys.argv[1:]}
+        tasks = [asyncio.ensure_future(loop(url, tally, stopping)) for url, tally in tallies.items()]
+        while not all(tally.answers for tally in tallies.values()):
+            if await stops(stopping, 0.01):
+                break
+        print("ready")
+        await asyncio.gather(*tasks)
+        report(tallies)
+
+    asyncio.run(run())
+
+
+async def stops(stopping, seconds):
+    """Waits that long, or until stopping is set; returns whether it is."""
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        pass
+    return stopping.is_set()
