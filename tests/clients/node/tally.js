@@ -9,6 +9,7 @@ class Tally {
   pods = {}
   errors = {}
   closed = {}
+  crossed = 0
 
   // Counts an answer, which must name its pod.
   answered (text) {
@@ -26,9 +27,13 @@ class Tally {
     console.error(Date.now(), error)
   }
 
-  // Counts a WebSocket that the server closed.
-  wasClosed (code) {
+  // Counts a WebSocket that the server closed. If an answer had been waited for that many milliseconds,
+  // the Close must have crossed the message: the app would have had the time to answer.
+  wasClosed (code, waited) {
     count(this.closed, code)
+    if (waited === undefined) return
+    this.crossed++
+    if (waited > 1000) this.failed(new Error(`closed with ${code} after ${waited} ms without an answer`))
   }
 }
 

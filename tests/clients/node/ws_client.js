@@ -5,7 +5,7 @@ const { once } = require('node:events')
 const WebSocket = require('ws')
 const { pauses, run, stops } = require('./tally.js')
 
-const BURST = 5
+const BURST = 3
 
 async function loop (url, tally, stopping) {
   while (!stopping.aborted) {
@@ -18,26 +18,29 @@ async function loop (url, tally, stopping) {
   }
 }
 
-// Until the server closes, which it may do in silence only.
+// Until the server closes.
 async function talk (socket, tally, stopping) {
-  const closed = once(socket, 'close')
+  const closed = once(socket, 'close').then(([code]) => code)
   await once(socket, 'open')
   for (const pause of pauses()) {
     for (let number = 0; number < BURST; number++) {
-      const answer = Promise.race([
-        once(socket, 'message'),
-        closed.then(([code]) => { throw new Error(`closed with ${code} instead of an answer`) })
-      ])
+      if (socket.readyState !== WebSocket.OPEN) {
+        tally.wasClosed(await closed)
+        return
+      }
+      const sent = Date.now()
       socket.send('x'.repeat(100))
-      const [text] = await answer
-      tally.answered(text.toString())
+      const [answer, code] = await Promise.race([
+        once(socket, 'message').then(([text]) => [text]),
+        closed.then(code => [undefined, code])
+      ])
+      if (answer === undefined) {
+        tally.wasClosed(code, Date.now() - sent)
+        return
+      }
+      tally.answered(answer.toString())
     }
     if (await stops(stopping, 400 + 4 * pause)) break
-    if (socket.readyState !== WebSocket.OPEN) {
-      const [code] = await closed
-      tally.wasClosed(code)
-      return
-    }
   }
   socket.close()
 }

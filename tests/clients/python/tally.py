@@ -19,6 +19,7 @@ class Tally:
         self.pods = {}
         self.errors = {}
         self.closed = {}
+        self.crossed = 0
 
     def answered(self, text):
         """Counts an answer, which must name its pod."""
@@ -38,9 +39,14 @@ class Tally:
         if isinstance(error, BaseException):
             traceback.print_exception(error, file=sys.stderr)
 
-    def was_closed(self, code):
-        """Counts a WebSocket that the server closed."""
+    def was_closed(self, code, waited=None):
+        """Counts a WebSocket that the server closed. If an answer had been waited for that many seconds,
+        the Close must have crossed the message: the app would have had the time to answer."""
         self._count(self.closed, str(code))
+        if waited is not None:
+            self.crossed += 1
+            if waited > 1:
+                self.failed(f"closed with {code} after {waited:.1f} s without an answer")
 
     @staticmethod
     def _count(counts, key):

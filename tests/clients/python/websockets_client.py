@@ -1,10 +1,12 @@
 """websockets: bursts of messages, each answered, and silence between them."""
 
+import time
+
 import websockets
 from tally import pauses, run_tasks, stops
 
 # Messages for each burst.
-BURST = 5
+BURST = 3
 
 
 async def loop(url, tally, stopping):
@@ -19,15 +21,18 @@ async def loop(url, tally, stopping):
 
 
 async def talk(socket, tally, stopping):
-    """Until the server closes, which it may do in silence only."""
+    """Until the server closes."""
     for pause in pauses():
-        if socket.state is not websockets.State.OPEN:
-            await socket.wait_closed()
-            tally.was_closed(socket.close_code)
-            return
         for _ in range(BURST):
-            await socket.send("x" * 100)
-            tally.answered(await socket.recv())
+            sent = None
+            try:
+                await socket.send("x" * 100)
+                sent = time.monotonic()
+                tally.answered(await socket.recv())
+            except websockets.ConnectionClosed as closed:
+                code = closed.rcvd.code if closed.rcvd else 1006
+                tally.was_closed(code, None if sent is None else time.monotonic() - sent)
+                return
         if await stops(stopping, 0.4 + 4 * pause):
             return
 

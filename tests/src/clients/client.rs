@@ -31,10 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(90);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Client {
-    /// curl: one process with an endless list of POSTs.
+    /// curl: one process with an endless list of POSTs. With HTTP/1 only: the 7.88 of Debian 12 can't use
+    /// a connection twice that speaks HTTP/2 without TLS, whoever the server is.
     Curl,
-    /// curl with HTTP/2.
-    CurlHttp2,
     /// Python: requests, with a `Session`.
     Requests,
     /// Python: httpx, with a `Client`.
@@ -76,7 +75,7 @@ impl Client {
         match self {
             Self::Curl | Self::Requests | Self::Httpx | Self::Aiohttp => Protocol::Http1,
             Self::NodeHttp | Self::Undici => Protocol::Http1,
-            Self::CurlHttp2 | Self::HttpxHttp2 | Self::UndiciHttp2 => Protocol::Http2,
+            Self::HttpxHttp2 | Self::UndiciHttp2 => Protocol::Http2,
             Self::Grpcio | Self::GrpcJs => Protocol::Grpc,
             Self::Websockets | Self::Ws => Protocol::WebSocket,
         }
@@ -85,21 +84,18 @@ impl Client {
     /// Its program, without the addresses.
     fn command(self, plan: &Plan) -> Command {
         let runtimes = &plan.runtimes;
-        let curl = |options: &str| {
-            let mut command = runtimes.python("curl_client.py");
-            command
-                .env("CURL", runtimes.curl())
-                .env("CURL_LIBRARIES", runtimes.libraries())
-                .env("CURL_OPTIONS", options);
-            command
-        };
         let http2 = |mut command: Command| {
             command.arg("--http2");
             command
         };
         match self {
-            Self::Curl => curl(""),
-            Self::CurlHttp2 => curl("--http2-prior-knowledge"),
+            Self::Curl => {
+                let mut command = runtimes.python("curl_client.py");
+                command
+                    .env("CURL", runtimes.curl())
+                    .env("CURL_LIBRARIES", runtimes.libraries());
+                command
+            }
             Self::Requests => runtimes.python("requests_client.py"),
             Self::Httpx => runtimes.python("httpx_client.py"),
             Self::HttpxHttp2 => http2(runtimes.python("httpx_client.py")),

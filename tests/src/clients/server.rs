@@ -89,7 +89,8 @@ impl Server {
                 (WebSocket, 8080),
             ],
             Self::Aiohttp | Self::Uvicorn => &[(Http1, 8080), (WebSocket, 8080)],
-            Self::Hypercorn => &[(Http1, 8080), (Http2, 8080), (WebSocket, 8080)],
+            // Not for WebSocket: it calls every Close of a client 1006, whatever that says.
+            Self::Hypercorn => &[(Http1, 8080), (Http2, 8080)],
             Self::Grpcio => &[(Grpc, 8082)],
         }
     }
