@@ -79,7 +79,7 @@ impl Server {
     pub fn ports(self) -> &'static [(Protocol, u16)] {
         use Protocol::{Grpc, Http1, Http2, WebSocket};
         match self {
-            Self::Sample => &[(Http1, 8080)],
+            Self::Sample => &[(Http1, 8080), (Http2, 8080)],
             Self::Go => &[(Http1, 8080), (Http2, 8080), (Grpc, 8082)],
             Self::Nginx => &[(Http1, 8080), (Http2, 8081)],
             Self::Node => &[
