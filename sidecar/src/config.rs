@@ -4,18 +4,24 @@
 //! [`Config::complaint`], and the sidecar then passes bytes through as if no policy selected the
 //! pod. It would be worse to crash, for a pod with a crashing sidecar serves nobody.
 
+use crate::census::Probes;
 use crate::drain::Pod;
 use crate::upstream::OriginalDestination;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::birth::Birth;
+use ebb_api::birth::{Birth, Capture, NamedPort};
 use ebb_api::names::{
     ADMIN_PORT, BIRTH_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
-    RELAY_PORT,
+    RELAY_PORT, WORKERS_VARIABLE,
 };
 use ebb_api::settings::Settings;
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// The most threads for connections: more cores than any pod's sidecar has a use for.
+const MOST_WORKERS: NonZeroUsize = NonZeroUsize::new(64).expect("it is not nought");
 
 /// What the process is told at its start.
 #[derive(Clone, Debug)]
@@ -32,7 +38,10 @@ pub struct Config {
     pub relay_port: u16,
     /// Where hooks, probes, metrics, status and desired states arrive; 0 takes any free port.
     pub admin_port: u16,
-    /// Where connections were meant to go.
+    /// How many threads run connections.
+    pub workers: NonZeroUsize,
+    /// Where connections were meant to go; the birth's named ports, if any, count more than
+    /// [`OriginalDestination::Redirected`].
     pub destination: OriginalDestination,
     /// Where kubelet looks for the termination message.
     pub termination: PathBuf,
@@ -66,9 +75,12 @@ impl Config {
     /// Reads the environment through `variable`.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Config {
         let mut complaints = Vec::new();
-        let birth = read_birth(variable(BIRTH_VARIABLE))
+        let mut birth = read_birth(variable(BIRTH_VARIABLE))
             .map_err(|error| complaints.push(sentence(&error)))
             .ok();
+        if let Some(birth) = &mut birth {
+            complaints.extend(drop_circles(&mut birth.capture));
+        }
         let key = birth.as_ref().and_then(|birth| {
             read_key(birth)
                 .map_err(|error| complaints.push(sentence(&error)))
@@ -80,6 +92,10 @@ impl Config {
                 "the variable {POD_UID_VARIABLE} is not set: no desired state can be accepted"
             ));
         }
+        let workers = read_workers(variable(WORKERS_VARIABLE)).unwrap_or_else(|complaint| {
+            complaints.push(complaint);
+            NonZeroUsize::MIN
+        });
         Config {
             uid,
             birth,
@@ -87,6 +103,7 @@ impl Config {
             complaint: (!complaints.is_empty()).then(|| complaints.join("; ")),
             relay_port: RELAY_PORT,
             admin_port: ADMIN_PORT,
+            workers,
             destination: OriginalDestination::Redirected,
             termination: PathBuf::from("/dev/termination-log"),
         }
@@ -109,11 +126,23 @@ impl Config {
         config
     }
 
+    /// How connections are to reach the sidecar.
+    pub fn capture(&self) -> Capture {
+        let capture = self.birth.as_ref().map(|birth| birth.capture.clone());
+        capture.unwrap_or_default()
+    }
+
     /// The settings that the pod was born with.
     pub fn settings(&self) -> Settings {
         self.birth
             .as_ref()
             .map_or_else(Settings::without_policy, |birth| birth.settings.clone())
+    }
+
+    /// Kubelet's probes of the pod that can't be told from clients by their bytes.
+    pub fn probes(&self) -> Probes {
+        let birth = self.birth.as_ref();
+        birth.map_or_else(Probes::default, |birth| Probes::of(&birth.containers))
     }
 
     /// What the drain machine needs to know of the pod.
@@ -147,6 +176,22 @@ fn read_birth(text: Option<String>) -> Result<Birth, BirthError> {
     Ok(birth)
 }
 
+/// Leaves out ports of the app that are the relay's own: it would connect to itself without end.
+fn drop_circles(capture: &mut Capture) -> Option<String> {
+    let Capture::NamedPorts { ports } = capture else {
+        return None;
+    };
+    let relays: BTreeSet<u16> = ports.iter().map(|port| port.listen).collect();
+    let is_circle = |port: &NamedPort| relays.contains(&port.app);
+    let circles: Vec<_> = ports.iter().copied().filter(is_circle).collect();
+    ports.retain(|port| !is_circle(port));
+    let circle = circles.first()?;
+    Some(format!(
+        "the variable {BIRTH_VARIABLE} names port {} both as the app's and as the relay's: port {} is not relayed",
+        circle.app, circle.listen
+    ))
+}
+
 fn read_key(birth: &Birth) -> Result<Key, BirthError> {
     let garbage = || BirthError::Key {
         id: birth.key.clone(),
@@ -158,6 +203,20 @@ fn read_key(birth: &Birth) -> Result<Key, BirthError> {
         id: birth.key.clone(),
         public: public.try_into().map_err(|_| garbage())?,
     })
+}
+
+fn read_workers(text: Option<String>) -> Result<NonZeroUsize, String> {
+    let Some(text) = text else {
+        return Ok(NonZeroUsize::MIN);
+    };
+    let number = text.parse().ok();
+    number
+        .filter(|workers| *workers <= MOST_WORKERS)
+        .ok_or_else(|| {
+            format!(
+                "the variable {WORKERS_VARIABLE} is {text:?}, not a number from 1 to {MOST_WORKERS}: one thread runs all connections"
+            )
+        })
 }
 
 fn sentence(error: &dyn std::error::Error) -> String {
@@ -202,6 +261,25 @@ mod tests {
         assert_eq!(config.key.map(|key| key.public), Some([7; 32]));
     }
 
+    /// A relay that is told to dial itself does not, and says so; its other ports are served.
+    #[test]
+    fn a_circle_of_ports_is_left_out() {
+        let mut text = birth("secret", &BASE64_STANDARD.encode([7; 32]));
+        text["capture"] = json!({"mode": "namedPorts", "ports": [
+            {"listen": 17442, "app": 8080}, {"listen": 17443, "app": 17442}]});
+        let config = read(Some(text));
+        let ports = vec![NamedPort {
+            listen: 17442,
+            app: 8080,
+        }];
+        assert_eq!(config.capture(), Capture::NamedPorts { ports });
+        let complaint = config.complaint.unwrap();
+        assert!(
+            complaint.contains("port 17443 is not relayed"),
+            "{complaint}"
+        );
+    }
+
     /// Nothing that may stand in the environment stops the process; it says what is wrong and
     /// stands aside.
     #[test]
@@ -217,6 +295,32 @@ mod tests {
                 config.complaint.as_ref().unwrap().contains(complaint),
                 "{:?} should contain {complaint:?}",
                 config.complaint
+            );
+        }
+    }
+
+    /// One thread unless a sensible number says more.
+    #[test]
+    fn workers_are_read() {
+        for (text, workers, complaint) in [
+            (None, 1, None),
+            (Some("4"), 4, None),
+            (Some("0"), 1, Some("EBB_WORKERS is \"0\"")),
+            (Some("65"), 1, Some("from 1 to 64")),
+            (Some("all"), 1, Some("not a number")),
+        ] {
+            let config = Config::read(|name| match name {
+                WORKERS_VARIABLE => text.map(str::to_owned),
+                POD_UID_VARIABLE => Some("uid-1".to_owned()),
+                _ => Some(birth("secret", "").to_string()),
+            });
+            assert_eq!(config.workers.get(), workers, "{text:?}");
+            let said = config.complaint.unwrap();
+            assert!(said.contains(complaint.unwrap_or("")), "{said}");
+            assert_eq!(
+                said.contains(WORKERS_VARIABLE),
+                complaint.is_some(),
+                "{said}"
             );
         }
     }

@@ -1,17 +1,19 @@
 //! The app's side: where a connection was meant to go, and going there.
 
 mod loopback;
+mod proxy_protocol;
 mod shortage;
 
 pub(crate) use loopback::proves_itself;
 pub use shortage::Shortage;
 
-use crate::relay::prepare;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use thiserror::Error;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
 /// The first pause before a connection that found no free port is tried again; each is twice as
@@ -22,10 +24,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const NO_LONGER_THAN: Duration = Duration::from_millis(1500);
 
 /// Where the connections of a relay were meant to go.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum OriginalDestination {
     /// The kernel remembers it for each redirected connection (SO_ORIGINAL_DST).
     Redirected,
+    /// To the address that the client connected to, at the app's port: the relay's port, which is
+    /// the key, took over its name.
+    NamedPorts(BTreeMap<u16, u16>),
     /// All go to one address: connections are not redirected, and the relay stands in front of one
     /// port.
     Fixed(SocketAddr),
@@ -51,6 +56,8 @@ pub enum NoDestination {
 #[derive(Debug)]
 pub struct Upstream {
     destination: OriginalDestination,
+    /// Ports of the app that are told who the client is.
+    proxy_protocol_ports: BTreeSet<u16>,
     over_loopback: Mutex<Vec<IpAddr>>,
     shortage: Shortage,
 }
@@ -59,6 +66,8 @@ pub struct Upstream {
 #[derive(Clone, Debug)]
 pub(crate) struct Destination {
     address: SocketAddr,
+    /// What the app's port is told first.
+    header: Option<Box<[u8]>>,
     upstream: Arc<Upstream>,
 }
 
@@ -70,8 +79,19 @@ impl Upstream {
     /// TIME_WAIT (tcp_tw_reuse 2, the default). Without that one port of the app takes some 470 new
     /// connections a second that their clients close first.
     pub fn new(destination: OriginalDestination, over_loopback: Vec<IpAddr>) -> Arc<Upstream> {
+        Upstream::with_proxy_protocol(destination, over_loopback, [])
+    }
+
+    /// The same, with these ports of the app told who each client is: by a header of the PROXY
+    /// protocol, version 2, before the first byte.
+    pub fn with_proxy_protocol(
+        destination: OriginalDestination,
+        over_loopback: Vec<IpAddr>,
+        ports: impl IntoIterator<Item = u16>,
+    ) -> Arc<Upstream> {
         Arc::new(Upstream {
             destination,
+            proxy_protocol_ports: ports.into_iter().collect(),
             over_loopback: Mutex::new(over_loopback),
             shortage: Shortage::default(),
         })
@@ -82,7 +102,7 @@ impl Upstream {
         &self.shortage
     }
 
-    /// Where this accepted connection was meant to go.
+    /// Where this connection was meant to go, which `peer` made and the relay has accepted.
     ///
     /// # Errors
     ///
@@ -91,13 +111,30 @@ impl Upstream {
     pub(crate) fn destination(
         self: &Arc<Self>,
         client: &TcpStream,
+        peer: SocketAddr,
     ) -> Result<Destination, NoDestination> {
-        let address = match self.destination {
-            OriginalDestination::Fixed(address) => address,
-            OriginalDestination::Redirected => original(client)?,
+        // Where the client meant to go, and where the app is.
+        let local = client.local_addr().map_err(NoDestination::Gone)?;
+        let (meant, address) = match &self.destination {
+            OriginalDestination::Fixed(address) => (local, *address),
+            OriginalDestination::Redirected => {
+                let address = original(client, peer, local)?;
+                (address, address)
+            }
+            OriginalDestination::NamedPorts(ports) => {
+                let port = local.port();
+                let direct = NoDestination::Direct { peer, port };
+                (local, named(local, ports).ok_or(direct)?)
+            }
+        };
+        let header = if self.proxy_protocol_ports.contains(&address.port()) {
+            Some(proxy_protocol::header(peer, meant))
+        } else {
+            None
         };
         Ok(Destination {
             address,
+            header,
             upstream: self.clone(),
         })
     }
@@ -118,9 +155,12 @@ impl Upstream {
     }
 }
 
-fn original(client: &TcpStream) -> Result<SocketAddr, NoDestination> {
-    let local = client.local_addr().map_err(NoDestination::Gone)?;
-    let peer = client.peer_addr().map_err(NoDestination::Gone)?;
+fn original(
+    client: &TcpStream,
+    peer: SocketAddr,
+    local: SocketAddr,
+) -> Result<SocketAddr, NoDestination> {
+    let port = local.port();
     let socket = socket2::SockRef::from(client);
     // A client of IPv4 on a socket of both families is asked about with IPv4's option.
     let original = match peer.ip().to_canonical() {
@@ -130,16 +170,25 @@ fn original(client: &TcpStream) -> Result<SocketAddr, NoDestination> {
     original
         .ok()
         .and_then(|address| address.as_socket())
-        .filter(|address| address.port() != local.port())
-        .ok_or(NoDestination::Direct {
-            peer,
-            port: local.port(),
-        })
+        .filter(|address| address.port() != port)
+        .ok_or(NoDestination::Direct { peer, port })
+}
+
+/// The app's address for a connection to this port of the relay: the pod's own, never 127.0.0.1.
+/// A socket of both families shows IPv4 mapped into IPv6; the app may listen on IPv4 alone.
+fn named(meant: SocketAddr, ports: &BTreeMap<u16, u16>) -> Option<SocketAddr> {
+    let port = *ports.get(&meant.port())?;
+    Some(SocketAddr::new(meant.ip().to_canonical(), port))
 }
 
 // === impl Destination ===
 
 impl Destination {
+    /// The app's port.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// Connects to the app at its original address: never to 127.0.0.1, where apps listen that
     /// nobody outside may reach. Where no local port is free it is tried again for
     /// [`NO_LONGER_THAN`].
@@ -150,7 +199,7 @@ impl Destination {
     pub(crate) async fn dial(self) -> io::Result<TcpStream> {
         let shortage = &self.upstream.shortage;
         let mut waited: Option<(Instant, Duration)> = None;
-        let stream = loop {
+        let mut stream = loop {
             let error = match self.dial_once().await {
                 Ok(stream) => break stream,
                 Err(error) => error,
@@ -171,7 +220,11 @@ impl Destination {
             tokio::time::sleep(pause.min(left)).await;
             waited = Some((since, pause * 2));
         };
-        prepare(&stream)?;
+        // No keep-alive toward the app: it is on this machine, where the kernel tells of every end.
+        stream.set_nodelay(true)?;
+        if let Some(header) = &self.header {
+            stream.write_all(header).await?;
+        }
         Ok(stream)
     }
 

@@ -12,7 +12,7 @@
 //!   }
 //!   chain invalid {
 //!     type filter hook input priority filter
-//!     iifname != "lo" meta l4proto tcp ct state invalid drop
+//!     ct state invalid iifname != "lo" meta l4proto tcp drop
 //!   }
 //! }
 //! ```
@@ -23,7 +23,8 @@
 //!
 //! A packet that connection tracking holds invalid (a late duplicate of a connection that it has
 //! forgotten) would otherwise reach the stack under its unredirected address, be answered with a
-//! reset, and take the relayed connection with it.
+//! reset, and take the relayed connection with it. Every packet comes by this rule, so it asks first for
+//! what hardly any of them is.
 
 use super::local_route;
 use super::mark::{Mark, Selection};
@@ -65,10 +66,11 @@ pub async fn run(config: &Config) {
             );
         }
         Mark::Written {
-            selection: Selection::All,
+            selection: Selection::All(why),
             over_loopback,
         } => tracing::warn!(
             ?over_loopback,
+            %why,
             "redirect written for all ports: this kernel cannot ask whether the app listens, so a tcpSocket probe always passes"
         ),
         Mark::Failed(reason) => {
@@ -93,12 +95,12 @@ async fn remove() -> Result<(), nlink::Error> {
 
 async fn write(exclude_ports: &[u16]) -> Result<Selection, nlink::Error> {
     let connection = Connection::<Nftables>::new()?;
-    match commit(&connection, exclude_ports, Selection::Listening).await {
+    match commit(&connection, exclude_ports, &Selection::Listening).await {
         Ok(()) => Ok(Selection::Listening),
         Err(error) => {
-            tracing::debug!(%error, "no rule that asks for the socket");
-            match commit(&connection, exclude_ports, Selection::All).await {
-                Ok(()) => Ok(Selection::All),
+            let all = Selection::All(error.to_string());
+            match commit(&connection, exclude_ports, &all).await {
+                Ok(()) => Ok(all),
                 Err(error) => {
                     // Rules of an earlier run would send clients to a relay that, by the mark, is
                     // not to run.
@@ -119,7 +121,7 @@ async fn is_there(connection: &Connection<Nftables>) -> Result<bool, nlink::Erro
 async fn commit(
     connection: &Connection<Nftables>,
     exclude_ports: &[u16],
-    selection: Selection,
+    selection: &Selection,
 ) -> Result<(), nlink::Error> {
     let inbound = Chain::new(TABLE, INBOUND)?
         .family(Family::Inet)
@@ -139,20 +141,22 @@ async fn commit(
     for port in [RELAY_PORT, ADMIN_PORT].iter().chain(exclude_ports) {
         transaction = transaction.add_rule(rule(INBOUND).match_tcp_dport(*port).accept());
     }
-    let inbound_tcp = |chain| rule(chain).match_iif_not("lo").match_l4proto(TCP);
+    let inbound_tcp = |rule: Rule| rule.match_iif_not("lo").match_l4proto(TCP);
     match selection {
         Selection::Listening => {
             for wildcard in [false, true] {
-                let listening = inbound_tcp(INBOUND).match_socket(SocketMatch::Wildcard(wildcard));
+                let listening =
+                    inbound_tcp(rule(INBOUND)).match_socket(SocketMatch::Wildcard(wildcard));
                 transaction = transaction.add_rule(listening.redirect(Some(RELAY_PORT)));
             }
         }
-        Selection::All => {
-            transaction = transaction.add_rule(inbound_tcp(INBOUND).redirect(Some(RELAY_PORT)));
+        Selection::All(_) => {
+            transaction =
+                transaction.add_rule(inbound_tcp(rule(INBOUND)).redirect(Some(RELAY_PORT)));
         }
     }
     transaction
-        .add_rule(inbound_tcp(INVALID).match_ct_state(CtState::INVALID).drop())
+        .add_rule(inbound_tcp(rule(INVALID).match_ct_state(CtState::INVALID)).drop())
         .commit(connection)
         .await
 }

@@ -2,6 +2,7 @@
 
 use super::{Census, HEAD_PATIENCE, HTTP1_PAUSE, add};
 use ebb_api::report::Protocol;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
@@ -16,12 +17,27 @@ pub struct Connection {
     census: Arc<Census>,
     record: Arc<Record>,
     slot: usize,
+    /// Who made it to which port, where that port is probed.
+    made: Option<Box<(IpAddr, u16)>>,
+}
+
+/// How a connection gets to the app.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// Through the relay.
+    #[default]
+    Relayed,
+    /// Past the sidecar, where no relay is in the way.
+    Observed,
+    /// Past the relay, which should have been in the way.
+    Bypassing,
 }
 
 /// One writer (the connection's task), any number of readers. A reader may see two fields of
 /// different moments; it decides nothing that the next change would not correct.
 #[derive(Debug, Default)]
 pub(super) struct Record {
+    pub(super) way: Way,
     /// The number of what the first bytes have shown; [`UNKNOWN`] before, and when it stops being
     /// that.
     protocol: AtomicU8,
@@ -63,7 +79,22 @@ impl Connection {
             census,
             record,
             slot,
+            made: None,
         }
+    }
+
+    /// Who made the connection, and to which port: it may be one of kubelet's probes.
+    pub fn made_by(&mut self, from: IpAddr, port: u16) {
+        let probed = self.census.probes().connect_to(port);
+        self.made = probed.then(|| Box::new((from, port)));
+    }
+
+    /// Whether the first request of this connection, at `now`, is one of a probe, and therefore not
+    /// to be told here. To be asked once.
+    pub fn is_probe(&self, now: Instant) -> bool {
+        self.made
+            .as_deref()
+            .is_some_and(|(from, port)| self.census.probes().include(*from, *port, now))
     }
 
     /// The first bytes of a request head came, and the head is not complete.
@@ -135,6 +166,20 @@ impl Connection {
         self.became_one();
     }
 
+    /// The answer that has begun is an event stream.
+    pub fn began_event_stream(&self) {
+        self.record
+            .protocol
+            .store(Protocol::EventStream as u8 + 1, Ordering::Relaxed);
+    }
+
+    /// It is complete: the connection is one of HTTP/1 again.
+    pub fn event_stream_ended(&self) {
+        self.record
+            .protocol
+            .store(Protocol::Http1 as u8 + 1, Ordering::Relaxed);
+    }
+
     /// The opaque connection is one of TLS.
     pub fn turned_tls(&self) {
         self.record
@@ -203,7 +248,7 @@ impl Connection {
     pub fn settled(&self) {
         self.set_patience(None);
         self.close(self.open());
-        if self.census.busy.load(Ordering::Relaxed) == 0 {
+        if self.census.busy.load(Ordering::SeqCst) == 0 {
             self.census.bump();
         }
     }
@@ -214,6 +259,18 @@ impl Connection {
             add(&self.census.totals.finished, 1);
         }
         self.settled();
+    }
+
+    /// The client of a connection that does not pass the relay sent something after a silence, or
+    /// for the first time.
+    pub fn work_came(&self, now: Instant) {
+        self.record.spoken.store(true, Ordering::Relaxed);
+        self.census.worked(now);
+    }
+
+    /// What was in flight on a connection that does not pass the relay is so no more.
+    pub fn one_finished(&self) {
+        add(&self.census.totals.finished, 1);
     }
 
     /// Whether bytes for the client wait in the relay, because it does not take them.
@@ -295,6 +352,13 @@ impl Drop for Connection {
 // === impl Record ===
 
 impl Record {
+    pub(super) fn new(way: Way) -> Record {
+        Record {
+            way,
+            ..Record::default()
+        }
+    }
+
     pub(super) fn read(&self, census: &Census, now: Instant) -> Reading {
         let protocol = self.protocol();
         let open = u64::from(self.open.load(Ordering::Relaxed));

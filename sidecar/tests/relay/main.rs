@@ -2,9 +2,14 @@
 //! byte by byte what each of them sends and must see.
 
 mod bed;
+mod event_stream;
 mod goodbye;
 mod http1;
 mod http2;
 mod listening;
 mod opaque;
+mod proxy_protocol;
 mod websocket;
+
+/// How many threads run the relay's connections.
+const WORKERS: usize = 1;

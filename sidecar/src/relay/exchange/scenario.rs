@@ -37,6 +37,7 @@ pub struct Played {
     pub(super) over: bool,
     client_ended: bool,
     app_ended: bool,
+    leaving: bool,
     /// The pod left at some time.
     has_left: bool,
 }
@@ -62,6 +63,7 @@ impl Played {
             over: false,
             client_ended: false,
             app_ended: false,
+            leaving,
             has_left: leaving,
         }
     }
@@ -90,6 +92,10 @@ impl Played {
             Act::Wait(time) => self.pass(*time),
             Act::Leave => self.leave(true),
             Act::Stay => self.leave(false),
+            Act::Policy(settings) => {
+                self.settings = *settings;
+                self.leave(self.leaving);
+            }
             Act::ClientEnds => self.client_ends(),
             Act::AppEnds => self.app_ends(),
             Act::Cut => self.cut(),
@@ -157,6 +163,7 @@ impl Played {
     }
 
     pub(super) fn leave(&mut self, leaving: bool) {
+        self.leaving = leaving;
         self.has_left |= leaving;
         self.exchange.set_leaving(leaving, &self.settings, self.now);
         self.go_on();
