@@ -29,6 +29,11 @@ impl Protocol {
         Protocol::WebSocket,
         Protocol::Opaque,
     ];
+
+    /// True if nothing is known of it but who spoke, and when.
+    pub fn is_opaque(self) -> bool {
+        self == Protocol::Opaque
+    }
 }
 
 /// How inbound connections reach the sidecar.
@@ -115,6 +120,11 @@ pub struct Drain {
     /// Requests and opaque connections cut at the end, by protocol.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cut: BTreeMap<Protocol, u64>,
+    /// Opaque connections that were in flight at the deadline and not cut, because the policy hands
+    /// them over to the app's own shutdown. Those among them that the end of the process cuts after
+    /// all are in `cut` too, in a [`FinalReport`].
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub handed_over: u64,
     /// The age of the oldest that was cut, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_cut_ms: Option<u64>,
@@ -122,6 +132,10 @@ pub struct Drain {
     pub idle_closed: u64,
     /// New work that came after the endpoints were gone (without a controller: after the signal).
     pub late: u64,
+}
+
+fn is_nought(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Drain {

@@ -1,6 +1,7 @@
 //! What the keeper says of itself.
 
 use super::Keeper;
+use crate::census::Snapshot;
 use ebb_api::report::{FinalReport, Report};
 use std::time::Instant;
 
@@ -23,12 +24,12 @@ impl Keeper {
 
     /// Makes the termination message say how things stand. A sidecar without anything to tell (it
     /// serves, or was never told to go) leaves the file empty.
-    pub(super) fn say_last_words(&mut self) {
+    pub(super) fn say_last_words(&mut self, sight: &Snapshot) {
         self.termination.say(FinalReport {
             boot: self.boot.clone(),
             mode: self.capture.mode,
             policy: self.machine.settings().policy.clone(),
-            drain: self.machine.ending().cloned(),
+            drain: self.machine.last_words(sight),
         });
     }
 }

@@ -11,6 +11,18 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const MS: Duration = Duration::from_millis(1);
 const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
 
+fn conduct(leaving: bool) -> Conduct {
+    let stance = if leaving {
+        Stance::Parting
+    } else {
+        Stance::Serving
+    };
+    Conduct {
+        stance,
+        ..Conduct::default()
+    }
+}
+
 /// An exchange with what came out of it on both sides.
 struct Played {
     exchange: Exchange,
@@ -27,7 +39,7 @@ impl Played {
         let now = Instant::now();
         let census = Census::new(now);
         let mut exchange = Exchange::new(census.connect());
-        exchange.set_leaving(leaving, &ConnectionSettings::default(), now);
+        exchange.take_up(&conduct(leaving), now);
         Played {
             exchange,
             census,
@@ -77,8 +89,7 @@ impl Played {
 
     /// From now on goodbyes are said, or not any more.
     fn set_leaving(&mut self, leaving: bool) {
-        self.exchange
-            .set_leaving(leaving, &ConnectionSettings::default(), self.now);
+        self.exchange.take_up(&conduct(leaving), self.now);
     }
 
     fn forget(&mut self) {
