@@ -19,6 +19,8 @@ use crate::stance::Conduct;
 use crate::upstream::Upstream;
 use connection::Connection;
 use exchange::Exchange;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use exchange::scenario;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;

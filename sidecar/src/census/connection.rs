@@ -144,6 +144,13 @@ impl Connection {
         self.became_one();
     }
 
+    /// The opaque connection is one of TLS.
+    pub fn turned_tls(&self) {
+        self.record
+            .protocol
+            .store(Protocol::Tls as u8 + 1, Ordering::Relaxed);
+    }
+
     /// The connection is a WebSocket, which is in flight as long as it lives. The request that asked
     /// for it becomes that; it is no new work.
     pub fn turned_websocket(&self) {
@@ -334,9 +341,12 @@ impl Record {
 
     fn is_untold(&self, protocol: Protocol) -> bool {
         let carried = match protocol {
-            Protocol::Http1 => false,
+            // With an answer, and while one goes on the connection is in flight.
+            Protocol::Http1 | Protocol::EventStream => false,
             Protocol::Http2 => self.last_request.load(Ordering::Relaxed) != 0,
-            _ => self.spoken.load(Ordering::Relaxed),
+            Protocol::WebSocket | Protocol::Opaque | Protocol::Tls => {
+                self.spoken.load(Ordering::Relaxed)
+            }
         };
         carried && !self.told.load(Ordering::Relaxed)
     }

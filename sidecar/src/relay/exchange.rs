@@ -5,6 +5,8 @@ mod edit;
 mod http1;
 mod http2;
 mod opening;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod scenario;
 mod verdict;
 mod websocket;
 
@@ -12,6 +14,7 @@ use crate::census::{Connection, HEAD_PATIENCE};
 use crate::stance::{Conduct, Stance};
 use crate::track::http1::Upgrade;
 use crate::track::opaque::{Opaque, Side};
+use crate::track::tls::Hello;
 use ebb_api::connections::{AtTimeout, ConnectionSettings, WebSockets};
 use edit::{Next, Passed};
 use http1::Http1;
@@ -27,6 +30,8 @@ pub(crate) struct Exchange {
     kind: Kind,
     /// Nothing that contradicts HTTP/2 was seen so far either, nor that proves it.
     opening: Option<Opening>,
+    /// Nor anything that contradicts TLS.
+    hello: Option<Hello>,
     line: Connection,
     /// From when on the connection's goodbye is said. HTTP/1 says it with the next answer, whenever
     /// that is: its own requests spread it.
@@ -52,6 +57,7 @@ impl Exchange {
         Exchange {
             kind: Kind::Http1(Http1::default()),
             opening: Some(Opening::default()),
+            hello: Some(Hello::default()),
             line,
             leaving: None,
             released: Vec::new(),
@@ -91,6 +97,7 @@ impl Exchange {
 
     /// Bytes from the client.
     pub(crate) fn client_sent<'a>(&mut self, input: &'a [u8], now: Instant) -> ToApp<'a> {
+        let is_tls = self.look_for_hello(input);
         let preface = self.look_for_preface(input, now);
         let mut bytes = Cow::Borrowed(input);
         match &mut self.kind {
@@ -125,6 +132,9 @@ impl Exchange {
         if let Kind::Opaque(opaque, _) = &mut self.kind {
             opaque.spoke(Side::Client, now);
             self.line.client_spoke(now);
+            if is_tls {
+                self.line.turned_tls();
+            }
         }
         ToApp {
             bytes,
@@ -143,6 +153,7 @@ impl Exchange {
 
     /// Bytes from the app.
     pub(crate) fn app_sent<'a>(&mut self, input: &'a [u8], now: Instant) -> ToClient<'a> {
+        self.hello = None;
         if let Some(opening) = &mut self.opening {
             if let Some(passed) = opening.app_sent(input, &self.line, now) {
                 return ToClient {
@@ -207,7 +218,11 @@ impl Exchange {
                 bytes: std::mem::take(owed).into(),
                 last: false,
             }),
-            Kind::Http1(_) | Kind::Opaque(..) => None,
+            Kind::Http1(http1) => Some(ToClient {
+                bytes: http1.given_up()?.into(),
+                last: false,
+            }),
+            Kind::Opaque(..) => None,
         }
     }
 
@@ -356,6 +371,18 @@ impl Exchange {
             }
         }
         0
+    }
+
+    /// Whether the connection is TLS shows in its client's first bytes: true with the one that tells.
+    fn look_for_hello(&mut self, input: &[u8]) -> bool {
+        let Some(hello) = &mut self.hello else {
+            return false;
+        };
+        let told = hello.advance(input);
+        if told != Ok(false) {
+            self.hello = None;
+        }
+        told == Ok(true)
     }
 
     /// The connection has changed to another protocol.

@@ -4,7 +4,7 @@ use super::*;
 use crate::goodbye::http2::{PING, go_away, warning};
 use crate::track::http2::{LAST_STREAM, PREFACE};
 
-mod random;
+pub(super) mod random;
 
 /// A frame of this type, flags and stream.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
