@@ -39,7 +39,9 @@ pub enum WebSockets {
     Wait,
 }
 
-/// What becomes of event streams (`text/event-stream`) while the pod leaves.
+/// What becomes of event streams (text/event-stream) while the pod leaves. Wait: they are waited for
+/// as any answer is. End: they are ended between two events, and their clients connect again by
+/// themselves. Default: Wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum EventStreams {

@@ -199,7 +199,7 @@ fn ports(numbers: Option<&Vec<i32>>) -> Vec<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connections::{AtTimeout, ConnectionSettings, WebSockets};
+    use crate::connections::{AtTimeout, ConnectionSettings, EventStreams, WebSockets};
 
     /// A policy that names nothing but pods gets what the documentation promises.
     #[test]
@@ -224,15 +224,15 @@ mod tests {
     fn words_on_connections_are_resolved() {
         let spec: DrainPolicySpec = serde_json::from_str(
             r#"{"selector":{},"connections":{"idleSeconds":60,"paceSeconds":30,
-                "webSockets":"Wait","atTimeout":"Handover"}}"#,
+                "webSockets":"Wait","eventStreams":"End","atTimeout":"Handover"}}"#,
         )
         .unwrap();
         let expected = ConnectionSettings {
             idle_seconds: 60,
             pace_seconds: 30,
             web_sockets: WebSockets::Wait,
+            event_streams: EventStreams::End,
             at_timeout: AtTimeout::Handover,
-            ..ConnectionSettings::default()
         };
         assert_eq!(spec.resolve("web").connections, expected);
     }

@@ -8,13 +8,16 @@
 //! or a scrape, never to a request.
 
 mod connection;
+mod probes;
 mod snapshot;
 
 pub use connection::{Connection, Way};
+pub use probes::Probes;
 pub use snapshot::{Past, Snapshot};
 
 use connection::Record;
 use ebb_api::report::Protocol;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -32,10 +35,14 @@ pub struct Census {
     records: Mutex<Records>,
     /// Open requests and busy opaque connections: those that only an event ends. What ends by time
     /// alone (patience) is found by looking at the records.
+    ///
+    /// SeqCst wherever it is used: connections on several threads write here, and who is told that it
+    /// came to nought must see what each of them wrote to its record before.
     busy: AtomicU64,
     /// How long an idle HTTP/1 connection is expected to come back, in nanoseconds.
     http1_pause: AtomicU64,
     totals: Totals,
+    probes: Mutex<Probes>,
     version: AtomicU64,
     waiting: AtomicU64,
     changed: Notify,
@@ -76,12 +83,18 @@ pub struct Changes {
 impl Census {
     /// An empty census that counts from `now`.
     pub fn new(now: Instant) -> Arc<Census> {
+        Census::beside(Probes::default(), now)
+    }
+
+    /// The same for a pod that has such probes.
+    pub fn beside(probes: Probes, now: Instant) -> Arc<Census> {
         Arc::new(Census {
             epoch: now,
             records: Mutex::default(),
             busy: AtomicU64::new(0),
             http1_pause: AtomicU64::new(0),
             totals: Totals::default(),
+            probes: Mutex::new(probes),
             version: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             changed: Notify::new(),
@@ -113,6 +126,16 @@ impl Census {
             }
         };
         Connection::new(self.clone(), record, slot)
+    }
+
+    /// Kubelet called from this address: its probes do, too.
+    pub fn probes_come_from(&self, caller: IpAddr) {
+        self.probes().come_from(caller);
+    }
+
+    fn probes(&self) -> MutexGuard<'_, Probes> {
+        // Nothing that holds the lock can panic halfway.
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A reader's place: the next [`Changes::changed`] tells of everything after this call.
@@ -162,13 +185,13 @@ impl Census {
     }
 
     fn began(&self, count: u64) {
-        if self.busy.fetch_add(count, Ordering::Relaxed) == 0 {
+        if self.busy.fetch_add(count, Ordering::SeqCst) == 0 {
             self.bump();
         }
     }
 
     fn ended(&self, count: u64) {
-        if self.busy.fetch_sub(count, Ordering::Relaxed) == count {
+        if self.busy.fetch_sub(count, Ordering::SeqCst) == count {
             self.bump();
         }
     }
@@ -185,7 +208,7 @@ impl Census {
         records.slots[slot] = None;
         records.free.push(slot);
         drop(records);
-        if self.busy.load(Ordering::Relaxed) == 0 {
+        if self.busy.load(Ordering::SeqCst) == 0 {
             self.bump();
         }
     }

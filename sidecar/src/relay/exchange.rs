@@ -15,7 +15,7 @@ use crate::stance::{Conduct, Stance};
 use crate::track::http1::Upgrade;
 use crate::track::opaque::{Opaque, Side};
 use crate::track::tls::Hello;
-use ebb_api::connections::{AtTimeout, ConnectionSettings, WebSockets};
+use ebb_api::connections::{AtTimeout, ConnectionSettings, EventStreams, WebSockets};
 use edit::{Next, Passed};
 use http1::Http1;
 use http2::{Goodbye, Http2};
@@ -81,7 +81,13 @@ impl Exchange {
         let silence_changed = self.settings.idle_seconds != conduct.connections.idle_seconds;
         self.settings = conduct.connections;
         match &mut self.kind {
-            Kind::Http1(http1) if !leaving => http1.stay(),
+            Kind::Http1(http1) => {
+                let ends = self.settings.event_streams == EventStreams::End;
+                http1.end_streams(self.leaving.filter(|_| ends));
+                if !leaving {
+                    http1.stay();
+                }
+            }
             Kind::Opaque(opaque, _) if silence_changed => {
                 opaque.set_patience(silence(&self.settings));
                 self.line.patience_changed(opaque.idle_at());
@@ -218,10 +224,11 @@ impl Exchange {
                 bytes: std::mem::take(owed).into(),
                 last: false,
             }),
-            Kind::Http1(http1) => Some(ToClient {
-                bytes: http1.given_up()?.into(),
-                last: false,
-            }),
+            Kind::Http1(http1) => {
+                let (bytes, last) = http1.goodbye(&self.line, now)?;
+                let bytes = Cow::Owned(bytes);
+                Some(ToClient { bytes, last })
+            }
             Kind::Opaque(..) => None,
         }
     }
@@ -314,7 +321,7 @@ impl Exchange {
         let patient = |head_began: Option<Instant>| head_began.map(|began| began + HEAD_PATIENCE);
         let (idle_at, goodbye_at) = match &self.kind {
             Kind::Opaque(opaque, _) => (opaque.idle_at(), self.half_close_at(opaque)),
-            Kind::Http1(http1) => (patient(http1.head_began()), None),
+            Kind::Http1(http1) => (patient(http1.head_began()), http1.goodbye_at()),
             Kind::Http2(http2) => (patient(http2.head_began()), http2.goodbye_at(self.leaving)),
             Kind::WebSocket(socket) => {
                 let leaving = sockets(self.leaving, &self.settings);

@@ -3,9 +3,14 @@
 
 mod bed;
 mod connections;
+mod event_stream;
 mod goodbye;
 mod http1;
 mod http2;
 mod listening;
 mod opaque;
+mod proxy_protocol;
 mod websocket;
+
+/// How many threads run the relay's connections.
+const WORKERS: usize = 1;

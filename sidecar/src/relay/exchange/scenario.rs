@@ -37,6 +37,7 @@ pub struct Played {
     pub(super) over: bool,
     client_ended: bool,
     app_ended: bool,
+    leaving: bool,
     /// The pod left at some time.
     has_left: bool,
 }
@@ -65,6 +66,7 @@ impl Played {
             over: false,
             client_ended: false,
             app_ended: false,
+            leaving,
             has_left: leaving,
         }
     }
@@ -93,6 +95,10 @@ impl Played {
             Act::Wait(time) => self.pass(*time),
             Act::Leave => self.leave(true),
             Act::Stay => self.leave(false),
+            Act::Policy(settings) => {
+                self.conduct.connections = *settings;
+                self.leave(self.leaving);
+            }
             Act::ClientEnds => self.client_ends(),
             Act::AppEnds => self.app_ends(),
             Act::Cut => self.cut(),
@@ -160,6 +166,7 @@ impl Played {
     }
 
     pub(super) fn leave(&mut self, leaving: bool) {
+        self.leaving = leaving;
         self.has_left |= leaving;
         self.conduct.stance = stance(leaving);
         self.exchange.take_up(&self.conduct, self.now);

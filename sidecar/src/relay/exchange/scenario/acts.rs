@@ -1,5 +1,6 @@
 //! What happens in a conversation, and how a fuzzer writes it down.
 
+use ebb_api::connections::{ConnectionSettings, EventStreams, WebSockets};
 use std::fmt;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub enum Act {
     Leave,
     /// It stays after all.
     Stay,
+    /// The policy says this from now on.
+    Policy(ConnectionSettings),
     /// The client sends its FIN.
     ClientEnds,
     /// The app sends its FIN.
@@ -24,16 +27,16 @@ pub enum Act {
     Cut,
 }
 
-/// Reads acts from any bytes: a kind, a number of two bytes, and as many bytes of what is said, or
-/// milliseconds. What is cut short says less; nothing is wrong.
+/// Reads acts from any bytes: a kind, a number of two bytes, and as many bytes of what is said,
+/// milliseconds, or what the policy says. What is cut short says less; nothing is wrong.
 pub fn acts_from(mut bytes: &[u8]) -> Vec<Act> {
     let mut acts = Vec::new();
     while let [kind, high, low, rest @ ..] = bytes {
         let number = u16::from_be_bytes([*high, *low]);
         let (said, behind) = rest.split_at(usize::from(number).min(rest.len()));
-        let says = kind % 8 < 2;
+        let says = kind % 9 < 2;
         bytes = if says { behind } else { rest };
-        acts.push(match kind % 8 {
+        acts.push(match kind % 9 {
             0 => Act::Client(said.to_vec()),
             1 => Act::App(said.to_vec()),
             2 => Act::Wait(Duration::from_millis(number.into())),
@@ -41,7 +44,8 @@ pub fn acts_from(mut bytes: &[u8]) -> Vec<Act> {
             4 => Act::Stay,
             5 => Act::ClientEnds,
             6 => Act::AppEnds,
-            _ => Act::Cut,
+            7 => Act::Cut,
+            _ => Act::Policy(settings_from(number)),
         });
     }
     acts
@@ -60,6 +64,7 @@ pub fn acts_to(acts: &[Act]) -> Vec<u8> {
             Act::ClientEnds => (5, 0, &[]),
             Act::AppEnds => (6, 0, &[]),
             Act::Cut => (7, 0, &[]),
+            Act::Policy(settings) => (8, settings_to(settings), &[]),
         };
         let number = u16::try_from(number).unwrap_or(u16::MAX);
         bytes.push(kind);
@@ -67,6 +72,27 @@ pub fn acts_to(acts: &[Act]) -> Vec<u8> {
         bytes.extend_from_slice(&said[..said.len().min(number.into())]);
     }
     bytes
+}
+
+/// The words that a policy has for connections, one bit each.
+fn settings_from(bits: u16) -> ConnectionSettings {
+    ConnectionSettings {
+        event_streams: match bits & 1 {
+            0 => EventStreams::Wait,
+            _ => EventStreams::End,
+        },
+        web_sockets: match bits & 2 {
+            0 => WebSockets::Goodbye,
+            _ => WebSockets::Wait,
+        },
+        ..ConnectionSettings::default()
+    }
+}
+
+fn settings_to(settings: &ConnectionSettings) -> usize {
+    let ends = settings.event_streams == EventStreams::End;
+    let waits = settings.web_sockets == WebSockets::Wait;
+    usize::from(ends) | usize::from(waits) << 1
 }
 
 /// As text where it is text: a conversation that failed is there to be read.
@@ -81,6 +107,7 @@ impl fmt::Debug for Act {
             Act::ClientEnds => f.write_str("ClientEnds"),
             Act::AppEnds => f.write_str("AppEnds"),
             Act::Cut => f.write_str("Cut"),
+            Act::Policy(settings) => settings.fmt(f),
         }
     }
 }
@@ -101,10 +128,18 @@ mod tests {
             Act::ClientEnds,
             Act::AppEnds,
             Act::Cut,
+            Act::Policy(ConnectionSettings {
+                event_streams: EventStreams::End,
+                ..ConnectionSettings::default()
+            }),
+            Act::Policy(ConnectionSettings {
+                web_sockets: WebSockets::Wait,
+                ..ConnectionSettings::default()
+            }),
         ];
         assert_eq!(acts_from(&acts_to(&acts)), acts);
         assert_eq!(
-            acts_from(&[9, 0, 200, b'x']),
+            acts_from(&[10, 0, 200, b'x']),
             [Act::App(b"x".to_vec())],
             "a short one says less"
         );

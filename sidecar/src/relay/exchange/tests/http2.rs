@@ -4,6 +4,7 @@ use super::*;
 use crate::goodbye::http2::{PING, go_away, warning};
 use crate::track::http2::{LAST_STREAM, PREFACE};
 
+mod probe;
 pub(super) mod random;
 
 /// A frame of this type, flags and stream.
