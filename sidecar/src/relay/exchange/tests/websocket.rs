@@ -271,7 +271,17 @@ proptest! {
                 (false, _) => Act::App(b"\x89\0".to_vec()),
             });
         }
-        let played = play(&turns, &cuts, true, pace * MS);
+        let mut played = Played::new(true);
+        for turn in &turns {
+            let (by_client, bytes) = said(turn);
+            for piece in in_pieces(bytes, &cuts) {
+                match by_client {
+                    true => played.client(piece),
+                    false => played.app(piece),
+                }
+                played.pass(pace * MS);
+            }
+        }
         let heard = &played.to_client[SWITCH.len()..];
         if let Some(told) = heard.strip_suffix(&GOING_AWAY[..]) {
             prop_assert_eq!(whole_messages(told), told.len());
