@@ -8,4 +8,5 @@ mod http1;
 mod http2;
 mod listening;
 mod opaque;
+mod proxy_protocol;
 mod websocket;
