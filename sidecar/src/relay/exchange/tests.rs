@@ -6,6 +6,7 @@ use proptest::prelude::*;
 mod conversations;
 mod equivalence;
 mod event_stream;
+mod http1;
 mod http2;
 mod websocket;
 

@@ -294,3 +294,61 @@ proptest! {
         prop_assert!(*app == played.to_client || told.is_some_and(|told| app.starts_with(told)));
     }
 }
+
+/// How many bytes of `frames`, as an app sends them, are whole messages: by the book (RFC 6455,
+/// section 5.2) and without a tracker.
+fn whole_messages(frames: &[u8]) -> usize {
+    let (mut at, mut whole) = (0, 0);
+    let mut inside = false;
+    while let [first, length, ..] = frames[at..] {
+        at += 2 + usize::from(length);
+        if at > frames.len() {
+            break;
+        }
+        let (last, control) = (first & 0x80 != 0, first & 8 != 0);
+        inside = if control { inside } else { !last };
+        if !inside {
+            whole = at;
+        }
+    }
+    whole
+}
+
+proptest! {
+    /// A Close of ours comes behind a whole message of the app's.
+    #[test]
+    fn the_goodbye_is_between_messages(
+        messages in prop::collection::vec((any::<bool>(), 0..3u8), 0..12),
+        cuts in prop::collection::vec(any::<usize>(), 0..4),
+        pace in 0..600u32,
+    ) {
+        let mut turns = vec![Act::Client(ASK.to_vec()), Act::App(SWITCH.to_vec())];
+        for (by_client, kind) in messages {
+            turns.push(match (by_client, kind) {
+                (true, 0) => Act::Client(ASKED.to_vec()),
+                (true, 1) => Act::Client(b"\x01\x80mask\x89\x80mask\x80\x80mask".to_vec()),
+                (true, _) => Act::Client(b"\x8a\x80mask".to_vec()),
+                (false, 0) => Act::App(TOLD.to_vec()),
+                (false, 1) => Act::App(b"\x01\x01a\x89\0\x80\x01b".to_vec()),
+                (false, _) => Act::App(b"\x89\0".to_vec()),
+            });
+        }
+        let mut played = Played::new(true);
+        for turn in &turns {
+            let (by_client, bytes) = said(turn);
+            for piece in in_pieces(bytes, &cuts) {
+                match by_client {
+                    true => played.client(piece),
+                    false => played.app(piece),
+                }
+                played.pass(pace * MS);
+            }
+        }
+        let heard = &played.to_client[SWITCH.len()..];
+        if let Some(told) = heard.strip_suffix(&GOING_AWAY[..]) {
+            prop_assert_eq!(whole_messages(told), told.len());
+        } else {
+            prop_assert_eq!(&played.to_client, &played.app_said);
+        }
+    }
+}
