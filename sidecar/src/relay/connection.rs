@@ -91,6 +91,13 @@ struct Side {
     broken: bool,
 }
 
+impl Side {
+    /// Nothing more goes either way.
+    fn is_over(&self) -> bool {
+        self.read && self.written
+    }
+}
+
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
@@ -159,9 +166,7 @@ impl Connection {
 
     fn take_up(&mut self, conduct: Conduct) {
         self.stance = conduct.stance;
-        let leaving = conduct.stance >= Stance::Parting;
-        self.exchange
-            .set_leaving(leaving, &conduct.connections, Instant::now());
+        self.exchange.take_up(&conduct, Instant::now());
     }
 
     fn poll(&mut self, context: &mut Context<'_>, scratch: &mut [u8]) -> Poll<End> {
@@ -191,8 +196,7 @@ impl Connection {
             return Ok(down);
         }
         let up = self.move_up(context, scratch, now)?;
-        let over = |side: &Side| side.read && side.written;
-        if over(&self.client_side) && over(&self.app_side) {
+        if self.client_side.is_over() && self.app_side.is_over() {
             return Err(End::Over);
         }
         Ok(dialed || down || up)
@@ -276,6 +280,11 @@ impl Connection {
         }
         if self.client_side.written {
             return Ok(false);
+        }
+        if self.client_side.read && self.app_side.is_over() {
+            // The close that follows says it.
+            self.client_side.written = true;
+            return Ok(true);
         }
         match Pin::new(&mut self.client).poll_shutdown(context) {
             Poll::Ready(Ok(())) => {
@@ -362,6 +371,11 @@ impl Connection {
         };
         if self.app_side.written {
             return Ok(false);
+        }
+        if self.app_side.read && self.client_side.is_over() {
+            // The close that follows says it.
+            self.app_side.written = true;
+            return Ok(true);
         }
         match Pin::new(app).poll_shutdown(context) {
             Poll::Ready(Ok(())) => {

@@ -2,6 +2,7 @@
 //! byte by byte what each of them sends and must see.
 
 mod bed;
+mod connections;
 mod event_stream;
 mod goodbye;
 mod http1;
@@ -10,3 +11,6 @@ mod listening;
 mod opaque;
 mod proxy_protocol;
 mod websocket;
+
+/// How many threads run the relay's connections.
+const WORKERS: usize = 1;
