@@ -15,7 +15,7 @@ impl Played {
     /// An event stream under a policy that ends those.
     fn event_stream(ask: &str, begin: &str) -> Played {
         let mut played = Played::new(false);
-        played.settings.event_streams = EventStreams::End;
+        played.conduct.connections.event_streams = EventStreams::End;
         played.leave(false);
         played.client(ask.as_bytes());
         played.app(begin.as_bytes());
@@ -135,7 +135,7 @@ fn the_policy_decides() {
     played.pass(Duration::from_secs(60));
     assert!(!played.over);
     assert_eq!(played.exchange.wakes_at(played.now), None);
-    played.settings.event_streams = EventStreams::End;
+    played.conduct.connections.event_streams = EventStreams::End;
     played.leave(true);
     assert!(played.over);
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::goodbye::websocket::GOING_AWAY;
+use crate::stance::Pace;
 
 const ASK: &[u8] = b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const SWITCH: &[u8] =
@@ -69,6 +70,44 @@ fn the_goodbye_comes_in_silence() {
     );
     played.pass(250 * MS);
     assert_eq!(played.heard(), GOING_AWAY);
+}
+
+/// The Close waits for the connection's own moment where goodbyes are spread, and is not said at all
+/// where the policy waits for WebSockets.
+#[test]
+fn the_goodbye_comes_when_the_policy_says() {
+    let mut played = Played::websocket(false);
+    let _first = played.census.connect();
+    let mut second = Played::new(false);
+    second.exchange = Exchange::new(played.census.connect());
+    second.client(ASK);
+    second.app(SWITCH);
+    second.forget();
+    let pace = Pace {
+        from: second.now,
+        length: Duration::from_secs(1000),
+    };
+    let mut conduct = Conduct {
+        stance: Stance::Parting,
+        pace: Some(pace),
+        ..Conduct::default()
+    };
+    played.exchange.take_up(&conduct, played.now);
+    played.pass(250 * MS);
+    assert_eq!(played.heard(), GOING_AWAY, "the first place is the first");
+    second.exchange.take_up(&conduct, second.now);
+    let turn = second.exchange.wakes_at(second.now).expect("a moment");
+    assert_eq!(turn, pace.turn(second.exchange.line().place()));
+    assert!(turn > pace.from + Duration::from_secs(100) && turn < pace.ends());
+    conduct.connections.web_sockets = WebSockets::Wait;
+    second.exchange.take_up(&conduct, second.now);
+    assert_eq!(second.exchange.wakes_at(second.now), None);
+    second.pass(Duration::from_secs(3600));
+    assert!(second.to_client.is_empty());
+    conduct.connections.web_sockets = WebSockets::Goodbye;
+    second.exchange.take_up(&conduct, second.now);
+    second.pass(Duration::ZERO);
+    assert_eq!(second.heard(), GOING_AWAY);
 }
 
 /// A client that has spoken last may wait for its answer: it gets a second for it.
