@@ -125,6 +125,12 @@ impl Census {
         self.instant(self.totals.last_work.load(Ordering::Relaxed))
     }
 
+    /// Open requests and busy opaque connections, by the books that [`Changes`] goes by.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn busy(&self) -> u64 {
+        self.busy.load(Ordering::Relaxed)
+    }
+
     /// Counts an error of `accept` that cost a client its connection or the listener a pause.
     pub(crate) fn accept_failed(&self) {
         add(&self.totals.accept_errors, 1);

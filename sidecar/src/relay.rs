@@ -11,6 +11,8 @@ mod closing;
 mod connection;
 pub mod delivery;
 mod exchange;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod leftover;
 
 use crate::census::{Census, OPAQUE_PATIENCE};

@@ -1,4 +1,4 @@
-//! Feeds trackers in tests: a whole stream, cut into any pieces.
+//! Feeds trackers in tests and for fuzzing: a whole stream, cut into any pieces.
 
 use super::{Odd, Step};
 

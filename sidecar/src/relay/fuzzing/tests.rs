@@ -1,0 +1,53 @@
+use super::*;
+use std::fs;
+use std::path::Path;
+
+/// Plays the corpus of a fuzz target: what was ever worth keeping, and every input that broke
+/// something once.
+fn replay(target: &str, play: impl Fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../fuzz/corpus")
+        .join(target);
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    for file in files {
+        println!("{}", file.display());
+        play(&fs::read(&file).unwrap());
+    }
+}
+
+#[test]
+fn the_corpus_of_trackers() {
+    replay("trackers", trackers);
+}
+
+#[test]
+fn the_corpus_of_opening() {
+    replay("opening", |script| exchange(Start::Nothing, script));
+}
+
+#[test]
+fn the_corpus_of_http1() {
+    replay("http1", |script| exchange(Start::Nothing, script));
+}
+
+#[test]
+fn the_corpus_of_http2() {
+    replay("http2", |script| exchange(Start::Http2, script));
+}
+
+#[test]
+fn the_corpus_of_http2_upgrade() {
+    replay("http2_upgrade", |script| {
+        exchange(Start::Http2Upgrade, script)
+    });
+}
+
+#[test]
+fn the_corpus_of_websocket() {
+    replay("websocket", |script| exchange(Start::WebSocket, script));
+}
