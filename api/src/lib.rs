@@ -15,6 +15,7 @@
 #![deny(missing_docs)]
 
 pub mod birth;
+pub mod connections;
 pub mod desired;
 pub mod names;
 pub mod phase;

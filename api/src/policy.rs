@@ -4,6 +4,7 @@
 //! when the policy is [resolved](DrainPolicySpec::resolve). Every rule has a sentence of its own,
 //! which `kubectl apply` shows.
 
+use crate::connections::ConnectionSettings;
 use crate::selector::Selector;
 use crate::settings::{
     DEFAULT_MAX_SECONDS, DEFAULT_QUIET_SECONDS, DEFAULT_TIMEOUT_SECONDS, DeregistrationSettings,
@@ -131,6 +132,7 @@ impl DrainPolicySpec {
                 quiet_seconds: seconds(deregistration.quiet_seconds, DEFAULT_QUIET_SECONDS, 0, 300),
                 max_seconds: seconds(deregistration.max_seconds, DEFAULT_MAX_SECONDS, 0, 3600),
             },
+            connections: ConnectionSettings::default(),
             shutdown_seconds: self
                 .shutdown_seconds
                 .map(|value| value.clamp(0, 3600).unsigned_abs()),

@@ -1,5 +1,6 @@
 //! A policy with every default applied: what a sidecar acts on.
 
+use crate::connections::ConnectionSettings;
 use serde::{Deserialize, Serialize};
 
 /// The drain's timeout where the policy names none, in seconds: that of the load balancers.
@@ -27,6 +28,9 @@ pub struct Settings {
     pub timeout_seconds: u32,
     /// When the lame-duck phase ends.
     pub deregistration: DeregistrationSettings,
+    /// How connections are treated meanwhile.
+    #[serde(default)]
+    pub connections: ConnectionSettings,
     /// The least time that the app gets after SIGTERM, in seconds; nothing means the pod's own
     /// original grace period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,6 +58,7 @@ impl Settings {
             enabled: false,
             timeout_seconds: DEFAULT_TIMEOUT_SECONDS,
             deregistration: DeregistrationSettings::default(),
+            connections: ConnectionSettings::default(),
             shutdown_seconds: None,
         }
     }

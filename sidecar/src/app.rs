@@ -1,7 +1,7 @@
 //! The wiring: which parts there are, what connects them, and who watches over whom.
 //!
 //! ```text
-//!   kubelet, controller --> admin --Request--> keeper(machine) --Stance--> relay
+//!   kubelet, controller --> admin --Request--> keeper(machine) --Conduct-> relay
 //!                                                 ^                          |
 //!                                                 +--------- census <--------+
 //! ```
@@ -104,7 +104,7 @@ impl Bound {
         let relay_port = relay
             .as_ref()
             .map_or(config.relay_port, |relay| relay.local_addr().port());
-        let relayed = Relay::new(census.clone(), handles.stance, upstream.clone());
+        let relayed = Relay::new(census.clone(), handles.conduct, upstream.clone());
         let requests = handles.requests.clone();
         parts.spawn(async move {
             let relay = match relay {

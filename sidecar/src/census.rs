@@ -24,11 +24,6 @@ use tokio::sync::Notify;
 /// by byte (slowloris) must not hold a drain, and a head over a bad network takes a second or two.
 pub const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long an opaque connection is waited for after the app spoke last: the app may have more to
-/// say (a second result set, the next chunk of a stream), and 15 s is where the applications that
-/// were looked at place their own heartbeats.
-pub const OPAQUE_PATIENCE: Duration = Duration::from_secs(15);
-
 /// The longest that an idle HTTP/1 connection is expected to come back: longer pauses would make
 /// every drain wait for the least busy client.
 pub const HTTP1_PAUSE: Duration = Duration::from_secs(5);

@@ -11,7 +11,7 @@ use crate::census::Census;
 use crate::config::Config;
 use crate::drain::{Caller, Event, Machine, Milestone, Orders, Pod};
 use crate::hold::Holds;
-use crate::stance::Stance;
+use crate::stance::{Conduct, Stance};
 use crate::termination::TerminationMessage;
 use ebb_api::desired::{Conflict, Desired, Order};
 use ebb_api::phase::{Outcome, Phase};
@@ -85,14 +85,14 @@ pub(crate) struct Keeper {
     grace: Duration,
     termination: TerminationMessage,
     app_watch: AppWatch,
-    stance: watch::Sender<Stance>,
+    conduct: watch::Sender<Conduct>,
     published: watch::Sender<Published>,
 }
 
 /// The ends of the keeper's channels.
 pub(crate) struct Handles {
     pub(crate) requests: mpsc::Sender<Request>,
-    pub(crate) stance: watch::Receiver<Stance>,
+    pub(crate) conduct: watch::Receiver<Conduct>,
     pub(crate) published: watch::Receiver<Published>,
 }
 
@@ -106,7 +106,10 @@ impl Keeper {
         boot: String,
     ) -> (Keeper, mpsc::Receiver<Request>, Handles) {
         let (requests, inbox) = mpsc::channel(64);
-        let (stance, stance_seen) = watch::channel(Stance::Serving);
+        let (conduct, conduct_seen) = watch::channel(Conduct {
+            stance: Stance::Serving,
+            connections: config.settings().connections,
+        });
         let (published, published_seen) = watch::channel(Published::default());
         let pod: Pod = config.pod();
         let containers = config
@@ -131,12 +134,12 @@ impl Keeper {
             grace,
             termination: TerminationMessage::new(config.termination.clone()),
             app_watch: AppWatch::new(containers, requests.clone()),
-            stance,
+            conduct,
             published,
         };
         let handles = Handles {
             requests,
-            stance: stance_seen,
+            conduct: conduct_seen,
             published: published_seen,
         };
         (keeper, inbox, handles)
@@ -217,11 +220,12 @@ impl Keeper {
         let heard = matches!(event, Event::Desired(_));
         let (orders, milestones) = self.machine.on(event, &sight, now);
         let told_at_once = heard || !milestones.is_empty();
-        self.stance.send_if_modified(|stance| {
-            let changed = *stance != orders.stance;
-            *stance = orders.stance;
-            changed
-        });
+        let wanted = Conduct {
+            stance: orders.stance,
+            connections: self.machine.settings().connections,
+        };
+        self.conduct
+            .send_if_modified(|conduct| std::mem::replace(conduct, wanted) != wanted);
         let back = milestones.contains(&Milestone::BackInService);
         // Back in service, the drain that was told of before is not how this process ends.
         if sigterm || back || self.machine.ending().is_some() {

@@ -74,13 +74,13 @@ impl Bound {
     /// Back in an earlier stance the port is opened again.
     pub async fn run(self, relay: Relay, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
-        let mut stance = relay.stance();
-        let mut stance_ends = false;
+        let mut conduct = relay.conduct();
+        let mut conduct_ends = false;
         let mut tasks = JoinSet::new();
         let mut pause = Pause::default();
         let mut listener = Some(self.listener);
         loop {
-            let accepts = *stance.borrow_and_update() < Stance::Draining;
+            let accepts = conduct.borrow_and_update().stance < Stance::Draining;
             match &listener {
                 Some(open) if !accepts => {
                     for client in queued(open, &relay) {
@@ -105,7 +105,7 @@ impl Bound {
             tokio::select! {
                 biased;
                 () = &mut stop => return,
-                changed = stance.changed(), if !stance_ends => stance_ends = changed.is_err(),
+                changed = conduct.changed(), if !conduct_ends => conduct_ends = changed.is_err(),
                 Some(ended) = tasks.join_next() => note_panic(ended, &relay),
                 () = pause.over(), if pause.is_on() => {}
                 accepted = accept(listener.as_ref()), if !pause.is_on() => match accepted {
@@ -244,7 +244,7 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 
 fn serve(client: TcpStream, relay: &Relay, tasks: &mut JoinSet<()>) {
     if let Some(connection) = relay.take(client) {
-        tasks.spawn(connection.run(relay.stance()));
+        tasks.spawn(connection.run(relay.conduct()));
     }
 }
 

@@ -11,16 +11,16 @@ mod closing;
 mod connection;
 pub mod delivery;
 mod exchange;
-#[cfg(any(test, feature = "fuzzing"))]
-pub mod fuzzing;
 mod leftover;
 
-use crate::census::{Census, OPAQUE_PATIENCE};
+use crate::census::Census;
 use crate::seldom::Seldom;
-use crate::stance::Stance;
+use crate::stance::Conduct;
 use crate::upstream::Upstream;
 use connection::Connection;
 use exchange::Exchange;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use exchange::scenario;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -36,42 +36,33 @@ const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(25), Duration:
 #[derive(Clone, Debug)]
 pub struct Relay {
     census: Arc<Census>,
-    stance: watch::Receiver<Stance>,
+    conduct: watch::Receiver<Conduct>,
     upstream: Arc<Upstream>,
-    opaque_patience: Duration,
     direct: Arc<Seldom>,
 }
 
 impl Relay {
-    /// A relay that counts in `census` and does what `stance` says. When the sender of the stance
-    /// is gone, the last one stays.
+    /// A relay that counts in `census` and does what `conduct` says. When its sender is gone, the
+    /// last one stays.
     pub fn new(
         census: Arc<Census>,
-        stance: watch::Receiver<Stance>,
+        conduct: watch::Receiver<Conduct>,
         upstream: Arc<Upstream>,
     ) -> Relay {
         Relay {
             census,
-            stance,
+            conduct,
             upstream,
-            opaque_patience: OPAQUE_PATIENCE,
             direct: Arc::default(),
         }
-    }
-
-    /// Waits for this long, and not for [`OPAQUE_PATIENCE`], until an opaque connection is idle.
-    #[must_use]
-    pub fn with_opaque_patience(mut self, patience: Duration) -> Relay {
-        self.opaque_patience = patience;
-        self
     }
 
     pub(crate) fn census(&self) -> &Arc<Census> {
         &self.census
     }
 
-    pub(crate) fn stance(&self) -> watch::Receiver<Stance> {
-        self.stance.clone()
+    pub(crate) fn conduct(&self) -> watch::Receiver<Conduct> {
+        self.conduct.clone()
     }
 
     /// Takes an accepted connection in; it does nothing until it runs. Nothing where the client has
@@ -84,7 +75,7 @@ impl Relay {
         }
         match self.upstream.destination(&client) {
             Ok(destination) => {
-                let exchange = Exchange::new(line, self.opaque_patience);
+                let exchange = Exchange::new(line);
                 Some(Connection::new(client, destination, exchange))
             }
             Err(error) => {

@@ -1,7 +1,19 @@
-//! What the drain machine wants of the relay.
+//! What the drain machine and the policy want of the relay.
 
-/// How the relay treats connections, from the gentlest to the last. It is a level, not an event:
-/// handed over in a `tokio::sync::watch`, so a connection that looks late sees the newest.
+use ebb_api::connections::ConnectionSettings;
+
+/// How the relay treats connections, and by which settings. It is a level, not an event: handed over
+/// in a `tokio::sync::watch`, so a connection that looks late sees the newest, and a changed policy
+/// holds for the connections that are open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conduct {
+    /// What is done.
+    pub stance: Stance,
+    /// The policy's settings of how.
+    pub connections: ConnectionSettings,
+}
+
+/// What the relay does about connections, from the gentlest to the last.
 ///
 /// It can go back to [`Stance::Serving`] from any of them: a drain that kubelet began for a restart
 /// of the app's container, or that was never followed by SIGTERM, heals.

@@ -8,7 +8,7 @@ pub mod http1;
 pub mod http2;
 pub mod opaque;
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod pieces;
+pub mod pieces;
 pub mod websocket;
 
 /// The bytes are not what the tracker knows for certain: the connection is opaque from here on.

@@ -3,6 +3,7 @@
 
 pub mod bed;
 pub mod bench;
+pub mod clients;
 pub mod demo;
 pub mod eventually;
 pub mod harness;

@@ -47,12 +47,13 @@ enum Task {
     /// Runs the tests; without --fast on a real cluster that it brings up.
     ///
     /// Brings up the cluster, builds our images and loads them, and runs all tests of the workspace,
-    /// those included that are `#[ignore]`d because they need the cluster.
+    /// those included that are `#[ignore]`d because they need the cluster, or clients and servers of
+    /// other languages.
     ///
     /// Needs what `cluster up` needs; with --fast Rust, Linux, root, and `ip` and nftables for the
     /// redirect's own tests, which make network namespaces.
     Test {
-        /// Only the tests that need no cluster.
+        /// Only the tests that need neither the cluster nor anything that has to be fetched.
         #[arg(long)]
         fast: bool,
         /// For cargo test: for example `-p ebb-tests`, or `-- some_test_name`.
@@ -85,6 +86,14 @@ enum Task {
     /// Needs root and an idle computer; the cluster is not used.
     #[command(disable_help_flag = true)]
     Bench {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Looks for what is rare: `soak clients`; `soak clients --help` tells more.
+    ///
+    /// Needs root; the cluster is not used.
+    #[command(disable_help_flag = true)]
+    Soak {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -179,6 +188,10 @@ fn run(task: Task) -> Result<u8> {
         Task::Bench { arguments } => {
             requirements::root()?;
             programs::bench(arguments.into_iter().map(Into::into))
+        }
+        Task::Soak { arguments } => {
+            requirements::root()?;
+            programs::soak(arguments.into_iter().map(Into::into))
         }
         Task::Cluster(Cluster::Up) => {
             requirements::of_the_cluster()?;

@@ -32,6 +32,11 @@ pub(crate) fn bench(arguments: impl IntoIterator<Item = OsString>) -> Result<u8>
     status(built("ebb-bench")?.args(arguments))
 }
 
+/// Runs the soaks' program, in the folder where we are, and returns its status.
+pub(crate) fn soak(arguments: impl IntoIterator<Item = OsString>) -> Result<u8> {
+    status(built("ebb-soak")?.args(arguments))
+}
+
 /// The test bed's program, freshly built.
 pub(crate) fn bed_command() -> Result<Command> {
     built("ebb-bed")

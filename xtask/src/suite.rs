@@ -1,7 +1,8 @@
 //! `cargo xtask test`.
 //!
-//! A test that needs the cluster is `#[ignore = "needs the cluster: cargo xtask test"]`, so a plain
-//! `cargo test` passes without one and still names what it left out. It passes as root on Linux: the
+//! A test that needs the cluster is `#[ignore = "needs the cluster: cargo xtask test"]`, and one with
+//! clients of other languages is ignored because they have to be fetched; so a plain `cargo test` passes
+//! without either and still names what it left out. It passes as root on Linux: the
 //! redirect's own tests (`sidecar/tests/redirect.rs`) make network namespaces, and fail elsewhere,
 //! since a test that is skipped unseen proves nothing.
 
@@ -9,7 +10,7 @@ use anyhow::Result;
 
 use crate::programs::{bed, cargo, status};
 
-/// The tests that need no cluster.
+/// The tests that need neither the cluster nor anything that has to be fetched.
 pub(crate) fn fast(arguments: &[String]) -> Result<u8> {
     status(cargo().args(["test", "--workspace"]).args(arguments))
 }

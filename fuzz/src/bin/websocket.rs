@@ -1,7 +1,7 @@
 //! WebSocket and its goodbye.
 #![no_main]
 
-use ebb_sidecar::relay::fuzzing::{Start, exchange};
+use ebb_sidecar::relay::scenario::{Start, hold};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|script: &[u8]| exchange(Start::WebSocket, script));
+fuzz_target!(|script: &[u8]| hold(Start::WebSocket, script));

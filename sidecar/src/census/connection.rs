@@ -183,6 +183,15 @@ impl Connection {
         self.close(self.open());
     }
 
+    /// The silence that an opaque connection is waited for has become another one: it is idle at
+    /// `idle_at` now, unless it is waited for no more or for something else.
+    pub fn patience_changed(&self, idle_at: Option<Instant>) {
+        if self.record.patience.load(Ordering::Relaxed) != 0 {
+            self.set_patience(idle_at);
+            self.census.bump();
+        }
+    }
+
     /// Nothing is in flight any more: patience ended, or one of the sides did.
     pub fn settled(&self) {
         self.set_patience(None);

@@ -1,5 +1,8 @@
 use super::*;
 
+/// How long an opaque connection is waited for here.
+const SILENCE: Duration = Duration::from_secs(15);
+
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -58,14 +61,11 @@ fn opaque_connections_are_in_flight_while_the_client_waits() {
     connection.client_spoke(now);
     let later = now + seconds(100);
     assert_eq!(census.snapshot(later).in_flight[&Protocol::Opaque], 1);
-    connection.app_spoke(later, Some(later + OPAQUE_PATIENCE));
+    connection.app_spoke(later, Some(later + SILENCE));
     let snapshot = census.snapshot(later + seconds(14));
     assert_eq!(snapshot.in_flight_in_all(), 1);
-    assert_eq!(snapshot.settles_at, Some(later + OPAQUE_PATIENCE));
-    assert_eq!(
-        census.snapshot(later + OPAQUE_PATIENCE).in_flight_in_all(),
-        0
-    );
+    assert_eq!(snapshot.settles_at, Some(later + SILENCE));
+    assert_eq!(census.snapshot(later + SILENCE).in_flight_in_all(), 0);
     assert_eq!(census.snapshot(later).work, 1);
 }
 

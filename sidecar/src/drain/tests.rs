@@ -8,6 +8,7 @@ mod words;
 
 use super::*;
 use crate::stance::Stance;
+use ebb_api::connections::ConnectionSettings;
 use ebb_api::desired::{Endpoints, Leave, Order};
 use ebb_api::report::Protocol;
 use ebb_api::settings::DeregistrationSettings;
@@ -23,6 +24,7 @@ fn settings(timeout_seconds: u32) -> Settings {
         enabled: true,
         timeout_seconds,
         deregistration: DeregistrationSettings::default(),
+        connections: ConnectionSettings::default(),
         shutdown_seconds: Some(SHUTDOWN),
     }
 }

@@ -6,7 +6,7 @@ mod orphan;
 use super::closing;
 use super::exchange::{AppEnd, Exchange};
 use super::leftover::Leftover;
-use crate::stance::Stance;
+use crate::stance::{Conduct, Stance};
 use crate::upstream::Destination;
 use std::cell::RefCell;
 use std::future::{Future, pending, poll_fn};
@@ -34,12 +34,12 @@ pub(crate) fn with_scratch<T>(use_it: impl FnOnce(&mut [u8]) -> T) -> T {
     BUFFER.with_borrow_mut(|buffer| use_it(buffer))
 }
 
-/// Waits for the next stance; for ever if there will be none.
-async fn next(mut stance: watch::Receiver<Stance>) -> watch::Receiver<Stance> {
-    if stance.changed().await.is_err() {
+/// Waits for the next conduct; for ever if there will be none.
+async fn next(mut conduct: watch::Receiver<Conduct>) -> watch::Receiver<Conduct> {
+    if conduct.changed().await.is_err() {
         pending::<()>().await;
     }
-    stance
+    conduct
 }
 
 /// A connection that was taken in.
@@ -138,15 +138,15 @@ impl Connection {
     )]
     pub(crate) fn run(
         mut self,
-        stance: watch::Receiver<Stance>,
+        conduct: watch::Receiver<Conduct>,
     ) -> impl Future<Output = ()> + Send {
         async move {
-            self.take_stance(*stance.borrow());
-            let mut changed = pin!(next(stance));
+            self.take_up(*conduct.borrow());
+            let mut changed = pin!(next(conduct));
             let end = poll_fn(|context| {
-                while let Poll::Ready(mut stance) = changed.as_mut().poll(context) {
-                    self.take_stance(*stance.borrow_and_update());
-                    changed.set(next(stance));
+                while let Poll::Ready(mut conduct) = changed.as_mut().poll(context) {
+                    self.take_up(*conduct.borrow_and_update());
+                    changed.set(next(conduct));
                 }
                 with_scratch(|scratch| self.poll(context, scratch))
             })
@@ -157,10 +157,11 @@ impl Connection {
         }
     }
 
-    fn take_stance(&mut self, stance: Stance) {
-        self.stance = stance;
+    fn take_up(&mut self, conduct: Conduct) {
+        self.stance = conduct.stance;
+        let leaving = conduct.stance >= Stance::Parting;
         self.exchange
-            .set_leaving(stance >= Stance::Parting, Instant::now());
+            .set_leaving(leaving, &conduct.connections, Instant::now());
     }
 
     fn poll(&mut self, context: &mut Context<'_>, scratch: &mut [u8]) -> Poll<End> {

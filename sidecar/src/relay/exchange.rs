@@ -5,12 +5,15 @@ mod edit;
 mod http1;
 mod http2;
 mod opening;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod scenario;
 mod verdict;
 mod websocket;
 
 use crate::census::{Connection, HEAD_PATIENCE};
 use crate::track::http1::Upgrade;
 use crate::track::opaque::{Opaque, Side};
+use ebb_api::connections::ConnectionSettings;
 use edit::{Next, Passed};
 use http1::Http1;
 use http2::{Goodbye, Http2};
@@ -31,7 +34,7 @@ pub(crate) struct Exchange {
     /// Bytes of the client that were held back, and have to go to the app: see
     /// [`Exchange::released`].
     released: Vec<u8>,
-    opaque_patience: Duration,
+    settings: ConnectionSettings,
 }
 
 enum Kind {
@@ -45,14 +48,14 @@ enum Kind {
 }
 
 impl Exchange {
-    pub(crate) fn new(line: Connection, opaque_patience: Duration) -> Exchange {
+    pub(crate) fn new(line: Connection) -> Exchange {
         Exchange {
             kind: Kind::Http1(Http1::default()),
             opening: Some(Opening::default()),
             line,
             leaving: None,
             released: Vec::new(),
-            opaque_patience,
+            settings: ConnectionSettings::default(),
         }
     }
 
@@ -61,13 +64,23 @@ impl Exchange {
         &self.line
     }
 
-    /// Whether goodbyes are to be said from now on.
-    pub(crate) fn set_leaving(&mut self, leaving: bool, now: Instant) {
+    /// Whether goodbyes are to be said from now on, and by which settings.
+    pub(crate) fn set_leaving(
+        &mut self,
+        leaving: bool,
+        settings: &ConnectionSettings,
+        now: Instant,
+    ) {
         self.leaving = leaving.then(|| self.leaving.unwrap_or(now));
-        if let Kind::Http1(http1) = &mut self.kind
-            && !leaving
-        {
-            http1.stay();
+        let silence_changed = self.settings.idle_seconds != settings.idle_seconds;
+        self.settings = *settings;
+        match &mut self.kind {
+            Kind::Http1(http1) if !leaving => http1.stay(),
+            Kind::Opaque(opaque, _) if silence_changed => {
+                opaque.set_patience(silence(settings));
+                self.line.patience_changed(opaque.idle_at());
+            }
+            _ => {}
         }
     }
 
@@ -189,7 +202,11 @@ impl Exchange {
                 bytes: std::mem::take(owed).into(),
                 last: false,
             }),
-            Kind::Http1(_) | Kind::Opaque(..) => None,
+            Kind::Http1(http1) => Some(ToClient {
+                bytes: http1.given_up()?.into(),
+                last: false,
+            }),
+            Kind::Opaque(..) => None,
         }
     }
 
@@ -348,7 +365,7 @@ impl Exchange {
     }
 
     fn turn_opaque(&mut self, now: Instant) {
-        let mut opaque = Opaque::new(now, self.opaque_patience);
+        let mut opaque = Opaque::new(now, silence(&self.settings));
         let mut owed = Vec::new();
         let has_begun = match &mut self.kind {
             Kind::Http1(http1) => {
@@ -369,6 +386,11 @@ impl Exchange {
         }
         self.kind = Kind::Opaque(opaque, owed);
     }
+}
+
+/// What an opaque connection is waited for after the app spoke last.
+fn silence(settings: &ConnectionSettings) -> Duration {
+    Duration::from_secs(settings.idle_seconds.into())
 }
 
 /// True unless a head is under way that began a moment ago.

@@ -34,6 +34,11 @@ impl Opaque {
         }
     }
 
+    /// Waits for another time from now on.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     /// One side sent something.
     pub fn spoke(&mut self, side: Side, now: Instant) {
         self.last = Some(side);

@@ -4,6 +4,7 @@ use crate::app::App;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ebb_api::birth::{AppContainer, Birth, OwnHook};
+use ebb_api::connections::ConnectionSettings;
 use ebb_api::desired::{Desired, Endpoints, Leave, Order};
 use ebb_api::phase::Trigger;
 use ebb_api::report::{FinalReport, Report};
@@ -56,6 +57,7 @@ pub(crate) fn quick(timeout_seconds: u32) -> Settings {
             quiet_seconds: 0,
             max_seconds: 3,
         },
+        connections: ConnectionSettings::default(),
         shutdown_seconds: Some(1),
     }
 }

@@ -4,11 +4,12 @@
     reason = "an error here fails the test, and its backtrace names the line"
 )]
 
+use ebb_api::connections::ConnectionSettings;
 use ebb_api::report::Protocol;
 use ebb_sidecar::census::{Census, Snapshot};
 use ebb_sidecar::listener::{self, Bound};
 use ebb_sidecar::relay::Relay;
-use ebb_sidecar::stance::Stance;
+use ebb_sidecar::stance::{Conduct, Stance};
 use ebb_sidecar::upstream::{OriginalDestination, Upstream};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -21,16 +22,12 @@ use tokio::task::JoinSet;
 /// Far more than anything here takes, far less than a person waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long the relays here wait for a silent opaque connection: long enough for a test to see it
-/// in flight, short enough to wait for.
-pub(crate) const OPAQUE_PATIENCE: Duration = Duration::from_millis(300);
-
 /// A running relay in front of an app's port.
 pub(crate) struct Bed {
     pub(crate) census: Arc<Census>,
     pub(crate) app: TcpListener,
     pub(crate) address: SocketAddr,
-    stance: watch::Sender<Stance>,
+    conduct: watch::Sender<Conduct>,
     _relay: JoinSet<()>,
 }
 
@@ -43,10 +40,17 @@ impl Bed {
 
     pub(crate) fn with(app: TcpListener, destination: OriginalDestination) -> Bed {
         let census = Census::new(Instant::now());
-        let (stance, told) = watch::channel(Stance::Serving);
+        let (conduct, told) = watch::channel(Conduct {
+            stance: Stance::Serving,
+            // Long enough for a test to see a silent opaque connection in flight, short enough to
+            // wait for.
+            connections: ConnectionSettings {
+                idle_seconds: 1,
+                ..ConnectionSettings::default()
+            },
+        });
         let upstream = Upstream::new(destination, Vec::new());
-        let relay =
-            Relay::new(census.clone(), told, upstream).with_opaque_patience(OPAQUE_PATIENCE);
+        let relay = Relay::new(census.clone(), told, upstream);
         let bound: Bound = listener::bind(0).unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, bound.local_addr().port()));
         let mut tasks = JoinSet::new();
@@ -55,7 +59,7 @@ impl Bed {
             census,
             app,
             address,
-            stance,
+            conduct,
             _relay: tasks,
         }
     }
@@ -81,7 +85,13 @@ impl Bed {
     }
 
     pub(crate) fn stance(&self, stance: Stance) {
-        self.stance.send_replace(stance);
+        self.conduct.send_modify(|conduct| conduct.stance = stance);
+    }
+
+    /// The policy is another one from now on.
+    pub(crate) fn settings(&self, change: impl FnOnce(&mut ConnectionSettings)) {
+        self.conduct
+            .send_modify(|conduct| change(&mut conduct.connections));
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

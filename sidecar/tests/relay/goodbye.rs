@@ -313,6 +313,26 @@ async fn an_idle_opaque_connection_gets_the_app_s_own_goodbye() {
     assert_eq!(bed.snapshot().idle_closed, 0);
 }
 
+/// A changed policy counts at once, for an opaque connection that is being waited for too.
+#[tokio::test]
+async fn another_silence_counts_for_open_connections() {
+    let bed = Bed::new().await;
+    bed.settings(|settings| settings.idle_seconds = 3600);
+    let (mut client, mut app) = bed.connect().await;
+    client.say("\x16question").await;
+    app.hear("\x16question").await;
+    app.say("answer").await;
+    client.hear("answer").await;
+    bed.stance(Stance::Parting);
+    app.hear_nothing(&bed).await;
+    let settles_at = bed.snapshot().settles_at.expect("it is in flight");
+    assert!(settles_at > std::time::Instant::now() + std::time::Duration::from_secs(60));
+    bed.settings(|settings| settings.idle_seconds = 1);
+    app.hear_end().await;
+    app.finish().await;
+    client.hear_end().await;
+}
+
 /// A client that takes nothing does not make a cut answer look whole.
 #[tokio::test]
 async fn a_cut_over_unread_bytes_is_a_reset() {

@@ -20,7 +20,7 @@ pub fn fetch_all(folders: &Folders) -> Result<String> {
 }
 
 /// A short name for some content.
-pub(super) fn digest(parts: &[&[u8]]) -> String {
+pub(crate) fn digest(parts: &[&[u8]]) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
         // The length keeps ["ab", "c"] apart from ["a", "bc"].
@@ -36,11 +36,11 @@ pub(super) fn digest(parts: &[&[u8]]) -> String {
 }
 
 /// Whether the stamp beside a product says that it was made from the same things.
-fn is_stamped(stamp: &Path, expected: &str) -> bool {
+pub(crate) fn is_stamped(stamp: &Path, expected: &str) -> bool {
     fs::read_to_string(stamp).is_ok_and(|found| found == expected)
 }
 
 /// The stamp is written last: a product without one is made again.
-fn write_stamp(stamp: &Path, content: &str) -> Result<()> {
+pub(crate) fn write_stamp(stamp: &Path, content: &str) -> Result<()> {
     fs::write(stamp, content).with_context(|| format!("can't write {}", stamp.display()))
 }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -11,6 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::Plan;
 use super::accounting;
 use crate::bed::command;
+use crate::bed::isolated::isolated;
 
 /// The hidden command of `program` that gets the plan as JSON and runs it.
 pub const INSIDE: &str = "inside";
@@ -26,14 +26,8 @@ pub fn run(program: &Path, plan: &Plan, report: Option<&Path>) -> Result<u8> {
     remove_folder(&plan.scratch)?;
     fs::create_dir_all(&plan.scratch)
         .with_context(|| format!("can't make {}", plan.scratch.display()))?;
-    let mut isolated = Command::new("setpriv");
-    isolated
-        .args(["--pdeathsig", "KILL", "unshare"])
-        .args(["--net", "--mount", "--pid", "--mount-proc"])
-        .args(["--fork", "--kill-child", "--"])
-        .arg(program)
-        .arg(INSIDE)
-        .arg(serde_json::to_string(plan)?);
+    let mut isolated = isolated(program);
+    isolated.arg(INSIDE).arg(serde_json::to_string(plan)?);
     if let Some(report) = report {
         isolated.arg(report);
     }

@@ -6,8 +6,7 @@ use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::thread::{
@@ -15,8 +14,8 @@ use rustix::thread::{
 };
 use tempfile::TempDir;
 
-use crate::bed::command;
-use crate::bed::process::{Identity, enter, wait_for};
+use crate::bed::holder::Holder;
+use crate::bed::process::enter;
 
 /// Addresses of the range that RFC 2544 sets aside for tests between devices.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 18, 64, 1);
@@ -50,13 +49,6 @@ pub enum Role {
     Load,
 }
 
-/// A network exists as long as a process is in it.
-#[derive(Debug)]
-struct Holder {
-    process: Child,
-    identity: Identity,
-}
-
 // === impl Place ===
 
 impl Place {
@@ -68,7 +60,7 @@ impl Place {
             folder: tempfile::tempdir_in(scratch)?,
             cpus: two_cpus()?,
         };
-        let peer = place.server.identity.pid;
+        let peer = place.server.identity().pid;
         place.client.shell(&format!(
             "ip link set lo up && ip link add load type veth peer name eth0 netns {peer} && \
              ip address add {CLIENT}/30 dev load && ip link set load up"
@@ -96,7 +88,7 @@ impl Place {
 
     /// A program in a role; its arguments follow. The process that is started becomes it.
     pub fn command(&self, role: Role, program: impl AsRef<OsStr>) -> Command {
-        let mut entered = enter(self.holder(role).identity, &["--net"]);
+        let mut entered = enter(self.holder(role).identity(), &["--net"]);
         entered.arg("taskset").arg("--cpu-list");
         entered.arg(self.cpu(role).to_string()).arg(program);
         entered
@@ -108,7 +100,7 @@ impl Place {
         role: Role,
         work: impl FnOnce() -> Result<T> + Send,
     ) -> Result<T> {
-        let path = format!("/proc/{}/ns/net", self.holder(role).identity.pid);
+        let path = format!("/proc/{}/ns/net", self.holder(role).identity().pid);
         let network = File::open(&path).with_context(|| format!("can't open {path}"))?;
         let mut cpu = CpuSet::new();
         cpu.set(self.cpu(role));
@@ -150,39 +142,4 @@ fn two_cpus() -> Result<[usize; 2]> {
         bail!("the benchmark needs two CPUs: one for the proxy, one for the load");
     };
     Ok(cpus)
-}
-
-// === impl Holder ===
-
-impl Holder {
-    fn make() -> Result<Self> {
-        let process = Command::new("unshare")
-            .args(["--net", "sleep", "infinity"])
-            .stdin(Stdio::null())
-            .spawn()
-            .context("can't start unshare")?;
-        let pid = i32::try_from(process.id()).context("a process number does not fit")?;
-        let own = network_of("self");
-        let identity = wait_for("a network namespace", Duration::from_secs(5), || {
-            let entered = network_of(&pid.to_string()).filter(|found| Some(found) != own.as_ref());
-            Ok(entered.and_then(|_| Identity::of(pid)))
-        })?;
-        Ok(Self { process, identity })
-    }
-
-    fn shell(&self, line: &str) -> Result<()> {
-        command::run(enter(self.identity, &["--net"]).args(["sh", "-c", line])).map(drop)
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        // It may have ended by itself; there is nothing else to do about either.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn network_of(process: &str) -> Option<std::path::PathBuf> {
-    std::fs::read_link(format!("/proc/{process}/ns/net")).ok()
 }

@@ -87,6 +87,7 @@ impl Bench {
                         quiet_seconds: quiet,
                         max_seconds: max,
                     },
+                    connections: ConnectionSettings::default(),
                     shutdown_seconds: Some(shutdown),
                 };
                 self.put();

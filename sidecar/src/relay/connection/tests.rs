@@ -1,5 +1,5 @@
 use super::*;
-use crate::census::{Census, OPAQUE_PATIENCE};
+use crate::census::Census;
 use crate::upstream::{OriginalDestination, Upstream};
 use tokio::net::TcpListener;
 
@@ -9,7 +9,7 @@ async fn taken_in() -> (Connection, TcpStream) {
     let address = listener.local_addr().unwrap();
     let client = TcpStream::connect(address).await.unwrap();
     let (accepted, _) = listener.accept().await.unwrap();
-    let exchange = Exchange::new(Census::new(Instant::now()).connect(), OPAQUE_PATIENCE);
+    let exchange = Exchange::new(Census::new(Instant::now()).connect());
     let upstream = Upstream::new(OriginalDestination::Fixed(address), Vec::new());
     let destination = upstream.destination(&accepted).unwrap();
     (Connection::new(accepted, destination, exchange), client)
@@ -21,7 +21,7 @@ async fn taken_in() -> (Connection, TcpStream) {
 #[tokio::test]
 async fn an_idle_connection_is_small() {
     let (connection, _client) = taken_in().await;
-    let (_stance, told) = watch::channel(Stance::Serving);
+    let (_stance, told) = watch::channel(Conduct::default());
     let size = std::mem::size_of_val(&connection.run(told));
     assert!(size <= 1280, "the task of a connection takes {size} bytes");
 }
@@ -38,7 +38,10 @@ async fn whole_answers_wait_for_slow_clients_beyond_the_deadline() {
         let length = if whole { OK.len() } else { OK.len() - 1 };
         let passed = connection.exchange.app_sent(&OK[..length], now);
         connection.to_client.push(&passed.bytes);
-        connection.take_stance(Stance::Cut);
+        connection.take_up(Conduct {
+            stance: Stance::Cut,
+            ..Conduct::default()
+        });
         connection.cut(now).unwrap();
         let mut context = Context::from_waker(std::task::Waker::noop());
         let end = connection.rest(&mut context, now + std::time::Duration::from_secs(60));

@@ -204,7 +204,14 @@ impl Http1 {
             return AppEnd::Keep;
         }
         line.settled();
+        self.hold = false;
         AppEnd::Pass
+    }
+
+    /// What was held of a response head that the app will never complete: the client is to hear as
+    /// much of it as it would without us.
+    pub(super) fn given_up(&mut self) -> Option<Vec<u8>> {
+        (!self.hold && !self.held.is_empty()).then(|| self.release())
     }
 
     /// Bytes from a client whose app has gone.

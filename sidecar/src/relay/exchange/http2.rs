@@ -134,13 +134,15 @@ impl Http2 {
         used += expected.len();
         self.taken += expected.len() as u64;
         loop {
+            // Of a frame that began before we asked the app has some bytes: it is no answer.
+            let since_asked = !self.held.is_empty() || self.client.is_between_frames();
             let Ok(step) = self.client.advance(&input[used..]) else {
                 edit.put(used, used, &std::mem::take(&mut self.held));
                 return edit.opaque();
             };
             let piece = used..used + step.used;
             used = piece.end;
-            let awaited = self.answer == Answer::Awaited;
+            let awaited = self.answer == Answer::Awaited && since_asked;
             if awaited && step.event == Some(ClientEvent::Answered(PING)) {
                 self.answer = Answer::Seen;
                 self.held.clear();

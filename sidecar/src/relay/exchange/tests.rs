@@ -1,80 +1,24 @@
+use super::scenario::{Act, Played};
 use super::*;
-use crate::census::{Census, OPAQUE_PATIENCE};
 use ebb_api::report::Protocol;
 use proptest::prelude::*;
 
+mod conversations;
+mod equivalence;
 mod http2;
 mod websocket;
+
+use conversations::{in_pieces, said};
 
 const GET: &str = "GET / HTTP/1.1\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const MS: Duration = Duration::from_millis(1);
+/// The first record of a TLS connection, cut short: RFC 8446, sections 4.1.2 and 5.1.
+const CLIENT_HELLO: &[u8] =
+    b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03 thirty-two bytes that are random \x00\x00\x02\x13\x01\x01\x00";
 const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
 
-/// An exchange with what came out of it on both sides.
-struct Played {
-    exchange: Exchange,
-    census: std::sync::Arc<Census>,
-    now: Instant,
-    behind_gate: Vec<u8>,
-    to_app: Vec<u8>,
-    to_client: Vec<u8>,
-    over: bool,
-}
-
 impl Played {
-    fn new(leaving: bool) -> Played {
-        let now = Instant::now();
-        let census = Census::new(now);
-        let mut exchange = Exchange::new(census.connect(), OPAQUE_PATIENCE);
-        exchange.set_leaving(leaving, now);
-        Played {
-            exchange,
-            census,
-            now,
-            behind_gate: Vec::new(),
-            to_app: Vec::new(),
-            to_client: Vec::new(),
-            over: false,
-        }
-    }
-
-    /// Gives the client's bytes as the connection does: what the gate holds back comes first.
-    fn client(&mut self, bytes: &[u8]) {
-        self.behind_gate.extend_from_slice(bytes);
-        if self.exchange.is_gated() || self.over || self.behind_gate.is_empty() {
-            return;
-        }
-        let input = std::mem::take(&mut self.behind_gate);
-        let passed = self.exchange.client_sent(&input, self.now);
-        self.to_app.extend_from_slice(&passed.bytes);
-        self.behind_gate.extend_from_slice(&input[passed.taken..]);
-    }
-
-    fn app(&mut self, bytes: &[u8]) {
-        if self.over || bytes.is_empty() {
-            return;
-        }
-        let passed = self.exchange.app_sent(bytes, self.now);
-        self.to_client.extend_from_slice(&passed.bytes);
-        self.over = passed.last;
-        self.exchange.handed_over(true, self.now);
-        self.to_app.extend(self.exchange.released(false));
-        self.client(b"");
-    }
-
-    /// Lets time pass, and says what is due then.
-    fn pass(&mut self, time: Duration) {
-        self.now += time;
-        if self.over {
-            return;
-        }
-        if let Some(goodbye) = self.exchange.goodbye(self.now) {
-            self.to_client.extend_from_slice(&goodbye.bytes);
-            self.over = goodbye.last;
-        }
-    }
-
     fn forget(&mut self) {
         self.to_app.clear();
         self.to_client.clear();
@@ -84,138 +28,43 @@ impl Played {
     fn heard(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.to_client)
     }
-
-    fn in_flight(&self) -> u64 {
-        self.census.snapshot(self.now).in_flight_in_all()
-    }
 }
 
-/// What the two sides say, in turn.
-#[derive(Clone, Debug)]
-enum Turn {
-    Client(Vec<u8>),
-    App(Vec<u8>),
-}
-
-fn talk() -> impl Strategy<Value = Vec<Turn>> {
-    let client = prop_oneof![
-        6 => Just(GET),
-        3 => Just("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"),
-        3 => Just("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"),
-        1 => Just("HEAD / HTTP/1.1\r\n\r\n"),
-        1 => Just("GET / HTTP/1.1\r\nUpgrade: x\r\n\r\n"),
-        1 => Just("CONNECT a:1 HTTP/1.1\r\n\r\n"),
-        1 => Just("\r\n"),
-        1 => Just("nonsense\r\n"),
-        1 => Just("\x16"),
-        1 => Just("PRI * HTTP/2.0\r\n\r\nSM"),
-    ];
-    let app = prop_oneof![
-        6 => Just(OK),
-        3 => Just("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"),
-        1 => Just("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n"),
-        1 => Just("HTTP/1.1 100 Continue\r\n\r\n"),
-        1 => Just("HTTP/1.1 101 Switching Protocols\r\n\r\n"),
-        1 => Just("HTTP/1.1 204 No Content\r\n\r\n"),
-        1 => Just("HTTP/1.0 200 OK\r\n\r\n"),
-        1 => Just("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n"),
-        1 => Just("nonsense\n"),
-    ];
-    let turn = prop_oneof![
-        client.prop_map(|text| Turn::Client(text.as_bytes().to_vec())),
-        app.prop_map(|text| Turn::App(text.as_bytes().to_vec())),
-    ];
-    prop::collection::vec(turn, 0..12)
-}
-
-/// Gives a turn to an exchange, cut in pieces.
-fn feed(played: &mut Played, turn: &Turn, cuts: &[usize]) {
-    let (Turn::Client(bytes) | Turn::App(bytes)) = turn;
-    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
-    ends.push(bytes.len());
-    ends.sort_unstable();
-    let mut from = 0;
-    for end in ends {
-        match turn {
-            Turn::Client(_) => played.client(&bytes[from..end]),
-            Turn::App(_) => played.app(&bytes[from..end]),
-        }
-        from = end;
-    }
-}
-
-/// Plays turns, each cut in pieces.
-fn play(turns: &[Turn], cuts: &[usize], leaving: bool) -> Played {
+/// Plays turns cut in pieces, the clock going on by so much behind each turn.
+fn play(turns: &[Act], cuts: &[usize], leaving: bool, pace: Duration) -> Played {
     let mut played = Played::new(leaving);
     for turn in turns {
-        feed(&mut played, turn, cuts);
+        let (by_client, bytes) = said(turn);
+        for piece in in_pieces(bytes, cuts) {
+            match by_client {
+                true => played.client(piece),
+                false => played.app(piece),
+            }
+        }
+        played.pass(pace);
     }
     played
 }
 
-fn said(turns: &[Turn], by_client: bool) -> Vec<u8> {
-    let of_side = |turn: &Turn| match turn {
-        Turn::Client(bytes) if by_client => bytes.clone(),
-        Turn::App(bytes) if !by_client => bytes.clone(),
-        _ => Vec::new(),
-    };
-    turns.iter().flat_map(of_side).collect()
-}
-
 proptest! {
-    /// While serving, what goes in comes out, at once, on both sides, whatever it is and however it
-    /// is cut.
-    #[test]
-    fn serving_changes_nothing(
-        turns in talk(),
-        cuts in prop::collection::vec(any::<usize>(), 0..6),
-    ) {
-        let played = play(&turns, &cuts, false);
-        prop_assert_eq!(&played.to_app, &said(&turns, true));
-        prop_assert_eq!(&played.to_client, &said(&turns, false));
-        prop_assert!(!played.over);
-    }
-
-    /// What is in flight does not depend on how the bytes were cut.
+    /// What is in flight and what is said does not depend on how the bytes were cut.
     #[test]
     fn no_split_changes_what_is_in_flight(
-        turns in talk(),
+        turns in conversations::any_protocol(),
         cuts in prop::collection::vec(any::<usize>(), 0..6),
         leaving in any::<bool>(),
+        pace in 0..2000u32,
     ) {
-        let whole = play(&turns, &[], leaving);
-        let cut = play(&turns, &cuts, leaving);
-        prop_assert_eq!(cut.in_flight(), whole.in_flight());
+        let whole = play(&turns, &[], leaving, pace * MS);
+        let cut = play(&turns, &cuts, leaving, pace * MS);
+        let census = |played: &Played| {
+            let snapshot = played.census.snapshot(played.now);
+            (snapshot.connections, snapshot.in_flight, snapshot.work, snapshot.finished)
+        };
+        prop_assert_eq!(census(&cut), census(&whole));
         prop_assert_eq!(&cut.to_client, &whole.to_client);
+        prop_assert_eq!(&cut.to_app, &whole.to_app);
         prop_assert_eq!(cut.over, whole.over);
-    }
-
-    /// While leaving, the client's bytes pass up to some request's end, and the app's bytes differ
-    /// by one goodbye at most, after which nothing comes.
-    #[test]
-    fn leaving_changes_only_the_goodbye(
-        turns in talk(),
-        cuts in prop::collection::vec(any::<usize>(), 0..6),
-    ) {
-        let played = play(&turns, &cuts, true);
-        let (client, app) = (said(&turns, true), said(&turns, false));
-        prop_assert!(client.starts_with(&played.to_app));
-        let goodbye = b"Connection: close\r\n";
-        let place = played
-            .to_client
-            .windows(goodbye.len())
-            .position(|window| window == goodbye);
-        match place {
-            None => prop_assert!(app.starts_with(&played.to_client)),
-            Some(place) => {
-                let (before, behind) = played.to_client.split_at(place);
-                let behind = &behind[goodbye.len()..];
-                prop_assert!(app.starts_with(before));
-                let rest = &app[before.len()..];
-                let rest = rest.strip_prefix(&b"Connection: keep-alive\r\n"[..]).unwrap_or(rest);
-                prop_assert!(rest.starts_with(behind));
-            }
-        }
     }
 }
 

@@ -48,6 +48,11 @@ impl Client {
             .is_some_and(|head| head.stream > self.last)
     }
 
+    /// True if the next byte begins a frame.
+    pub fn is_between_frames(&self) -> bool {
+        self.frames.is_between_frames()
+    }
+
     /// True where the frame under way may turn out to be the answer to a PING.
     pub fn may_answer(&self) -> bool {
         match self.frames.head() {

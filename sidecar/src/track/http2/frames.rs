@@ -61,7 +61,12 @@ impl Default for Frames {
 impl Frames {
     /// True if the next byte begins a frame, and a frame of another kind may come before it.
     pub(super) fn is_between(&self) -> bool {
-        self.head.is_none() && self.have == 0 && self.block.is_none()
+        self.is_between_frames() && self.block.is_none()
+    }
+
+    /// True if the next byte begins a frame, perhaps one that continues a header block.
+    pub(super) fn is_between_frames(&self) -> bool {
+        self.head.is_none() && self.have == 0
     }
 
     /// The header of the frame that is under way; nothing before it is complete.

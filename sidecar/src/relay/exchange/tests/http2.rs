@@ -4,7 +4,7 @@ use super::*;
 use crate::goodbye::http2::{PING, go_away, warning};
 use crate::track::http2::{LAST_STREAM, PREFACE};
 
-mod random;
+pub(super) mod random;
 
 /// A frame of this type, flags and stream.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -98,7 +98,7 @@ fn a_moment_that_has_passed_hides_none_to_come() {
     let mut played = Played::http2(false);
     played.client(&[request(1), frame(1, 0x1, 3, b"dribbled")].concat());
     played.pass(HEAD_PATIENCE);
-    played.exchange.set_leaving(true, played.now);
+    played.set_leaving(true);
     let due = played.now + 1000 * MS;
     assert_eq!(played.exchange.wakes_at(played.now), Some(due));
 }
@@ -143,7 +143,7 @@ fn the_exact_goodbye() {
     played.forget();
     played.pass(Duration::from_secs(60));
     assert!(played.to_client.is_empty(), "nobody leaves");
-    played.exchange.set_leaving(true, played.now);
+    played.set_leaving(true);
     played.pass(Duration::ZERO);
     assert_eq!(played.heard(), go_away(3));
     assert!(played.over);
@@ -354,7 +354,7 @@ fn a_drain_that_heals() {
     let mut played = Played::http2(true);
     played.client(&request(1));
     played.pass(500 * MS);
-    played.exchange.set_leaving(false, played.now);
+    played.set_leaving(false);
     played.app(&answer(1));
     played.forget();
     played.pass(Duration::from_secs(60));

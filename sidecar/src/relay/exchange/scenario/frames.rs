@@ -9,7 +9,32 @@ pub(super) struct Http2Frame<'a> {
     stream: u32,
     payload: &'a [u8],
     /// Where it ends in the bytes.
-    end: usize,
+    pub(super) end: usize,
+}
+
+impl PartialEq for Http2Frame<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let all = |frame: &Self| (frame.kind, frame.flags, frame.stream);
+        all(self) == all(other) && self.payload == other.payload
+    }
+}
+
+impl Http2Frame<'_> {
+    /// A frame that the relay may say.
+    pub(super) fn is_goodbye(&self) -> bool {
+        self.kind == GOAWAY || (self.kind == PING && self.payload == b"ebb-warn")
+    }
+
+    /// Whether a frame of another kind may follow: not inside of a header block.
+    pub(super) fn may_be_followed(&self) -> bool {
+        !matches!(self.kind, HEADERS | PUSH_PROMISE | CONTINUATION) || self.flags & END_HEADERS != 0
+    }
+
+    /// What a GOAWAY says.
+    pub(super) fn last_stream(&self) -> Option<u32> {
+        let last = self.payload.get(..4).filter(|_| self.kind == GOAWAY);
+        last.map(number)
+    }
 }
 
 /// What a direction of HTTP/2 said about streams.
@@ -27,6 +52,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const PUSH_PROMISE: u8 = 5;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 
@@ -53,18 +79,6 @@ pub(super) fn http2(bytes: &[u8]) -> Vec<Http2Frame<'_>> {
     frames
 }
 
-/// Whether a frame may be put here: behind the first, between two, and not inside of a header block.
-pub(super) fn is_between_http2_frames(bytes: &[u8], place: usize) -> bool {
-    let frames = http2(&bytes[..place]);
-    let block_ends = |frame: &Http2Frame<'_>| {
-        !matches!(frame.kind, HEADERS | PUSH_PROMISE | CONTINUATION)
-            || frame.flags & END_HEADERS != 0
-    };
-    frames
-        .last()
-        .is_some_and(|frame| frame.end == place && block_ends(frame))
-}
-
 /// What was said about streams in these bytes.
 pub(super) fn streams(bytes: &[u8]) -> Said {
     let mut said = Said::default();
@@ -83,18 +97,17 @@ pub(super) fn streams(bytes: &[u8]) -> Said {
         if ends || frame.kind == RST_STREAM {
             said.ended.push(frame.stream);
         }
-        if frame.kind == GOAWAY {
-            let last = frame.payload.get(..4).map_or(0, number);
+        if let Some(last) = frame.last_stream() {
             said.last = Some(said.last.map_or(last, |before| before.min(last)));
         }
     }
     said
 }
 
-/// Whether a WebSocket frame of the app ends here (RFC 6455, section 5.2), and whether a message
-/// does.
-pub(super) fn is_between_websocket_frames(bytes: &[u8], place: usize) -> (bool, bool) {
-    let mut rest = &bytes[..place];
+/// Whether a WebSocket frame of the app ends with these bytes (RFC 6455, section 5.2), and whether a
+/// message does.
+pub(super) fn is_between_websocket_frames(bytes: &[u8]) -> (bool, bool) {
+    let mut rest = bytes;
     let mut in_message = false;
     while let [kind, length, behind @ ..] = rest {
         let extended = match length & 0x7f {

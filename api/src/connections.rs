@@ -1,0 +1,100 @@
+//! What is done about connections other than HTTP/1's: settings with every default applied, and the
+//! words in which a policy says them.
+
+use serde::{Deserialize, Serialize};
+
+/// The silence that makes an opaque connection idle where the policy names none, in seconds: the app
+/// may have more to say (a second result set, the next chunk of a stream), and 15 s is where the
+/// applications that were looked at place their own heartbeats.
+pub const DEFAULT_IDLE_SECONDS: u32 = 15;
+
+/// How connections are treated while the pod leaves.
+///
+/// What a message leaves out, because the other end does not know it yet, has its default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ConnectionSettings {
+    /// An opaque connection on which the app spoke last and nothing moved for this long is idle, in
+    /// seconds.
+    pub idle_seconds: u32,
+    /// The goodbyes to long-lived connections are spread over this long, in seconds.
+    pub pace_seconds: u32,
+    /// What becomes of WebSockets.
+    pub web_sockets: WebSockets,
+    /// What becomes of event streams.
+    pub event_streams: EventStreams,
+    /// What becomes of opaque connections that are in flight at the timeout.
+    pub at_timeout: AtTimeout,
+}
+
+/// What becomes of WebSockets while the pod leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+pub enum WebSockets {
+    /// They are closed with 1001 between two messages.
+    #[default]
+    Goodbye,
+    /// They are waited for until the timeout.
+    Wait,
+}
+
+/// What becomes of event streams (`text/event-stream`) while the pod leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+pub enum EventStreams {
+    /// They are waited for until the timeout, as any answer is.
+    #[default]
+    Wait,
+    /// They are ended between two events; their clients connect again by themselves.
+    End,
+}
+
+/// What becomes of opaque connections (TLS, databases) that are in flight at the timeout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+pub enum AtTimeout {
+    /// They are closed.
+    #[default]
+    Close,
+    /// They are reset on both sides.
+    Reset,
+    /// Their bytes flow on through the app's own shutdown, until it or the client closes.
+    Handover,
+}
+
+impl Default for ConnectionSettings {
+    fn default() -> Self {
+        ConnectionSettings {
+            idle_seconds: DEFAULT_IDLE_SECONDS,
+            pace_seconds: 0,
+            web_sockets: WebSockets::default(),
+            event_streams: EventStreams::default(),
+            at_timeout: AtTimeout::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words are those of the policy, and what is left out has its default.
+    #[test]
+    fn words_are_those_of_the_policy() {
+        let settings = ConnectionSettings {
+            pace_seconds: 30,
+            web_sockets: WebSockets::Wait,
+            at_timeout: AtTimeout::Handover,
+            ..ConnectionSettings::default()
+        };
+        assert_eq!(
+            serde_json::to_string(&settings).unwrap(),
+            r#"{"idleSeconds":15,"paceSeconds":30,"webSockets":"Wait","eventStreams":"Wait","atTimeout":"Handover"}"#
+        );
+        let said = r#"{"paceSeconds":30,"webSockets":"Wait","atTimeout":"Handover"}"#;
+        assert_eq!(
+            serde_json::from_str::<ConnectionSettings>(said).unwrap(),
+            settings
+        );
+    }
+}

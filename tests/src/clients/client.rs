@@ -1,0 +1,159 @@
+//! The client programs, in `tests/clients/`: each talks with every service that speaks its protocol,
+//! as its library does when nothing is configured, without retries of its own.
+//!
+//! A program gets the addresses of the services as arguments, says `ready` when each has answered
+//! once, goes on until SIGTERM, and then prints one line: a JSON object with a [`Tally`] for each
+//! address.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{ChildStdout, Command};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::ValueEnum;
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+
+use super::Plan;
+use super::process::Process;
+use super::server::{Protocol, Server};
+use super::service::Service;
+use super::tally::{Outcome, Tally};
+
+/// How long a client may take to start and to end. An answer that it waits for ends it late.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Client {
+    /// curl, one process with an endless list of POSTs.
+    Curl,
+    /// Python: requests, with a `Session`.
+    Requests,
+}
+
+/// A client that runs.
+#[derive(Debug)]
+pub struct Running {
+    client: Client,
+    services: Vec<(Server, String)>,
+    process: Process,
+    lines: Receiver<String>,
+}
+
+// === impl Client ===
+
+impl Client {
+    /// What it speaks.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Self::Curl | Self::Requests => Protocol::Http1,
+        }
+    }
+
+    /// Its program, without the addresses.
+    fn command(self, plan: &Plan) -> Command {
+        let runtimes = &plan.runtimes;
+        match self {
+            Self::Curl => {
+                let mut command = runtimes.python("curl_client.py");
+                command
+                    .env("CURL", runtimes.curl())
+                    .env("CURL_LIBRARIES", runtimes.libraries());
+                command
+            }
+            Self::Requests => runtimes.python("requests_client.py"),
+        }
+    }
+
+    /// Starts it with the addresses of all services that speak its protocol.
+    pub fn start(self, plan: &Plan, services: &[Service]) -> Result<Running> {
+        let addresses = services.iter().filter_map(|service| {
+            let url = service.url(self.protocol())?;
+            Some((service.server(), url))
+        });
+        let services: Vec<(Server, String)> = addresses.collect();
+        let mut command = self.command(plan);
+        command.args(services.iter().map(|(_, url)| url));
+        let name = self.to_string();
+        let (process, output) = Process::start_and_read(command, &name, &plan.scratch)?;
+        Ok(Running {
+            client: self,
+            services,
+            process,
+            lines: lines_of(output),
+        })
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Waits until every service has answered it once.
+    pub fn answered(&mut self) -> Result<()> {
+        let line = self.next_line()?;
+        ensure!(line == "ready", "{} says {line:?}", self.client);
+        Ok(())
+    }
+
+    /// Ends it, and returns what it counted.
+    pub fn stop(self) -> Outcome {
+        Outcome {
+            client: self.client,
+            tallies: self.tallies(),
+        }
+    }
+
+    fn tallies(&self) -> Result<Vec<(Server, Tally)>> {
+        self.process.signal(Signal::TERM)?;
+        let line = self.next_line()?;
+        let mut counted: BTreeMap<String, Tally> = serde_json::from_str(&line)
+            .with_context(|| format!("{} says {line:?}", self.client))?;
+        let tallies = self.services.iter().map(|(server, url)| {
+            let tally = counted.remove(url);
+            Ok((
+                *server,
+                tally.with_context(|| format!("no count for {url}"))?,
+            ))
+        });
+        tallies.collect()
+    }
+
+    fn next_line(&self) -> Result<String> {
+        let problem = match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => return Ok(line),
+            Err(RecvTimeoutError::Timeout) => "says nothing",
+            Err(RecvTimeoutError::Disconnected) => "has ended",
+        };
+        bail!("{} {problem}{}", self.client, self.process.explanation())
+    }
+}
+
+/// The lines of a program's output, which a thread reads until its end: a wait for one can be given
+/// up then.
+fn lines_of(output: ChildStdout) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        let read = BufReader::new(output).lines().map_while(Result::ok);
+        // Nobody listens any more when the run has ended.
+        let _ = read.map(|line| sender.send(line)).find(Result::is_err);
+    });
+    lines
+}
+
+/// The folder of the programs.
+pub fn programs() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("clients")
+}

@@ -1,0 +1,145 @@
+//! What came of a run.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use serde::Deserialize;
+
+use super::client::Client;
+use super::server::Server;
+use super::service::{Drained, Service};
+
+/// What a client counted at one service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Tally {
+    /// Answers to requests or messages.
+    pub answers: u64,
+    /// The same by the name of the pod that gave them.
+    pub pods: BTreeMap<String, u64>,
+    /// Everything else that came of a request, by the text of its error.
+    pub errors: BTreeMap<String, u64>,
+    /// The codes with which the server closed WebSockets.
+    #[serde(default)]
+    pub closed: BTreeMap<String, u64>,
+}
+
+/// What a client counted.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The client.
+    pub client: Client,
+    /// What it counted at each service, or why it did not.
+    pub tallies: Result<Vec<(Server, Tally)>>,
+}
+
+/// What came of a run, for people, and whether it is as it has to be.
+#[derive(Debug)]
+pub struct Report {
+    /// A table.
+    pub table: String,
+    /// Everything that should not have been.
+    pub failures: Vec<String>,
+}
+
+// === impl Report ===
+
+impl Report {
+    /// Judges a run: no client saw an error, each was answered by each pod, and each drain ended with
+    /// nothing cut.
+    pub fn new(
+        outcomes: Vec<Outcome>,
+        drained: Vec<(Server, Result<Vec<Drained>>)>,
+        services: &[Service],
+    ) -> Self {
+        let mut report = Self {
+            table: format!(
+                "{:<12} {:<12} {:>9} {:>7}  {}\n",
+                "client", "service", "answers", "errors", "close codes"
+            ),
+            failures: Vec::new(),
+        };
+        for outcome in outcomes {
+            match outcome.tallies {
+                Ok(tallies) => {
+                    for (server, tally) in tallies {
+                        let pods = services.iter().find(|service| service.server() == server);
+                        let pods = pods.map(Service::pods).unwrap_or_default();
+                        report.count(outcome.client, server, &tally, pods);
+                    }
+                }
+                Err(error) => report
+                    .failures
+                    .push(format!("{}: {error:#}", outcome.client)),
+            }
+        }
+        for (server, drained) in drained {
+            match drained {
+                Ok(drained) => report.drains(server, &drained),
+                Err(error) => report.failures.push(format!("{server}: {error:#}")),
+            }
+        }
+        report
+    }
+
+    fn count(&mut self, client: Client, server: Server, tally: &Tally, pods: &[String]) {
+        let errors: u64 = tally.errors.values().sum();
+        // Names are padded as text: they have no widths of their own.
+        let (client, server) = (client.to_string(), server.to_string());
+        let codes = codes(&tally.closed);
+        self.line(format_args!(
+            "{client:<12} {server:<12} {:>9} {errors:>7}  {codes}",
+            tally.answers
+        ));
+        for (error, number) in &tally.errors {
+            self.failures
+                .push(format!("{client} at {server}, {number} times: {error}"));
+        }
+        let unseen = pods.iter().filter(|pod| !tally.pods.contains_key(*pod));
+        let unseen: Vec<&str> = unseen.map(String::as_str).collect();
+        if !unseen.is_empty() {
+            self.failures.push(format!(
+                "{client} was never answered by {}",
+                unseen.join(", ")
+            ));
+        }
+        for code in tally.closed.keys().filter(|code| *code != "1001") {
+            self.failures.push(format!(
+                "{client} at {server}: a WebSocket was closed with {code}"
+            ));
+        }
+    }
+
+    fn drains(&mut self, server: Server, drained: &[Drained]) {
+        let slowest = drained.iter().map(|drained| drained.drain.took_ms).max();
+        let sum = |value: fn(&Drained) -> u64| drained.iter().map(value).sum::<u64>();
+        let mut closed = BTreeMap::new();
+        for (code, number) in drained.iter().flat_map(|drained| &drained.closed) {
+            *closed.entry(code.clone()).or_default() += number;
+        }
+        self.line(format_args!(
+            "{} drains of {server}: the slowest {:.1} s; {} finished, {} late, {} idle closed; {}",
+            drained.len(),
+            slowest.unwrap_or(0) as f64 / 1e3,
+            sum(|drained| drained.drain.finished),
+            sum(|drained| drained.drain.late),
+            sum(|drained| drained.drain.idle_closed),
+            codes(&closed),
+        ));
+        for code in closed.keys().filter(|code| *code != "1001") {
+            self.failures
+                .push(format!("{server} saw a WebSocket closed with {code}"));
+        }
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        writeln!(self.table, "{line}").expect("a String takes everything");
+    }
+}
+
+fn codes(closed: &BTreeMap<String, u64>) -> String {
+    let codes = closed
+        .iter()
+        .map(|(code, number)| format!("{number} x {code}"));
+    codes.collect::<Vec<_>>().join(", ")
+}
