@@ -5,7 +5,8 @@
 
 use crate::desired::Order;
 use crate::phase::{Outcome, Phase, Trigger};
-use serde::{Deserialize, Serialize};
+use serde::de::IntoDeserializer;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// What flows on a connection, as far as the relay can tell without opening it.
@@ -17,17 +18,24 @@ pub enum Protocol {
     Http2,
     /// WebSocket, by upgrade from HTTP/1.
     WebSocket,
-    /// Anything else, or what the relay is not sure of: TLS, other protocols.
+    /// Anything else, or what the relay is not sure of. To a reader of an older version also what
+    /// only newer ones know.
     Opaque,
+    /// TLS, which is not opened.
+    Tls,
+    /// HTTP/1 for as long as an answer of it is an event stream (`text/event-stream`).
+    EventStream,
 }
 
 impl Protocol {
     /// All of them, each at the place of its number.
-    pub const ALL: [Protocol; 4] = [
+    pub const ALL: [Protocol; 6] = [
         Protocol::Http1,
         Protocol::Http2,
         Protocol::WebSocket,
         Protocol::Opaque,
+        Protocol::Tls,
+        Protocol::EventStream,
     ];
 }
 
@@ -85,8 +93,10 @@ pub struct Leaving {
 #[serde(rename_all = "camelCase")]
 pub struct Census {
     /// Open connections by protocol.
+    #[serde(deserialize_with = "by_protocol")]
     pub connections: BTreeMap<Protocol, u64>,
     /// Requests and opaque connections in flight, by protocol.
+    #[serde(deserialize_with = "by_protocol")]
     pub in_flight: BTreeMap<Protocol, u64>,
     /// The age of the oldest of those, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,7 +123,11 @@ pub struct Drain {
     /// Requests and opaque connections that finished after the signal.
     pub finished: u64,
     /// Requests and opaque connections cut at the end, by protocol.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "by_protocol",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub cut: BTreeMap<Protocol, u64>,
     /// The age of the oldest that was cut, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,4 +161,42 @@ pub struct FinalReport {
     /// The drain that ended the pod; nothing if the process ended without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<Drain>,
+}
+
+/// Numbers by protocol, of which a newer sidecar may know more than this reader: those count as
+/// opaque, so that none is lost and the rest of the report is not either.
+fn by_protocol<'de, D: Deserializer<'de>>(reader: D) -> Result<BTreeMap<Protocol, u64>, D::Error> {
+    let words: BTreeMap<String, u64> = BTreeMap::deserialize(reader)?;
+    let mut numbers = BTreeMap::new();
+    for (word, number) in words {
+        let known = Protocol::deserialize(word.into_deserializer());
+        let protocol = known.unwrap_or_else(|_: serde::de::value::Error| Protocol::Opaque);
+        let sum: &mut u64 = numbers.entry(protocol).or_default();
+        *sum = sum.saturating_add(number);
+    }
+    Ok(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every protocol is at the place of its number, which the census counts on.
+    #[test]
+    fn protocols_are_at_their_places() {
+        for (place, protocol) in Protocol::ALL.into_iter().enumerate() {
+            assert_eq!(protocol as usize, place);
+        }
+    }
+
+    /// A controller of today reads the report of a sidecar of tomorrow.
+    #[test]
+    fn protocols_of_a_later_version_are_opaque() {
+        let said = r#"{"connections":{"Quic":3,"Opaque":1,"Tls":2,"Gopher":4},"inFlight":{}}"#;
+        let census: Census = serde_json::from_str(said).unwrap();
+        let read = BTreeMap::from([(Protocol::Opaque, 8), (Protocol::Tls, 2)]);
+        assert_eq!(census.connections, read);
+        let said = serde_json::to_string(&census).unwrap();
+        assert_eq!(serde_json::from_str::<Census>(&said).unwrap(), census);
+    }
 }

@@ -4,11 +4,13 @@
 //! are not sure of they call [`Odd`], and the connection is opaque from then on: a wrong guess may
 //! change when a goodbye is said, never what is said.
 
+pub mod event_stream;
 pub mod http1;
 pub mod http2;
 pub mod opaque;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod pieces;
+pub mod tls;
 pub mod websocket;
 
 /// The bytes are not what the tracker knows for certain: the connection is opaque from here on.

@@ -92,22 +92,27 @@ fn open(now: &Census) -> String {
     sentence
 }
 
-/// "2 requests and 1 connection", or nothing.
+/// "2 requests, 1 WebSocket and 1 connection", or nothing.
 fn works(works: &BTreeMap<Protocol, u64>) -> String {
     let of = |protocols: &[Protocol], one: &str| {
         let number: u64 = protocols
             .iter()
             .filter_map(|protocol| works.get(protocol))
-            .sum();
+            .fold(0, |sum: u64, number| sum.saturating_add(*number));
         (number > 0).then(|| count(number, one))
     };
     let parts = [
         of(&[Protocol::Http1, Protocol::Http2], "request"),
+        of(&[Protocol::EventStream], "event stream"),
         of(&[Protocol::WebSocket], "WebSocket"),
+        of(&[Protocol::Tls], "TLS connection"),
         of(&[Protocol::Opaque], "connection"),
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
-    parts.join(" and ")
+    match parts.split_last() {
+        Some((last, others)) if others.len() > 1 => format!("{} and {last}", others.join(", ")),
+        _ => parts.join(" and "),
+    }
 }
 
 fn count(number: u64, one: &str) -> String {
@@ -222,6 +227,33 @@ pub(crate) mod tests {
         assert!(
             told.contains("nothing in flight on 0 connections;"),
             "{told}"
+        );
+    }
+
+    /// Each kind of thing that was cut has its name, since each is lost in its own way.
+    #[test]
+    fn every_protocol_has_its_noun() {
+        let mut drain = timed_out();
+        let sentence = |drain: &Drain| {
+            let summary = summary(drain);
+            let begin = summary.find("finished, ").unwrap() + "finished, ".len();
+            summary[begin..summary.find(" cut").unwrap()].to_owned()
+        };
+        for (protocol, noun) in [
+            (Protocol::Http1, "1 request"),
+            (Protocol::Http2, "1 request"),
+            (Protocol::WebSocket, "1 WebSocket"),
+            (Protocol::EventStream, "1 event stream"),
+            (Protocol::Tls, "1 TLS connection"),
+            (Protocol::Opaque, "1 connection"),
+        ] {
+            drain.cut = BTreeMap::from([(protocol, 1)]);
+            assert_eq!(sentence(&drain), noun);
+        }
+        drain.cut = Protocol::ALL.into_iter().zip(1..).collect();
+        assert_eq!(
+            sentence(&drain),
+            "3 requests, 6 event streams, 3 WebSockets, 5 TLS connections and 4 connections"
         );
     }
 

@@ -229,5 +229,7 @@ fn protocol_word(protocol: Protocol) -> &'static str {
         Protocol::Http2 => "http2",
         Protocol::WebSocket => "websocket",
         Protocol::Opaque => "opaque",
+        Protocol::Tls => "tls",
+        Protocol::EventStream => "event_stream",
     }
 }

@@ -135,6 +135,13 @@ impl Connection {
         self.became_one();
     }
 
+    /// The opaque connection is one of TLS.
+    pub fn turned_tls(&self) {
+        self.record
+            .protocol
+            .store(Protocol::Tls as u8 + 1, Ordering::Relaxed);
+    }
+
     /// The connection is a WebSocket, which is in flight as long as it lives. The request that asked
     /// for it becomes that; it is no new work.
     pub fn turned_websocket(&self) {

@@ -13,6 +13,7 @@ mod websocket;
 use crate::census::{Connection, HEAD_PATIENCE};
 use crate::track::http1::Upgrade;
 use crate::track::opaque::{Opaque, Side};
+use crate::track::tls::Hello;
 use ebb_api::connections::ConnectionSettings;
 use edit::{Next, Passed};
 use http1::Http1;
@@ -28,6 +29,8 @@ pub(crate) struct Exchange {
     kind: Kind,
     /// Nothing that contradicts HTTP/2 was seen so far either, nor that proves it.
     opening: Option<Opening>,
+    /// Nor anything that contradicts TLS.
+    hello: Option<Hello>,
     line: Connection,
     /// Since when goodbyes are said.
     leaving: Option<Instant>,
@@ -52,6 +55,7 @@ impl Exchange {
         Exchange {
             kind: Kind::Http1(Http1::default()),
             opening: Some(Opening::default()),
+            hello: Some(Hello::default()),
             line,
             leaving: None,
             released: Vec::new(),
@@ -91,6 +95,7 @@ impl Exchange {
 
     /// Bytes from the client.
     pub(crate) fn client_sent<'a>(&mut self, input: &'a [u8], now: Instant) -> ToApp<'a> {
+        let is_tls = self.look_for_hello(input);
         let preface = self.look_for_preface(input, now);
         let mut bytes = Cow::Borrowed(input);
         match &mut self.kind {
@@ -124,6 +129,9 @@ impl Exchange {
         if let Kind::Opaque(opaque, _) = &mut self.kind {
             opaque.spoke(Side::Client, now);
             self.line.client_spoke(now);
+            if is_tls {
+                self.line.turned_tls();
+            }
         }
         ToApp {
             bytes,
@@ -142,6 +150,7 @@ impl Exchange {
 
     /// Bytes from the app.
     pub(crate) fn app_sent<'a>(&mut self, input: &'a [u8], now: Instant) -> ToClient<'a> {
+        self.hello = None;
         if let Some(opening) = &mut self.opening {
             if let Some(passed) = opening.app_sent(input, &self.line, now) {
                 return ToClient {
@@ -343,6 +352,18 @@ impl Exchange {
             }
         }
         0
+    }
+
+    /// Whether the connection is TLS shows in its client's first bytes: true with the one that tells.
+    fn look_for_hello(&mut self, input: &[u8]) -> bool {
+        let Some(hello) = &mut self.hello else {
+            return false;
+        };
+        let told = hello.advance(input);
+        if told != Ok(false) {
+            self.hello = None;
+        }
+        told == Ok(true)
     }
 
     /// The connection has changed to another protocol.

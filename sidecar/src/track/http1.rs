@@ -12,6 +12,7 @@ mod head;
 mod requests;
 mod responses;
 
+pub(in crate::track) use body::Chunk;
 pub use body::Framing;
 pub(crate) use head::tokens;
 pub use head::{HEAD_LIMIT, Method, RequestHead, ResponseHead, Upgrade};

@@ -164,3 +164,40 @@ fn the_deadline_tells_what_may_be_sent_again() {
     played.app(&OK.as_bytes()[30..OK.len() - 1]);
     assert_eq!(answer(played.exchange.deadline(0)), "Close");
 }
+
+/// TLS is recognized by its client's first bytes, in any split, and handled as any opaque
+/// connection is.
+#[test]
+fn tls_is_recognized_and_not_opened() {
+    for split in 0..CLIENT_HELLO.len() {
+        let mut played = Played::new(false);
+        played.client(&CLIENT_HELLO[..split]);
+        played.client(&CLIENT_HELLO[split..]);
+        let snapshot = played.census.snapshot(played.now);
+        assert_eq!(snapshot.in_flight[&Protocol::Tls], 1, "{split}");
+        assert_eq!(snapshot.connections[&Protocol::Tls], 1);
+        played.app(b"\x16\x03\x03\x00\x02??");
+        played.pass(Duration::from_secs(15));
+        assert_eq!(played.in_flight(), 0, "the app spoke last");
+        assert!(played.exchange.wants_half_close(played.now));
+    }
+}
+
+/// Only the first bytes of a connection can be those of a ClientHello.
+#[test]
+fn tls_later_is_opaque() {
+    let behind = |begin: &dyn Fn(&mut Played)| {
+        let mut played = Played::new(false);
+        begin(&mut played);
+        played.client(CLIENT_HELLO);
+        played.census.snapshot(played.now).connections
+    };
+    let opaque = [(Protocol::Opaque, 1)].into();
+    assert_eq!(behind(&|played| played.app(b"220 ready\r\n")), opaque);
+    assert_eq!(behind(&|played| played.client(b"STARTTLS\r\n")), opaque);
+    assert_eq!(behind(&|played| played.client(GET.as_bytes())), opaque);
+    assert_eq!(
+        behind(&|played| played.client(b"PRI * HTTP/2.0\r\n")),
+        opaque
+    );
+}

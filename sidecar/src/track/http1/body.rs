@@ -25,7 +25,7 @@ pub(super) enum Body {
 
 /// A place in a chunked body (RFC 9112, section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chunk {
+pub(in crate::track) enum Chunk {
     /// In the size; the number of digits so far tells an empty size from nought.
     Size {
         size: u64,
@@ -58,7 +58,7 @@ impl Framing {
         match self {
             Framing::None | Framing::Length(0) => None,
             Framing::Length(length) => Some(Body::Length(length)),
-            Framing::Chunked => Some(Body::Chunked(Chunk::Size { size: 0, digits: 0 })),
+            Framing::Chunked => Some(Body::Chunked(Chunk::default())),
             Framing::UntilClose => Some(Body::UntilClose),
         }
     }
@@ -77,13 +77,9 @@ impl Body {
             Body::Chunked(chunk) => {
                 let mut used = 0;
                 while used < input.len() {
-                    if let Chunk::Data(left) = chunk {
-                        let data = shorter(*left, input.len() - used);
-                        *left -= data as u64;
+                    let data = chunk.take_data(input.len() - used);
+                    if data > 0 {
                         used += data;
-                        if *left == 0 {
-                            *chunk = Chunk::DataCr;
-                        }
                         continue;
                     }
                     let next = chunk.after(input[used])?;
@@ -99,9 +95,33 @@ impl Body {
     }
 }
 
+impl Default for Chunk {
+    fn default() -> Chunk {
+        Chunk::Size { size: 0, digits: 0 }
+    }
+}
+
 impl Chunk {
+    /// True where a chunk begins.
+    pub(in crate::track) fn is_first_of_size(self) -> bool {
+        self == Chunk::default()
+    }
+
+    /// Goes over data: how many of the next `available` bytes that is.
+    pub(in crate::track) fn take_data(&mut self, available: usize) -> usize {
+        let Chunk::Data(left) = self else {
+            return 0;
+        };
+        let data = shorter(*left, available);
+        *left -= data as u64;
+        if *left == 0 {
+            *self = Chunk::DataCr;
+        }
+        data
+    }
+
     /// The place behind one byte that is no data; nothing behind the last byte of the body.
-    fn after(self, byte: u8) -> Result<Option<Chunk>, Odd> {
+    pub(in crate::track) fn after(self, byte: u8) -> Result<Option<Chunk>, Odd> {
         let next = match (self, byte) {
             (Chunk::Size { size, digits }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 // Sixteen digits are all of a u64; more would be somebody's attempt at overflow.
@@ -124,7 +144,7 @@ impl Chunk {
             (Chunk::SizeEnd { size: 0 }, b'\n') => Chunk::TrailerStart,
             (Chunk::SizeEnd { size }, b'\n') => Chunk::Data(size),
             (Chunk::DataCr, b'\r') => Chunk::DataLf,
-            (Chunk::DataLf, b'\n') => Chunk::Size { size: 0, digits: 0 },
+            (Chunk::DataLf, b'\n') => Chunk::default(),
             (Chunk::TrailerStart, b'\r') => Chunk::LastLf,
             (Chunk::TrailerStart | Chunk::Trailer, b'\n' | 0) => return Err(Odd),
             (Chunk::Trailer, b'\r') => Chunk::TrailerEnd,
