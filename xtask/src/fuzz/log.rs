@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-/// So many lines tell what broke: the message, and where.
-const END: usize = 40;
+/// So many lines tell what broke.
+const END: usize = 20;
 
 /// What a run said.
 pub(super) struct Said {
@@ -19,6 +19,8 @@ pub(super) struct Said {
 pub(super) fn run(command: &mut Command, file: &Path) -> Result<Said> {
     let log = File::create(file).with_context(|| format!("can't write {}", file.display()))?;
     let status = command
+        // The message of a panic is what matters; of where it came from there would be pages.
+        .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

@@ -183,7 +183,8 @@ impl Played {
 
     /// Whoever goes by time must find what whoever counts has found.
     fn check_census(&self) -> Result<(), String> {
-        let is_served = self.ended.is_none() && !self.app.has_ended && !self.orphaned;
+        let is_served =
+            self.ended.is_none() && !self.app.has_ended && !self.orphaned && !self.waiting;
         let in_flight = self.in_flight();
         if is_served && in_flight > 0 && self.exchange.is_idle(self.now) {
             return Err(format!("{in_flight} in flight on an idle connection"));
