@@ -22,9 +22,41 @@ pub struct Birth {
     pub public_key: String,
     /// The app's containers, in the pod's order.
     pub containers: Vec<AppContainer>,
-    /// Inbound TCP ports that the redirect leaves alone.
+    /// Inbound TCP ports of the app that are left alone: neither relayed nor counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude_ports: Vec<u16>,
+    /// The app's ports that are told of each connection's client by the PROXY protocol.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proxy_protocol_ports: Vec<u16>,
+    /// How connections are to reach the sidecar.
+    #[serde(default)]
+    pub capture: Capture,
+}
+
+/// How connections are to reach the sidecar.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "mode")]
+pub enum Capture {
+    /// All inbound TCP is redirected through the relay, by the step before the sidecar.
+    #[default]
+    Redirect,
+    /// The relay listens on ports that took over the names of the app's.
+    NamedPorts {
+        /// Which.
+        ports: Vec<NamedPort>,
+    },
+    /// They don't.
+    Observe,
+}
+
+/// A port that the relay has taken over from the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamedPort {
+    /// The relay's port, which Services send clients to: 1024 or higher.
+    pub listen: u16,
+    /// The app's.
+    pub app: u16,
 }
 
 /// One of the app's containers, with what Ebb took over from it.

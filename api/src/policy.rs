@@ -103,6 +103,8 @@ pub struct Deregistration {
 /// replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.excludePorts) || !has(self.proxyProtocolPorts) || self.proxyProtocolPorts.all(port, !(port in self.excludePorts))")
+    .message("a port of excludePorts does not pass the sidecar, so it can't be one of proxyProtocolPorts"))]
 pub struct Capture {
     /// Inbound TCP ports, 1 to 65535, that do not pass the sidecar. Connections to them are neither
     /// counted nor waited for.
@@ -111,6 +113,15 @@ pub struct Capture {
     #[x_kube(validation = Rule::new("self.all(port, port >= 1 && port <= 65535)")
         .message("excludePorts are TCP ports: 1 to 65535"))]
     pub exclude_ports: Vec<i32>,
+
+    /// TCP ports of the app, 1 to 65535, that speak the PROXY protocol, version 2: each connection
+    /// begins with a header that names its client. Only for ports that take connections without one,
+    /// too, or that nobody connects to in another way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.all(port, port >= 1 && port <= 65535)")
+        .message("proxyProtocolPorts are TCP ports: 1 to 65535"))]
+    pub proxy_protocol_ports: Vec<i32>,
 }
 
 impl DrainPolicySpec {
@@ -139,17 +150,29 @@ impl DrainPolicySpec {
         }
     }
 
-    /// The ports that the redirect leaves alone; what is no port is left out.
-    pub fn exclude_ports(&self) -> Vec<u16> {
-        let ports = self
-            .capture
-            .iter()
-            .flat_map(|capture| &capture.exclude_ports);
-        ports
-            .filter_map(|port| u16::try_from(*port).ok())
-            .filter(|port| *port != 0)
-            .collect()
+    /// The ports that the policy treats apart; what is no port is left out.
+    pub fn ports(&self) -> Ports {
+        let capture = self.capture.as_ref();
+        Ports {
+            exclude: ports(capture.map(|capture| &capture.exclude_ports)),
+            proxy_protocol: ports(capture.map(|capture| &capture.proxy_protocol_ports)),
+        }
     }
+}
+
+/// TCP ports of the app that are treated apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ports {
+    /// Those that do not pass the sidecar.
+    pub exclude: Vec<u16>,
+    /// Those that are told of each connection's client by the PROXY protocol.
+    pub proxy_protocol: Vec<u16>,
+}
+
+fn ports(numbers: Option<&Vec<i32>>) -> Vec<u16> {
+    let numbers = numbers.into_iter().flatten();
+    let ports = numbers.filter_map(|number| u16::try_from(*number).ok());
+    ports.filter(|port| *port != 0).collect()
 }
 
 #[cfg(test)]
@@ -175,12 +198,16 @@ mod tests {
     fn numbers_out_of_range_move_to_the_nearest_end() {
         let spec: DrainPolicySpec = serde_json::from_str(
             r#"{"selector":{},"timeoutSeconds":-5,"shutdownSeconds":2147483647,
-                "capture":{"excludePorts":[-1,0,70000,8080]}}"#,
+                "capture":{"excludePorts":[-1,0,70000,8080],"proxyProtocolPorts":[65536,5432]}}"#,
         )
         .unwrap();
         let settings = spec.resolve("web");
         assert_eq!(settings.timeout_seconds, 1);
         assert_eq!(settings.shutdown_seconds, Some(3600));
-        assert_eq!(spec.exclude_ports(), [8080]);
+        let ports = spec.ports();
+        assert_eq!(
+            (ports.exclude, ports.proxy_protocol),
+            (vec![8080], vec![5432])
+        );
     }
 }

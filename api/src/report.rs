@@ -44,8 +44,10 @@ impl Protocol {
 pub enum Mode {
     /// The pod's inbound TCP is redirected through the relay.
     Redirect,
-    /// No data path: the sidecar only sees the hooks. Nothing is counted and nobody is told to
-    /// leave.
+    /// The relay has taken over the ports that the pod's Services name, without a privilege.
+    NamedPorts,
+    /// No data path: connections are counted, and waited for, as far as the kernel tells of their
+    /// sockets. Nobody is told to leave.
     Observe,
 }
 
@@ -101,6 +103,9 @@ pub struct Census {
     /// The age of the oldest of those, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_ms: Option<u64>,
+    /// How many of the connections reach the app past the relay.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bypassing: u64,
 }
 
 /// A drain that has ended.
@@ -136,6 +141,14 @@ pub struct Drain {
     pub idle_closed: u64,
     /// New work that came after the endpoints were gone (without a controller: after the signal).
     pub late: u64,
+    /// Connections that reached the app past the relay: those open at the signal and later ones.
+    /// They were waited for; nobody on them was told to leave.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bypassing: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Drain {

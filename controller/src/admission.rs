@@ -110,7 +110,7 @@ impl Admission {
                 net_admin: !known.is_some_and(|known| known.forbids_net_admin),
                 policy: policy.map(|policy| InForce {
                     settings: policy.settings.clone(),
-                    exclude_ports: policy.exclude_ports.clone(),
+                    ports: policy.ports.clone(),
                 }),
                 key,
                 token,

@@ -39,7 +39,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// Connections at a time; see [`Seats`] for what comes then. A pod has a handful of containers with
@@ -168,12 +168,28 @@ impl Admin {
         }
     }
 
+    /// Has the census brought up to date; a keeper that has ended has nothing to add.
+    async fn look(&self) {
+        let (answer, looked) = oneshot::channel();
+        if self
+            .keeper
+            .send(KeeperRequest::Census { answer })
+            .await
+            .is_ok()
+        {
+            let _ = looked.await;
+        }
+    }
+
     async fn answer(&self, request: Request<Incoming>, client: &Client) -> Response<Body> {
         let path = request.uri().path().to_owned();
         match (request.method(), path.as_str()) {
             (&Method::GET, "/livez") => probe::live(),
             (&Method::GET, "/readyz") => probe::ready(&self.published),
-            (&Method::GET, "/metrics") => self.metrics.scrape(),
+            (&Method::GET, "/metrics") => {
+                self.look().await;
+                self.metrics.scrape()
+            }
             (&Method::GET, "/v1/status") => {
                 status::serve(self, request.uri().query(), client).await
             }

@@ -10,21 +10,24 @@
 //! get faster by moving between threads.
 
 use crate::admin::{Admin, Metrics};
-use crate::capture::mark::Capture;
+use crate::capture::standing::Standing;
 use crate::census::Census;
 use crate::config::Config;
-use crate::keeper::{Keeper, Request};
+use crate::keeper::{Captured, Keeper, Request};
 use crate::listener;
 use crate::relay::{Relay, delivery};
 use crate::upstream::{OriginalDestination, Upstream};
 use anyhow::Context;
+use ebb_api::birth::Capture;
 use ebb_api::report::Mode;
 use ring::rand::{SecureRandom, SystemRandom};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 /// How long to wait before trying again to open a port that somebody else has.
@@ -34,41 +37,97 @@ const BIND_PAUSE: Duration = Duration::from_secs(1);
 #[must_use = "it serves nobody until it runs"]
 pub struct Bound {
     config: Config,
-    /// What came of the redirect step.
-    capture: Capture,
-    relay: Result<listener::Bound, listener::BindError>,
+    /// How connections reach the relay.
+    standing: Standing,
+    doors: Vec<Door>,
     admin: Option<TcpListener>,
 }
 
+/// A port of the relay.
+struct Door {
+    /// The port, or 0 where any would do and none was to be had.
+    port: u16,
+    /// The app's port behind it, where it took over that one's name.
+    app: Option<u16>,
+    bound: Result<listener::Bound, listener::BindError>,
+}
+
 /// Opens the ports. A port that cannot be opened does not keep the pod down, and is tried again;
-/// without the relay's the sidecar observes, and says why.
+/// meanwhile connections are observed, and the report says why.
 ///
-/// The relay's is opened even where the mark speaks against a redirect, or cannot be read: should
-/// the rules be there after all, every connection to the app would be refused.
+/// Where a redirect was asked for the relay's port is opened even if the mark speaks against it, or
+/// cannot be read: should the rules be there after all, every connection to the app would be refused.
 pub async fn bind(config: Config) -> Bound {
-    let capture = match config.destination {
-        OriginalDestination::Redirected => Capture::detect().await,
-        OriginalDestination::Fixed(_) => Capture::redirect(Vec::new()),
+    let capture = config.capture();
+    let (mut standing, doors) = match (&config.destination, &capture) {
+        (OriginalDestination::Fixed(_), _) => (
+            Standing::new(Mode::Redirect),
+            vec![Door::open(config.relay_port, None)],
+        ),
+        (_, Capture::Redirect) => (
+            Standing::detect(&capture).await,
+            vec![Door::open(config.relay_port, None)],
+        ),
+        (_, Capture::NamedPorts { ports }) => (
+            Standing::detect(&capture).await,
+            ports
+                .iter()
+                .map(|port| Door::open(port.listen, Some(port.app)))
+                .collect(),
+        ),
+        (_, Capture::Observe) => (Standing::detect(&capture).await, Vec::new()),
     };
-    let relay = listener::bind(config.relay_port);
+    for door in &doors {
+        if let Err(error) = &door.bound {
+            standing.shut(door.port, error.to_string());
+        }
+    }
     let admin = bind_admin(config.admin_port)
         .await
         .map_err(|error| tracing::error!(port = config.admin_port, %error, "admin port not open"))
         .ok();
     Bound {
         config,
-        capture,
-        relay,
+        standing,
+        doors,
         admin,
+    }
+}
+
+// === impl Door ===
+
+impl Door {
+    fn open(port: u16, app: Option<u16>) -> Door {
+        let bound = listener::bind(port);
+        let port = match &bound {
+            Ok(bound) => bound.local_addr().port(),
+            Err(_) => port,
+        };
+        Door { port, app, bound }
+    }
+
+    /// Relays what comes in, as soon as the port can be had.
+    async fn run(self, relay: Relay, requests: mpsc::Sender<Request>) {
+        let bound = match self.bound {
+            Ok(bound) => bound,
+            Err(_) => {
+                let bound = bind_relay_at_last(self.port).await;
+                // The keeper is gone only when the process ends.
+                let _ = requests.send(Request::Opened(self.port)).await;
+                bound
+            }
+        };
+        bound.run(relay, std::future::pending()).await;
     }
 }
 
 // === impl Bound ===
 
 impl Bound {
-    /// Where redirected connections arrive, if the port is open.
+    /// Where the relay's clients arrive: its first port, if there is one and it is open.
     pub fn relay_address(&self) -> Option<SocketAddr> {
-        self.relay.as_ref().ok().map(listener::Bound::local_addr)
+        let bound = self.doors.first()?.bound.as_ref().ok()?;
+        Some(bound.local_addr())
     }
 
     /// Where hooks, probes and the controller arrive, if the port is open.
@@ -82,43 +141,54 @@ impl Bound {
     ///
     /// Fails when a part ended that must live as long as the process; kubelet then starts a new one.
     pub async fn run(self, sigterm: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let admin_port = self.admin_address().map(|address| address.port());
         let Bound {
             config,
-            capture,
-            relay,
+            standing,
+            doors,
             admin,
         } = self;
-        let census = Census::new(Instant::now());
-        let upstream = Upstream::new(config.destination, capture.over_loopback.clone());
-        let captured = match &relay {
-            Err(error) if capture.mode == Mode::Redirect => Capture::observe(error.to_string()),
-            _ => capture.clone(),
-        };
-        if let Some(reason) = &captured.reason {
-            tracing::warn!(%reason, "connections are not relayed, the sidecar only sees the hooks");
+        for reason in standing.reasons() {
+            tracing::warn!(%reason, mode = ?standing.mode(), "connections do not reach the relay as they should");
         }
-        let mode = captured.mode;
-        let (keeper, inbox, handles) =
-            Keeper::new(&config, captured, census.clone(), random_word()?);
+        let census = Census::new(Instant::now());
+        let named = doors.iter().filter_map(|door| Some((door.port, door.app?)));
+        let named: BTreeMap<u16, u16> = named.collect();
+        let destination = match config.destination {
+            OriginalDestination::Redirected if !named.is_empty() => {
+                OriginalDestination::NamedPorts(named)
+            }
+            ref destination => destination.clone(),
+        };
+        let birth = config.birth.as_ref();
+        let upstream = Upstream::with_proxy_protocol(
+            destination,
+            standing.over_loopback().to_vec(),
+            birth
+                .into_iter()
+                .flat_map(|birth| birth.proxy_protocol_ports.clone()),
+        );
+        let relay_ports: Vec<u16> = doors.iter().map(|door| door.port).collect();
+        let open = doors.iter().filter(|door| door.bound.is_ok());
+        let mut ours: BTreeSet<u16> = open.map(|door| door.port).collect();
+        ours.insert(admin_port.unwrap_or(config.admin_port));
+        ours.extend(birth.iter().flat_map(|birth| &birth.exclude_ports));
+        let mode = standing.mode();
+        let (keeper, inbox, handles) = Keeper::new(
+            &config,
+            Captured { standing, ours },
+            census.clone(),
+            random_word()?,
+        );
         let mut parts = JoinSet::new();
-        let relay_port = relay
-            .as_ref()
-            .map_or(config.relay_port, |relay| relay.local_addr().port());
-        let relayed = Relay::new(census.clone(), handles.conduct, upstream.clone());
-        let requests = handles.requests.clone();
-        parts.spawn(async move {
-            let relay = match relay {
-                Ok(relay) => relay,
-                Err(_) => {
-                    let relay = bind_relay_at_last(config.relay_port).await;
-                    // The keeper is gone only when the process ends.
-                    let _ = requests.send(Request::Captured(capture)).await;
-                    relay
-                }
-            };
-            relay.run(relayed, std::future::pending()).await;
-            "relay"
-        });
+        for door in doors {
+            let relay = Relay::new(census.clone(), handles.conduct.clone(), upstream.clone());
+            let door = door.run(relay, handles.requests.clone());
+            parts.spawn(async move {
+                door.await;
+                "relay"
+            });
+        }
         let metrics = Metrics::new(census.clone(), upstream, handles.published.clone());
         let answers = Admin::new(
             handles.requests.clone(),
@@ -144,7 +214,7 @@ impl Bound {
         };
         let served = async {
             keeper.run(inbox).await;
-            delivery::delivered(&census, relay_port).await;
+            delivery::delivered(&census, &relay_ports).await;
             tracing::info!("nothing left to relay or to deliver, exiting");
         };
         tokio::select! {

@@ -10,8 +10,8 @@
 mod connection;
 mod snapshot;
 
-pub use connection::Connection;
-pub use snapshot::Snapshot;
+pub use connection::{Connection, Way};
+pub use snapshot::{Past, Snapshot};
 
 use connection::Record;
 use ebb_api::report::Protocol;
@@ -51,6 +51,7 @@ struct Totals {
     /// The greatest age of anything cut, in nanoseconds.
     oldest_cut: AtomicU64,
     idle_closed: AtomicU64,
+    bypassed: AtomicU64,
     refused: AtomicU64,
     work: AtomicU64,
     last_work: AtomicU64,
@@ -90,7 +91,15 @@ impl Census {
 
     /// Counts a new connection, of which nothing is known yet, until the handle is dropped.
     pub fn connect(self: &Arc<Self>) -> Connection {
-        let record = Arc::new(Record::default());
+        self.connect_by(Way::Relayed)
+    }
+
+    /// The same for a connection that gets to the app this way.
+    pub fn connect_by(self: &Arc<Self>, way: Way) -> Connection {
+        if way == Way::Bypassing {
+            add(&self.totals.bypassed, 1);
+        }
+        let record = Arc::new(Record::new(way));
         let slot = {
             let mut records = self.records();
             match records.free.pop() {

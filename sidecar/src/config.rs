@@ -8,12 +8,13 @@ use crate::drain::Pod;
 use crate::upstream::OriginalDestination;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::birth::Birth;
+use ebb_api::birth::{Birth, Capture, NamedPort};
 use ebb_api::names::{
     ADMIN_PORT, BIRTH_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
     RELAY_PORT,
 };
 use ebb_api::settings::Settings;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ pub struct Config {
     pub relay_port: u16,
     /// Where hooks, probes, metrics, status and desired states arrive; 0 takes any free port.
     pub admin_port: u16,
-    /// Where connections were meant to go.
+    /// Where connections were meant to go; the birth's named ports, if any, count more than
+    /// [`OriginalDestination::Redirected`].
     pub destination: OriginalDestination,
     /// Where kubelet looks for the termination message.
     pub termination: PathBuf,
@@ -66,9 +68,12 @@ impl Config {
     /// Reads the environment through `variable`.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Config {
         let mut complaints = Vec::new();
-        let birth = read_birth(variable(BIRTH_VARIABLE))
+        let mut birth = read_birth(variable(BIRTH_VARIABLE))
             .map_err(|error| complaints.push(sentence(&error)))
             .ok();
+        if let Some(birth) = &mut birth {
+            complaints.extend(drop_circles(&mut birth.capture));
+        }
         let key = birth.as_ref().and_then(|birth| {
             read_key(birth)
                 .map_err(|error| complaints.push(sentence(&error)))
@@ -109,6 +114,12 @@ impl Config {
         config
     }
 
+    /// How connections are to reach the sidecar.
+    pub fn capture(&self) -> Capture {
+        let capture = self.birth.as_ref().map(|birth| birth.capture.clone());
+        capture.unwrap_or_default()
+    }
+
     /// The settings that the pod was born with.
     pub fn settings(&self) -> Settings {
         self.birth
@@ -145,6 +156,22 @@ fn read_birth(text: Option<String>) -> Result<Birth, BirthError> {
         return Err(BirthError::NoToken);
     }
     Ok(birth)
+}
+
+/// Leaves out ports of the app that are the relay's own: it would connect to itself without end.
+fn drop_circles(capture: &mut Capture) -> Option<String> {
+    let Capture::NamedPorts { ports } = capture else {
+        return None;
+    };
+    let relays: BTreeSet<u16> = ports.iter().map(|port| port.listen).collect();
+    let is_circle = |port: &NamedPort| relays.contains(&port.app);
+    let circles: Vec<_> = ports.iter().copied().filter(is_circle).collect();
+    ports.retain(|port| !is_circle(port));
+    let circle = circles.first()?;
+    Some(format!(
+        "the variable {BIRTH_VARIABLE} names port {} both as the app's and as the relay's: port {} is not relayed",
+        circle.app, circle.listen
+    ))
 }
 
 fn read_key(birth: &Birth) -> Result<Key, BirthError> {
@@ -200,6 +227,25 @@ mod tests {
         assert_eq!(config.settings().policy.as_deref(), Some("web"));
         assert_eq!(config.pod().own_sleep, Duration::from_secs(7));
         assert_eq!(config.key.map(|key| key.public), Some([7; 32]));
+    }
+
+    /// A relay that is told to dial itself does not, and says so; its other ports are served.
+    #[test]
+    fn a_circle_of_ports_is_left_out() {
+        let mut text = birth("secret", &BASE64_STANDARD.encode([7; 32]));
+        text["capture"] = json!({"mode": "namedPorts", "ports": [
+            {"listen": 17442, "app": 8080}, {"listen": 17443, "app": 17442}]});
+        let config = read(Some(text));
+        let ports = vec![NamedPort {
+            listen: 17442,
+            app: 8080,
+        }];
+        assert_eq!(config.capture(), Capture::NamedPorts { ports });
+        let complaint = config.complaint.unwrap();
+        assert!(
+            complaint.contains("port 17443 is not relayed"),
+            "{complaint}"
+        );
     }
 
     /// Nothing that may stand in the environment stops the process; it says what is wrong and

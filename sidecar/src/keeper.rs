@@ -4,9 +4,11 @@
 //! and read what it publishes; nothing is locked and nothing is decided anywhere else.
 
 mod report;
+mod sights;
 mod watch_app;
 
-use crate::capture::mark::Capture;
+use crate::capture::lookout::Lookout;
+use crate::capture::standing::Standing;
 use crate::census::Census;
 use crate::config::Config;
 use crate::drain::{Caller, Event, Machine, Milestone, Orders, Pod};
@@ -16,7 +18,7 @@ use crate::termination::TerminationMessage;
 use ebb_api::desired::{Conflict, Desired, Order};
 use ebb_api::phase::{Outcome, Phase};
 use ebb_api::report::Report;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,9 +28,11 @@ use watch_app::AppWatch;
 /// Something that another task wants of the keeper.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// Kubelet called a hook at this address of the pod; `answer` fires when it may be answered.
+    /// Kubelet called a hook, from its address to this one of the pod; `answer` fires when it may
+    /// be answered.
     Hook {
         caller: Caller,
+        kubelet: IpAddr,
         pod_address: IpAddr,
         answer: oneshot::Sender<()>,
     },
@@ -39,13 +43,22 @@ pub(crate) enum Request {
     },
     /// What the sidecar says about itself.
     Report { answer: oneshot::Sender<Report> },
+    /// The census is about to be read by somebody else.
+    Census { answer: oneshot::Sender<()> },
     /// Kubelet told the process to end.
     Sigterm,
     /// The app's port answers again.
     AppAnswered,
-    /// The relay's port, which was taken at the start, is open: what the redirect step came to is
-    /// in force.
-    Captured(Capture),
+    /// This port of the relay, which was taken at the start, is open.
+    Opened(u16),
+}
+
+/// How connections reach the relay.
+#[derive(Debug)]
+pub(crate) struct Captured {
+    pub(crate) standing: Standing,
+    /// Ports that are the sidecar's, and those that nobody is to count connections to.
+    pub(crate) ours: BTreeSet<u16>,
 }
 
 /// Why a well-signed desired state was not accepted.
@@ -75,7 +88,11 @@ pub(crate) struct Keeper {
     orders: Orders,
     holds: Holds,
     census: Arc<Census>,
-    capture: Capture,
+    captured: Captured,
+    /// Who looks for the connections that the relay has not, where there are any.
+    lookout: Option<Lookout>,
+    /// Where kubelet calls from, once it has.
+    kubelet: Option<IpAddr>,
     complaint: Option<String>,
     uid: String,
     boot: String,
@@ -101,7 +118,7 @@ pub(crate) struct Handles {
 impl Keeper {
     pub(crate) fn new(
         config: &Config,
-        capture: Capture,
+        captured: Captured,
         census: Arc<Census>,
         boot: String,
     ) -> (Keeper, mpsc::Receiver<Request>, Handles) {
@@ -120,12 +137,14 @@ impl Keeper {
         let mut machine = Machine::new(pod, config.settings());
         let now = Instant::now();
         let (orders, _) = machine.on(Event::Tick, &census.snapshot(now), now);
-        let keeper = Keeper {
+        let mut keeper = Keeper {
             machine,
             orders,
             holds: Holds::new(containers),
             census,
-            capture,
+            captured,
+            lookout: None,
+            kubelet: None,
             complaint: config.complaint.clone(),
             uid: config.uid.clone(),
             boot,
@@ -137,6 +156,7 @@ impl Keeper {
             conduct,
             published,
         };
+        keeper.post_lookout();
         let handles = Handles {
             requests,
             conduct: conduct_seen,
@@ -150,18 +170,24 @@ impl Keeper {
         let mut changes = self.census.changes();
         self.step(Event::Tick);
         while !self.orders.exit {
-            let wake = self.orders.wake;
+            let wake = self.orders.wake.into_iter().chain(self.next_look()).min();
             // Otherwise the census changes with every request, and nobody needs to know.
             let watching = self.orders.until_idle;
             tokio::select! {
                 biased;
                 request = inbox.recv() => match request {
-                    Some(request) => self.serve(request),
+                    Some(request) => {
+                        self.look().await;
+                        self.serve(request);
+                    }
                     // The keeper itself holds a sender, for the watch on the app.
                     None => return,
                 },
                 () = changes.changed(), if watching => self.step(Event::Tick),
-                () = sleep_until(wake) => self.step(Event::Tick),
+                () = sleep_until(wake) => {
+                    self.look().await;
+                    self.step(Event::Tick);
+                }
             }
         }
     }
@@ -170,10 +196,12 @@ impl Keeper {
         match request {
             Request::Hook {
                 caller,
+                kubelet,
                 pod_address,
                 answer,
             } => {
                 tracing::info!(hook = %caller, "hook called");
+                self.kubelet = Some(kubelet);
                 self.app_watch.reach_at(pod_address);
                 self.holds
                     .call(caller.clone(), pod_address, answer, Instant::now());
@@ -190,10 +218,20 @@ impl Keeper {
             Request::Report { answer } => {
                 let _ = answer.send(self.report(Instant::now()));
             }
+            Request::Census { answer } => {
+                let _ = answer.send(());
+            }
             Request::Sigterm => self.step(Event::Sigterm),
             Request::AppAnswered => self.step(Event::AppAnswered),
-            Request::Captured(capture) => {
-                self.capture = capture;
+            Request::Opened(port) => {
+                let before = self.captured.standing.others_are();
+                self.captured.standing.opened(port);
+                self.captured.ours.insert(port);
+                if self.captured.standing.others_are() != before {
+                    self.post_lookout();
+                } else if let Some(lookout) = &mut self.lookout {
+                    lookout.leave_out(port);
+                }
                 self.published
                     .send_modify(|published| published.version += 1);
             }

@@ -1,17 +1,20 @@
 //! The app's side: where a connection was meant to go, and going there.
 
 mod loopback;
+mod proxy_protocol;
 mod shortage;
 
 pub(crate) use loopback::proves_itself;
 pub use shortage::Shortage;
 
 use crate::relay::prepare;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use thiserror::Error;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
 /// The first pause before a connection that found no free port is tried again; each is twice as
@@ -22,10 +25,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const NO_LONGER_THAN: Duration = Duration::from_millis(1500);
 
 /// Where the connections of a relay were meant to go.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum OriginalDestination {
     /// The kernel remembers it for each redirected connection (SO_ORIGINAL_DST).
     Redirected,
+    /// To the address that the client connected to, at the app's port: the relay's port, which is
+    /// the key, took over its name.
+    NamedPorts(BTreeMap<u16, u16>),
     /// All go to one address: connections are not redirected, and the relay stands in front of one
     /// port.
     Fixed(SocketAddr),
@@ -51,6 +57,8 @@ pub enum NoDestination {
 #[derive(Debug)]
 pub struct Upstream {
     destination: OriginalDestination,
+    /// Ports of the app that are told who the client is.
+    proxy_protocol_ports: BTreeSet<u16>,
     over_loopback: Mutex<Vec<IpAddr>>,
     shortage: Shortage,
 }
@@ -59,6 +67,8 @@ pub struct Upstream {
 #[derive(Clone, Debug)]
 pub(crate) struct Destination {
     address: SocketAddr,
+    /// What the app's port is told first.
+    header: Option<Box<[u8]>>,
     upstream: Arc<Upstream>,
 }
 
@@ -70,8 +80,19 @@ impl Upstream {
     /// TIME_WAIT (tcp_tw_reuse 2, the default). Without that one port of the app takes some 470 new
     /// connections a second that their clients close first.
     pub fn new(destination: OriginalDestination, over_loopback: Vec<IpAddr>) -> Arc<Upstream> {
+        Upstream::with_proxy_protocol(destination, over_loopback, [])
+    }
+
+    /// The same, with these ports of the app told who each client is: by a header of the PROXY
+    /// protocol, version 2, before the first byte.
+    pub fn with_proxy_protocol(
+        destination: OriginalDestination,
+        over_loopback: Vec<IpAddr>,
+        ports: impl IntoIterator<Item = u16>,
+    ) -> Arc<Upstream> {
         Arc::new(Upstream {
             destination,
+            proxy_protocol_ports: ports.into_iter().collect(),
             over_loopback: Mutex::new(over_loopback),
             shortage: Shortage::default(),
         })
@@ -92,12 +113,32 @@ impl Upstream {
         self: &Arc<Self>,
         client: &TcpStream,
     ) -> Result<Destination, NoDestination> {
-        let address = match self.destination {
-            OriginalDestination::Fixed(address) => address,
-            OriginalDestination::Redirected => original(client)?,
+        let gone = NoDestination::Gone;
+        // Where the client meant to go, and where the app is.
+        let (meant, address) = match &self.destination {
+            OriginalDestination::Fixed(address) => (client.local_addr().map_err(gone)?, *address),
+            OriginalDestination::Redirected => {
+                let address = original(client)?;
+                (address, address)
+            }
+            OriginalDestination::NamedPorts(ports) => {
+                let meant = client.local_addr().map_err(gone)?;
+                let address = named(meant, ports).ok_or(NoDestination::Direct {
+                    peer: client.peer_addr().map_err(gone)?,
+                    port: meant.port(),
+                })?;
+                (meant, address)
+            }
+        };
+        let header = if self.proxy_protocol_ports.contains(&address.port()) {
+            let peer = client.peer_addr().map_err(gone)?;
+            Some(proxy_protocol::header(peer, meant))
+        } else {
+            None
         };
         Ok(Destination {
             address,
+            header,
             upstream: self.clone(),
         })
     }
@@ -137,6 +178,13 @@ fn original(client: &TcpStream) -> Result<SocketAddr, NoDestination> {
         })
 }
 
+/// The app's address for a connection to this port of the relay: the pod's own, never 127.0.0.1.
+/// A socket of both families shows IPv4 mapped into IPv6; the app may listen on IPv4 alone.
+fn named(meant: SocketAddr, ports: &BTreeMap<u16, u16>) -> Option<SocketAddr> {
+    let port = *ports.get(&meant.port())?;
+    Some(SocketAddr::new(meant.ip().to_canonical(), port))
+}
+
 // === impl Destination ===
 
 impl Destination {
@@ -150,7 +198,7 @@ impl Destination {
     pub(crate) async fn dial(self) -> io::Result<TcpStream> {
         let shortage = &self.upstream.shortage;
         let mut waited: Option<(Instant, Duration)> = None;
-        let stream = loop {
+        let mut stream = loop {
             let error = match self.dial_once().await {
                 Ok(stream) => break stream,
                 Err(error) => error,
@@ -172,6 +220,9 @@ impl Destination {
             waited = Some((since, pause * 2));
         };
         prepare(&stream)?;
+        if let Some(header) = &self.header {
+            stream.write_all(header).await?;
+        }
         Ok(stream)
     }
 

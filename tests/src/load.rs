@@ -1,18 +1,25 @@
 //! Load clients that never retry: what they lose is lost to a user, too.
 //!
-//! Two kinds of clients, each in a closed loop of one request after the other. A *keep-alive* client
+//! Six kinds of clients, each in a closed loop of one request after the other. A *keep-alive* client
 //! stays on its connection until the server says `Connection: close`, or until the connection ends
 //! between two requests, as every HTTP client does; a request that fails after it was sent is a
 //! failure. A *fresh* client makes a connection for each request. Both send POSTs, which no client
-//! may repeat by itself.
+//! may repeat by itself. So do the clients of HTTP/2 ([`http2`]) and gRPC ([`grpc`]), which send again
+//! only what the server says it never began. Those of WebSocket ([`websocket`]) want an echo of each
+//! message, and a Close before the end.
 //!
 //! The clients run where they are started: kube-proxy's rules for Services live in the network
 //! namespaces of the nodes, so that is where they must be.
 
+mod connect;
+pub mod grpc;
 pub mod histogram;
 pub mod http1;
+pub mod http2;
+pub mod kind;
 pub mod tally;
 pub mod target;
+pub mod websocket;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -23,7 +30,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
 
-use http1::Connection;
+use kind::{Kind, Mix};
 use tally::{Failure, Tally};
 use target::Target;
 
@@ -31,17 +38,18 @@ use target::Target;
 /// more than one that answers: about what a request takes.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(50);
 
+/// What each POST carries: enough for a body, too little to matter.
+const BODY: &[u8] = b"{\"item\":1}";
+
 /// The load to make.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Where it goes.
     pub target: Target,
-    /// The path that is asked for.
+    /// The path of the POSTs. gRPC and WebSocket have their own.
     pub path: String,
-    /// Clients that stay on their connections.
-    pub keep_alive: usize,
-    /// Clients that make a connection for each request.
-    pub fresh: usize,
+    /// The clients.
+    pub mix: Mix,
     /// The most requests in all.
     pub most_requests: u64,
     /// The longest that it goes on.
@@ -74,13 +82,12 @@ pub struct Progress {
 // === impl Plan ===
 
 impl Plan {
-    /// The load of the demo: 32 keep-alive clients and 16 fresh ones, at most ten minutes.
+    /// The load of the demo: clients of every kind, at most ten minutes.
     pub fn usual(target: Target) -> Self {
         Self {
             target,
             path: "/".to_owned(),
-            keep_alive: 32,
-            fresh: 16,
+            mix: Mix::USUAL,
             most_requests: 10_000_000,
             longest: Duration::from_secs(600),
             connect_timeout: Duration::from_secs(5),
@@ -106,11 +113,26 @@ impl Plan {
         let began = Instant::now();
         let local = LocalSet::new();
         let mut clients = JoinSet::new();
-        for _ in 0..run.plan.keep_alive {
-            clients.spawn_local_on(keep_alive_client(run.clone()), &local);
+        let mix = run.plan.mix;
+        for _ in 0..mix.keep_alive {
+            clients.spawn_local_on(http1::keep_alive_client(run.clone()), &local);
         }
-        for _ in 0..run.plan.fresh {
-            clients.spawn_local_on(fresh_client(run.clone()), &local);
+        for _ in 0..mix.fresh {
+            clients.spawn_local_on(http1::fresh_client(run.clone()), &local);
+        }
+        for _ in 0..mix.http2 {
+            let shared = Rc::<http2::Shared>::default();
+            for _ in 0..Mix::STREAMS {
+                clients.spawn_local_on(http2::client(run.clone(), shared.clone()), &local);
+            }
+        }
+        for _ in 0..mix.grpc {
+            let shared = Rc::<http2::Shared>::default();
+            clients.spawn_local_on(grpc::call_client(run.clone(), shared.clone()), &local);
+            clients.spawn_local_on(grpc::stream_client(run.clone(), shared), &local);
+        }
+        for _ in 0..mix.web_sockets {
+            clients.spawn_local_on(websocket::client(run.clone()), &local);
         }
         local
             .run_until(async { while clients.join_next().await.is_some() {} })
@@ -119,49 +141,6 @@ impl Plan {
         tally.seconds = began.elapsed().as_secs_f64();
         tally
     }
-}
-
-async fn keep_alive_client(run: Rc<Run>) {
-    let mut connection = None;
-    while run.take_one() {
-        let began = Instant::now();
-        let result = on_kept_connection(&run, &mut connection).await;
-        run.ended(began, result).await;
-    }
-}
-
-async fn fresh_client(run: Rc<Run>) {
-    while run.take_one() {
-        let began = Instant::now();
-        let result = async {
-            let mut connection = run.connect().await?;
-            connection
-                .exchange(&run.plan, http1::Reuse::No)
-                .await
-                .map(|_| ())
-        };
-        run.ended(began, result.await).await;
-    }
-}
-
-/// One request on the connection that there is, or on a new one if there is none or it has ended
-/// since its last answer.
-async fn on_kept_connection(run: &Run, kept: &mut Option<Connection>) -> Result<(), Failure> {
-    if let Some(mut connection) = kept.take() {
-        match connection.exchange(&run.plan, http1::Reuse::Yes).await {
-            Err(Failure::NotSent) => {}
-            result => {
-                *kept = result?.then_some(connection);
-                return Ok(());
-            }
-        }
-    }
-    let mut connection = run.connect().await?;
-    // On a connection that carried nothing yet, "not sent" is a failure as any other: the server
-    // took the connection and closed it.
-    let stays = connection.exchange(&run.plan, http1::Reuse::Yes).await?;
-    *kept = stays.then_some(connection);
-    Ok(())
 }
 
 // === impl Run ===
@@ -177,16 +156,11 @@ impl Run {
         true
     }
 
-    async fn connect(&self) -> Result<Connection, Failure> {
-        self.tally.borrow_mut().connections += 1;
-        Connection::open(&self.plan).await
-    }
-
-    async fn ended(&self, began: Instant, result: Result<(), Failure>) {
+    async fn ended(&self, kind: Kind, began: Instant, result: Result<(), Failure>) {
         let failed = result.is_err();
         let progress = {
             let mut tally = self.tally.borrow_mut();
-            tally.count(began.elapsed(), result);
+            tally.count(kind, began.elapsed(), result);
             Progress {
                 requests: tally.requests,
                 failed: tally.failed,

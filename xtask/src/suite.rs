@@ -3,7 +3,7 @@
 //! A test that needs the cluster is `#[ignore = "needs the cluster: cargo xtask test"]`, and one with
 //! clients of other languages is ignored because they have to be fetched; so a plain `cargo test` passes
 //! without either and still names what it left out. It passes as root on Linux: the
-//! redirect's own tests (`sidecar/tests/redirect.rs`) make network namespaces, and fail elsewhere,
+//! tests in a pod's network (`sidecar/tests/network`) make network namespaces, and fail elsewhere,
 //! since a test that is skipped unseen proves nothing.
 
 use anyhow::Result;

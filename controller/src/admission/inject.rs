@@ -19,11 +19,12 @@ use super::grace::Grace;
 use super::guest::{self, Guest};
 use super::hooks::{self, PreStop};
 use super::probes;
-use ebb_api::birth::{AppContainer, Birth};
+use ebb_api::birth::{AppContainer, Birth, Capture};
 use ebb_api::names::{
     INJECTED_LABEL, Inject, KEY_ANNOTATION, ORIGINAL_GRACE_ANNOTATION, OWN_HOOK_ANNOTATION,
     REDIRECT_CONTAINER, REFUSED_ANNOTATION, SIDECAR_CONTAINER, UNHELD_ANNOTATION,
 };
+use ebb_api::policy::Ports;
 use ebb_api::settings::Settings;
 use k8s_openapi::api::core::v1::Container;
 use serde_json::{Value, json};
@@ -50,8 +51,8 @@ pub struct Context<'a> {
 pub struct InForce {
     /// Its values with every default applied.
     pub settings: Settings,
-    /// Inbound TCP ports that do not pass the sidecar.
-    pub exclude_ports: Vec<u16>,
+    /// TCP ports that it treats apart.
+    pub ports: Ports,
 }
 
 /// The public half of a key of the controller.
@@ -138,9 +139,9 @@ fn patched(arrival: &Arrival, context: &Context<'_>, ours: Option<&Birthright>) 
 }
 
 fn new_birth(context: &Context<'_>) -> Birth {
-    let (settings, exclude_ports) = match &context.policy {
-        Some(policy) => (policy.settings.clone(), policy.exclude_ports.clone()),
-        None => (Settings::without_policy(), Vec::new()),
+    let (settings, ports) = match &context.policy {
+        Some(policy) => (policy.settings.clone(), policy.ports.clone()),
+        None => (Settings::without_policy(), Ports::default()),
     };
     Birth {
         settings,
@@ -150,7 +151,9 @@ fn new_birth(context: &Context<'_>) -> Birth {
         key: context.key.id.clone(),
         public_key: context.key.base64.clone(),
         containers: Vec::new(),
-        exclude_ports,
+        exclude_ports: ports.exclude,
+        proxy_protocol_ports: ports.proxy_protocol,
+        capture: Capture::default(),
     }
 }
 

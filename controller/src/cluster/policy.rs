@@ -1,6 +1,6 @@
 //! A DrainPolicy as the controller keeps it: defaults applied, and known to be matchable.
 
-use ebb_api::policy::DrainPolicy;
+use ebb_api::policy::{DrainPolicy, Ports};
 use ebb_api::selector::Selector;
 use ebb_api::settings::Settings;
 use ebb_api::status::DrainPolicyStatus;
@@ -24,8 +24,8 @@ pub struct PolicyView {
     pub selector: Selector,
     /// Its values with every default applied.
     pub settings: Settings,
-    /// Inbound TCP ports that do not pass the sidecar.
-    pub exclude_ports: Vec<u16>,
+    /// TCP ports that it treats apart.
+    pub ports: Ports,
     /// The status as last seen: its totals and records go on from there.
     pub status: DrainPolicyStatus,
 }
@@ -66,7 +66,7 @@ impl PolicyView {
                 .creation_timestamp
                 .map_or(Timestamp::MAX, |time| time.0),
             settings: policy.spec.resolve(&name),
-            exclude_ports: policy.spec.exclude_ports(),
+            ports: policy.spec.ports(),
             selector: policy.spec.selector,
             name,
             status,
@@ -95,7 +95,7 @@ impl PolicyView {
             created,
             selector,
             settings,
-            exclude_ports,
+            ports,
             status: _,
         } = self;
         *namespace == other.namespace
@@ -105,7 +105,7 @@ impl PolicyView {
             && *created == other.created
             && *selector == other.selector
             && *settings == other.settings
-            && *exclude_ports == other.exclude_ports
+            && *ports == other.ports
     }
 
     /// Whether a pod with these labels is meant.

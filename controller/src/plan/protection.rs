@@ -5,7 +5,7 @@ use ebb_api::names::{ADMIN_PORT, INJECT_LABEL, Inject, REDIRECT_CONTAINER, RELAY
 use ebb_api::report::Mode;
 
 /// What is left where no connection passes the sidecar.
-const OBSERVED: &str = "they are held until they are out of the endpoints, and nothing is counted";
+const OBSERVED: &str = "who waits for an answer on those is waited for, as far as the kernel tells, and nobody is told to leave";
 
 /// The reason of pods that a node owns: the webhook never sees them made.
 const STATIC: &str = "Static";
@@ -111,7 +111,7 @@ pub fn gap(
             });
         }
         Contact::Reached {
-            mode: Mode::Redirect,
+            mode: Mode::Redirect | Mode::NamedPorts,
             ..
         }
         | Contact::None

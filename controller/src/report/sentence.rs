@@ -63,6 +63,10 @@ pub fn summary(drain: &Drain) -> String {
             count(drain.late, "request")
         ));
     }
+    if drain.bypassing > 0 {
+        let bypassing = count(drain.bypassing, "connection");
+        sentence.push_str(&format!("; {bypassing} bypassed the sidecar"));
+    }
     sentence
 }
 
@@ -89,6 +93,9 @@ fn open(now: &Census) -> String {
     let connections = now.connections.values();
     let connections = connections.fold(0_u64, |sum, number| sum.saturating_add(*number));
     sentence.push_str(&format!(" on {}", count(connections, "connection")));
+    if now.bypassing > 0 {
+        sentence.push_str(&format!(" ({} past the sidecar)", now.bypassing));
+    }
     sentence
 }
 
@@ -168,6 +175,7 @@ pub(crate) mod tests {
                 connections: BTreeMap::from([(Protocol::Http1, 12), (Protocol::Opaque, 2)]),
                 in_flight: BTreeMap::from([(Protocol::Http1, 3)]),
                 oldest_ms: Some(14_200),
+                bypassing: 0,
             },
             last: None,
         }
@@ -186,6 +194,7 @@ pub(crate) mod tests {
             oldest_cut_ms: Some(2_460_000),
             idle_closed: 0,
             late: 0,
+            bypassing: 0,
         }
     }
 
@@ -200,6 +209,27 @@ pub(crate) mod tests {
             summary(&timed_out()),
             "5m0s: 12 requests finished, 1 connection cut (open for 41m); out of endpoints after \
              0.3s"
+        );
+    }
+
+    /// Connections that the sidecar could not tell to leave are named, where there were any.
+    #[test]
+    fn what_bypassed_the_sidecar_is_named() {
+        let mut report = draining();
+        report.now.bypassing = 2;
+        let told = progress(&report, Duration::ZERO);
+        assert!(
+            told.contains("on 14 connections (2 past the sidecar);"),
+            "{told}"
+        );
+        let drain = Drain {
+            bypassing: 1,
+            ..timed_out()
+        };
+        let told = summary(&drain);
+        assert!(
+            told.ends_with("; 1 connection bypassed the sidecar"),
+            "{told}"
         );
     }
 

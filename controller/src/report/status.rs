@@ -195,6 +195,7 @@ pub fn differs_beyond_progress(before: &DrainPolicyStatus, now: &DrainPolicyStat
 fn word(mode: Mode) -> &'static str {
     match mode {
         Mode::Redirect => "Redirect",
+        Mode::NamedPorts => "NamedPorts",
         Mode::Observe => "Observe",
     }
 }

@@ -46,6 +46,7 @@ pub(super) async fn serve(
     let (answer, released) = oneshot::channel();
     let called = admin.keeper.send(Request::Hook {
         caller,
+        kubelet: client.peer.ip().to_canonical(),
         pod_address: client.local.ip().to_canonical(),
         answer,
     });

@@ -129,6 +129,14 @@ impl Collector for Scrape {
             "protocol",
             of(&sight.in_flight).map(|(word, number)| (word, gauge(number))),
         )?;
+        let bypassing: ConstGauge<i64> = gauge(sight.bypassing);
+        let descriptor = encoder.encode_descriptor(
+            "bypassing",
+            "Open connections to the app that do not pass the relay, which should have been in the way",
+            None,
+            MetricType::Gauge,
+        )?;
+        bypassing.encode(descriptor)?;
         family(
             encoder,
             ("cut", "Requests and opaque connections cut at a deadline"),

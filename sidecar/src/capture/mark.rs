@@ -1,6 +1,5 @@
 //! The mark that the redirect step leaves for the sidecar.
 
-use ebb_api::report::Mode;
 use nlink::netlink::{Connection, Route};
 use std::net::IpAddr;
 
@@ -12,6 +11,11 @@ const LIMIT: usize = 255;
 
 /// The word before the addresses that are routed by `lo`.
 const OVER_LOOPBACK: &str = " lo";
+
+/// The words for [`Selection`], and the one before why it is not the better one.
+const LISTENING: &str = "socket-wildcard";
+const ALL: &str = "plain";
+const BECAUSE: &str = " because ";
 
 /// What came of the redirect step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,35 +33,28 @@ pub enum Mark {
 }
 
 /// Which connections are redirected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// Those to ports that somebody listens on; all others stay refused.
     Listening,
-    /// All: this kernel cannot ask whether the app listens.
-    All,
-}
-
-/// The mode to run in, and what follows from the redirect step besides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Capture {
-    /// The mode.
-    pub mode: Mode,
-    /// Why it is not Redirect, as a sentence.
-    pub reason: Option<String>,
-    /// The addresses of the pod that are routed by `lo`.
-    pub over_loopback: Vec<IpAddr>,
+    /// All: the kernel did not take the rule that asks whether somebody listens. What it said.
+    All(String),
 }
 
 // === impl Mark ===
 
 impl Mark {
     fn text(&self) -> String {
-        match self {
+        let mut text = match self {
             Mark::Written {
                 selection,
                 over_loopback,
             } => {
-                let mut text = format!("{PREFIX}{}", selection.word());
+                let (word, why) = match selection {
+                    Selection::Listening => (LISTENING, None),
+                    Selection::All(why) => (ALL, Some(why)),
+                };
+                let mut text = format!("{PREFIX}{word}");
                 if !over_loopback.is_empty() {
                     text.push_str(OVER_LOOPBACK);
                 }
@@ -68,14 +65,18 @@ impl Mark {
                         text.push_str(&address);
                     }
                 }
+                if let Some(why) = why
+                    && text.len() + BECAUSE.len() < LIMIT
+                {
+                    text.push_str(BECAUSE);
+                    text.push_str(why);
+                }
                 text
             }
-            Mark::Failed(reason) => {
-                let mut text = format!("{PREFIX}failed: {reason}");
-                text.truncate(text.floor_char_boundary(LIMIT));
-                text
-            }
-        }
+            Mark::Failed(reason) => format!("{PREFIX}failed: {reason}"),
+        };
+        text.truncate(text.floor_char_boundary(LIMIT));
+        text
     }
 
     fn parse(alias: &str) -> Option<Mark> {
@@ -83,8 +84,13 @@ impl Mark {
         if let Some(reason) = text.strip_prefix("failed: ") {
             return Some(Mark::Failed(reason.to_owned()));
         }
+        let (text, why) = text.split_once(BECAUSE).unwrap_or((text, ""));
         let (selection, addresses) = text.split_once(OVER_LOOPBACK).unwrap_or((text, ""));
-        let selection = Selection::parse(selection)?;
+        let selection = match selection {
+            LISTENING => Selection::Listening,
+            ALL => Selection::All(why.to_owned()),
+            _ => return None,
+        };
         let over_loopback = addresses
             .split_whitespace()
             .map(|address| address.parse().ok())
@@ -117,60 +123,6 @@ impl Mark {
     }
 }
 
-// === impl Selection ===
-
-impl Selection {
-    fn word(self) -> &'static str {
-        match self {
-            Selection::Listening => "socket-wildcard",
-            Selection::All => "plain",
-        }
-    }
-
-    fn parse(word: &str) -> Option<Selection> {
-        let all = [Selection::Listening, Selection::All];
-        all.into_iter().find(|selection| selection.word() == word)
-    }
-}
-
-// === impl Capture ===
-
-impl Capture {
-    /// Connections arrive at the relay.
-    pub fn redirect(over_loopback: Vec<IpAddr>) -> Capture {
-        Capture {
-            mode: Mode::Redirect,
-            reason: None,
-            over_loopback,
-        }
-    }
-
-    /// They do not, for this reason.
-    pub fn observe(reason: String) -> Capture {
-        Capture {
-            mode: Mode::Observe,
-            reason: Some(reason),
-            over_loopback: Vec::new(),
-        }
-    }
-
-    /// What follows from the mark in this network namespace.
-    pub async fn detect() -> Capture {
-        match Mark::find().await {
-            Ok(Some(Mark::Written { over_loopback, .. })) => Capture::redirect(over_loopback),
-            Ok(Some(Mark::Failed(reason))) => {
-                Capture::observe(format!("the redirect step failed: {reason}"))
-            }
-            Ok(None) => {
-                Capture::observe("the redirect step left no mark on this pod's network".to_owned())
-            }
-            Err(error) => Capture::observe(format!(
-                "the mark of the redirect step cannot be read: {error}"
-            )),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,13 +140,24 @@ mod tests {
         for mark in [
             written(Selection::Listening, &[]),
             written(Selection::Listening, &["10.1.2.3", "fd00::1:2"]),
-            written(Selection::All, &["10.1.2.3"]),
+            written(Selection::All(String::new()), &["10.1.2.3"]),
+            written(Selection::All("ENOENT".to_owned()), &[]),
+            written(Selection::All("no `socket`".to_owned()), &["10.1.2.3"]),
             Mark::Failed("no nf_tables: ENOENT".to_owned()),
         ] {
             assert_eq!(Mark::parse(&mark.text()), Some(mark));
         }
-        let long = Mark::Failed("ä".repeat(300)).text();
-        assert!(long.len() <= LIMIT && Mark::parse(&long).is_some());
+        let long = "ä".repeat(300);
+        for mark in [
+            Mark::Failed(long.clone()),
+            written(Selection::All(long), &["10.1.2.3"]),
+        ] {
+            let text = mark.text();
+            assert!(
+                text.len() <= LIMIT && Mark::parse(&text).is_some(),
+                "{text}"
+            );
+        }
     }
 
     /// Of more addresses than fit, those that do are whole.

@@ -65,10 +65,11 @@ pub async fn run(config: &Config) {
             );
         }
         Mark::Written {
-            selection: Selection::All,
+            selection: Selection::All(why),
             over_loopback,
         } => tracing::warn!(
             ?over_loopback,
+            %why,
             "redirect written for all ports: this kernel cannot ask whether the app listens, so a tcpSocket probe always passes"
         ),
         Mark::Failed(reason) => {
@@ -93,12 +94,12 @@ async fn remove() -> Result<(), nlink::Error> {
 
 async fn write(exclude_ports: &[u16]) -> Result<Selection, nlink::Error> {
     let connection = Connection::<Nftables>::new()?;
-    match commit(&connection, exclude_ports, Selection::Listening).await {
+    match commit(&connection, exclude_ports, &Selection::Listening).await {
         Ok(()) => Ok(Selection::Listening),
         Err(error) => {
-            tracing::debug!(%error, "no rule that asks for the socket");
-            match commit(&connection, exclude_ports, Selection::All).await {
-                Ok(()) => Ok(Selection::All),
+            let all = Selection::All(error.to_string());
+            match commit(&connection, exclude_ports, &all).await {
+                Ok(()) => Ok(all),
                 Err(error) => {
                     // Rules of an earlier run would send clients to a relay that, by the mark, is
                     // not to run.
@@ -119,7 +120,7 @@ async fn is_there(connection: &Connection<Nftables>) -> Result<bool, nlink::Erro
 async fn commit(
     connection: &Connection<Nftables>,
     exclude_ports: &[u16],
-    selection: Selection,
+    selection: &Selection,
 ) -> Result<(), nlink::Error> {
     let inbound = Chain::new(TABLE, INBOUND)?
         .family(Family::Inet)
@@ -147,7 +148,7 @@ async fn commit(
                 transaction = transaction.add_rule(listening.redirect(Some(RELAY_PORT)));
             }
         }
-        Selection::All => {
+        Selection::All(_) => {
             transaction = transaction.add_rule(inbound_tcp(INBOUND).redirect(Some(RELAY_PORT)));
         }
     }

@@ -18,10 +18,23 @@ pub struct Connection {
     slot: usize,
 }
 
+/// How a connection gets to the app.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// Through the relay.
+    #[default]
+    Relayed,
+    /// Past the sidecar, where no relay is in the way.
+    Observed,
+    /// Past the relay, which should have been in the way.
+    Bypassing,
+}
+
 /// One writer (the connection's task), any number of readers. A reader may see two fields of
 /// different moments; it decides nothing that the next change would not correct.
 #[derive(Debug, Default)]
 pub(super) struct Record {
+    pub(super) way: Way,
     /// The number of what the first bytes have shown; [`UNKNOWN`] before, and when it stops being
     /// that.
     protocol: AtomicU8,
@@ -216,6 +229,18 @@ impl Connection {
         self.settled();
     }
 
+    /// The client of a connection that does not pass the relay sent something after a silence, or
+    /// for the first time.
+    pub fn work_came(&self, now: Instant) {
+        self.record.spoken.store(true, Ordering::Relaxed);
+        self.census.worked(now);
+    }
+
+    /// What was in flight on a connection that does not pass the relay is so no more.
+    pub fn one_finished(&self) {
+        add(&self.census.totals.finished, 1);
+    }
+
     /// Whether bytes for the client wait in the relay, because it does not take them.
     pub fn buffered(&self, buffered: bool) {
         self.record.buffered.store(buffered, Ordering::Relaxed);
@@ -295,6 +320,13 @@ impl Drop for Connection {
 // === impl Record ===
 
 impl Record {
+    pub(super) fn new(way: Way) -> Record {
+        Record {
+            way,
+            ..Record::default()
+        }
+    }
+
     pub(super) fn read(&self, census: &Census, now: Instant) -> Reading {
         let protocol = self.protocol();
         let open = u64::from(self.open.load(Ordering::Relaxed));

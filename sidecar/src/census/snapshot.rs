@@ -1,6 +1,6 @@
 //! The census at one moment.
 
-use super::Census;
+use super::{Census, Way};
 use ebb_api::report::{self, Protocol};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -25,6 +25,10 @@ pub struct Snapshot {
     /// Connections whose client has not taken all that the app sent: those bytes wait in the relay,
     /// and would be lost with it.
     pub buffered: u64,
+    /// What of all that does not pass the relay.
+    pub past: Past,
+    /// How many of the connections reach the app past the relay, which should have been in the way.
+    pub bypassing: u64,
     /// Requests answered to the last byte, and opaque connections that ended by themselves.
     pub finished: u64,
     /// What was cut at the deadline, by protocol: never more than was in flight.
@@ -33,6 +37,8 @@ pub struct Snapshot {
     pub oldest_cut: Option<Duration>,
     /// Connections closed by the relay with nothing in flight, and not told to leave before.
     pub idle_closed: u64,
+    /// Connections that reached the app past the relay.
+    pub bypassed: u64,
     /// Requests that came when the app had gone, and were answered by the relay with 503.
     pub refused: u64,
     /// New work that counts as traffic: requests but those of health checkers, and opaque
@@ -46,6 +52,15 @@ pub struct Snapshot {
     pub panics: u64,
 }
 
+/// What goes past the relay: the drain waits for it, but the sidecar's process has no part in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Open connections.
+    pub connections: u64,
+    /// Those of them in flight.
+    pub in_flight: u64,
+}
+
 impl Census {
     /// Takes a snapshot. It looks at every connection, which can be as slow as 0.2 ms for each
     /// thousand that are cold in the processor's cache.
@@ -55,6 +70,7 @@ impl Census {
         let mut snapshot = Snapshot {
             finished: load(&totals.finished),
             idle_closed: load(&totals.idle_closed),
+            bypassed: load(&totals.bypassed),
             refused: load(&totals.refused),
             work: load(&totals.work),
             last_work: self.instant(load(&totals.last_work)),
@@ -78,6 +94,11 @@ impl Census {
             connections[reading.protocol as usize] += 1;
             in_flight[reading.protocol as usize] += reading.in_flight;
             snapshot.buffered += u64::from(reading.buffered);
+            if record.way != Way::Relayed {
+                snapshot.past.connections += 1;
+                snapshot.past.in_flight += reading.in_flight;
+                snapshot.bypassing += u64::from(record.way == Way::Bypassing);
+            }
             let age = reading
                 .since
                 .map(|since| now.saturating_duration_since(since));
@@ -105,6 +126,16 @@ impl Snapshot {
         self.connections.values().sum()
     }
 
+    /// Whether the relay has no connection, and nothing to relay.
+    pub fn relay_is_idle(&self) -> bool {
+        self.connections_in_all() <= self.past.connections && self.relayed_in_flight() == 0
+    }
+
+    /// How much is in flight on connections that pass the relay.
+    pub fn relayed_in_flight(&self) -> u64 {
+        self.in_flight_in_all().saturating_sub(self.past.in_flight)
+    }
+
     /// What a report says of it.
     pub fn report(&self) -> report::Census {
         report::Census {
@@ -113,6 +144,7 @@ impl Snapshot {
             oldest_ms: self
                 .oldest
                 .map(|oldest| u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX)),
+            bypassing: self.bypassing,
         }
     }
 }

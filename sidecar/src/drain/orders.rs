@@ -73,9 +73,7 @@ pub(crate) fn give(state: &State, facts: &Facts, sight: &Snapshot, now: Instant)
             State::Ended(ended) if facts.sigterm.is_none() => ended.restarting.clone(),
             _ => BTreeSet::new(),
         },
-        exit: facts.sigterm.is_some()
-            && sight.in_flight_in_all() == 0
-            && sight.connections_in_all() == 0,
+        exit: facts.sigterm.is_some() && sight.relay_is_idle(),
         until_idle: until_idle(state, facts),
         wake: own_due
             .into_iter()

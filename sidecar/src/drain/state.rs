@@ -155,6 +155,7 @@ impl Leaving {
             oldest_cut_ms: oldest_cut.map(milliseconds),
             idle_closed: since(self.at_signal.idle_closed, sight.idle_closed),
             late: since(begun_before, sight.work),
+            bypassing: since(self.at_signal.bypassed, sight.bypassed) + self.at_signal.bypassing,
         }
     }
 }

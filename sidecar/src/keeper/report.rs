@@ -1,18 +1,23 @@
 //! What the keeper says of itself.
 
 use super::Keeper;
+use crate::capture::lookout::Lookout;
 use ebb_api::report::{FinalReport, Report};
 use std::time::Instant;
 
 impl Keeper {
     pub(super) fn report(&self, now: Instant) -> Report {
-        let reasons = [self.capture.reason.as_deref(), self.complaint.as_deref()];
-        let reasons: Vec<&str> = reasons.into_iter().flatten().collect();
+        let blind = self.lookout.as_ref().and_then(Lookout::blind);
+        let reasons = self.captured.standing.reasons();
+        let reasons: Vec<&str> = reasons
+            .chain(blind)
+            .chain(self.complaint.as_deref())
+            .collect();
         Report {
             pod: self.uid.clone(),
             boot: self.boot.clone(),
             order: self.order,
-            mode: self.capture.mode,
+            mode: self.captured.standing.mode(),
             mode_reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
             phase: self.machine.phase(),
             leaving: self.machine.leaving(now),
@@ -26,7 +31,7 @@ impl Keeper {
     pub(super) fn say_last_words(&mut self) {
         self.termination.say(FinalReport {
             boot: self.boot.clone(),
-            mode: self.capture.mode,
+            mode: self.captured.standing.mode(),
             policy: self.machine.settings().policy.clone(),
             drain: self.machine.ending().cloned(),
         });

@@ -15,14 +15,14 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// round trip, those behind a bad network within some retransmissions.
 const BLIND: Duration = Duration::from_secs(2);
 
-/// Waits until nothing is in flight, and every byte for a client of the relay on `port` has been
-/// acknowledged: then nothing is lost with the process. A client that takes nothing can make this
-/// last as long as the grace period.
-pub async fn delivered(census: &Arc<Census>, port: u16) {
+/// Waits until nothing is in flight in the relay, and every byte for a client of it on `ports` has
+/// been acknowledged: then nothing is lost with the process. A client that takes nothing can make
+/// this last as long as the grace period.
+pub async fn delivered(census: &Arc<Census>, ports: &[u16]) {
     let mut changes = census.changes();
     loop {
         let snapshot = census.snapshot(Instant::now());
-        if snapshot.in_flight_in_all() > 0 {
+        if snapshot.relayed_in_flight() > 0 {
             let settles_at = snapshot.settles_at.map(tokio::time::Instant::from_std);
             tokio::select! {
                 () = changes.changed() => {}
@@ -31,7 +31,7 @@ pub async fn delivered(census: &Arc<Census>, port: u16) {
             }
             continue;
         }
-        match unacknowledged(port).await {
+        match unacknowledged(ports).await {
             Ok(0) if snapshot.buffered == 0 => return,
             Ok(_) => tokio::time::sleep(PAUSE).await,
             Err(error) => {
@@ -42,16 +42,20 @@ pub async fn delivered(census: &Arc<Census>, port: u16) {
     }
 }
 
-/// How many bytes clients of the relay on `port` have not acknowledged, on connections that the
+/// How many bytes clients of the relay on `ports` have not acknowledged, on connections that the
 /// relay has closed too.
 ///
 /// # Errors
 ///
 /// The kernel has no sock_diag, or a sandbox keeps us from it.
-pub async fn unacknowledged(port: u16) -> Result<u64, Error> {
+pub async fn unacknowledged(ports: &[u16]) -> Result<u64, Error> {
     let kernel = Connection::<SockDiag>::new()?;
-    let filter = SocketFilter::tcp().connected().local_port(port).build();
-    let sockets = kernel.query(&filter).await?;
-    let queues = sockets.iter().filter_map(SocketInfo::as_inet);
-    Ok(queues.map(|socket| u64::from(socket.send_q)).sum())
+    let mut bytes = 0;
+    for port in ports {
+        let filter = SocketFilter::tcp().connected().local_port(*port).build();
+        let sockets = kernel.query(&filter).await?;
+        let queues = sockets.iter().filter_map(SocketInfo::as_inet);
+        bytes += queues.map(|socket| u64::from(socket.send_q)).sum::<u64>();
+    }
+    Ok(bytes)
 }

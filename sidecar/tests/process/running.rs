@@ -3,7 +3,7 @@
 use crate::app::App;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::birth::{AppContainer, Birth, OwnHook};
+use ebb_api::birth::{AppContainer, Birth, Capture, OwnHook};
 use ebb_api::connections::ConnectionSettings;
 use ebb_api::desired::{Desired, Endpoints, Leave, Order};
 use ebb_api::phase::Trigger;
@@ -103,6 +103,8 @@ impl Sidecar {
                 own_hook: own_hook(app.address),
             }],
             exclude_ports: Vec::new(),
+            proxy_protocol_ports: Vec::new(),
+            capture: Capture::default(),
         };
         let birth = serde_json::to_string(&birth).unwrap();
         let mut config = Config::read(|name| match name {

@@ -376,8 +376,9 @@ async fn delivery_is_what_the_client_acknowledged() {
     app.say(&body).await;
     bed.until("the answer to end", |now| now.finished == 1)
         .await;
-    assert!(unacknowledged(port).await.unwrap() > 0);
-    let mut delivered = std::pin::pin!(delivered(&bed.census, port));
+    let ports = [port];
+    assert!(unacknowledged(&ports).await.unwrap() > 0);
+    let mut delivered = std::pin::pin!(delivered(&bed.census, &ports));
     tokio::select! {
         biased;
         () = &mut delivered => panic!("the client has not read it"),

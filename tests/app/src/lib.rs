@@ -1,9 +1,10 @@
 //! The sample application: what the demo and the suites put behind Ebb.
 //!
 //! It behaves as most web applications do, not as the best ones do. At SIGTERM it stops to accept,
-//! closes its idle keep-alive connections, finishes the requests that it has begun, and exits; so a
-//! connection that is on its way to it is refused, and a request that races the close of an idle
-//! connection is lost. That is the loss that draining is there to prevent.
+//! closes its idle keep-alive connections, says GOAWAY on those of HTTP/2, finishes the requests that
+//! it has begun, drops its WebSockets without a word, and exits; so a connection that is on its way to
+//! it is refused, a request that races the close of an idle connection is lost, and so is a WebSocket.
+//! That is the loss that draining is there to prevent.
 //!
 //! | request | answer |
 //! |---|---|
@@ -13,22 +14,26 @@
 //! | `/stream?seconds=20` | a line every 100 ms for that time, chunked; logged |
 //! | `/healthz` | 200; 503 after `POST /fail` |
 //! | `POST /hang` | from now on nothing is answered, `/healthz` included |
+//! | `/echo`, a WebSocket | each message, after the usual delay; its end is logged with its code, 1006 if there was no Close |
+//! | gRPC, [`grpc::SAY`] and [`grpc::CHAT`] | each message, after the usual delay |
+//! | gRPC, `grpc.health.v1.Health/Check` | as `/healthz`; for kubelet's probes |
 //!
 //! A second kind of port echoes plain TCP. What happens goes to stdout as one JSON object a line,
 //! each with its time in milliseconds since 1970, so that the order of events can be proven from
 //! the logs of several containers of one machine.
 
 mod echo;
+pub mod grpc;
 pub mod log;
 mod routes;
+mod web;
+mod websocket;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -40,7 +45,7 @@ use routes::Routes;
 /// A web application to try connection draining with. Every option can be given by its variable.
 #[derive(Clone, Debug, Parser)]
 pub struct Config {
-    /// The addresses to serve HTTP/1 on.
+    /// The addresses to serve HTTP/1, HTTP/2 with prior knowledge, gRPC and WebSockets on.
     #[arg(
         long,
         env = "SAMPLE_HTTP",
@@ -145,7 +150,7 @@ impl Bound {
         for listener in self.http {
             listeners.spawn(accept(listener, stopping.clone(), {
                 let routes = routes.clone();
-                move |stream, stopping| serve_connection(stream, routes.clone(), stopping)
+                move |stream, stopping| web::serve_connection(stream, routes.clone(), stopping)
             }));
         }
         for listener in self.echo {
@@ -154,17 +159,22 @@ impl Bound {
         drop(stopping);
 
         sigterm.await;
-        self.log
-            .line("sigterm", json!({"openRequests": routes.open_requests()}));
+        self.log.line("sigterm", still_open(&routes));
         if self.config.at_sigterm == AtSigterm::Finish {
             let least = tokio::time::sleep(Duration::from_secs(self.config.shutdown_seconds));
             stop.send_replace(true);
             while listeners.join_next().await.is_some() {}
             least.await;
         }
-        self.log
-            .line("exit", json!({"openRequests": routes.open_requests()}));
+        self.log.line("exit", still_open(&routes));
     }
+}
+
+fn still_open(routes: &Routes) -> serde_json::Value {
+    json!({
+        "openRequests": routes.open_requests(),
+        "openWebSockets": routes.open_web_sockets(),
+    })
 }
 
 /// Accepts until told to stop, closes the listener, and returns when all its connections ended.
@@ -191,30 +201,6 @@ async fn accept<F>(
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
-}
-
-async fn serve_connection(stream: TcpStream, routes: Routes, mut stopping: watch::Receiver<bool>) {
-    // Small answers must not wait for the client's delayed acknowledgment.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    let service = hyper::service::service_fn(move |request| {
-        let routes = routes.clone();
-        async move { routes.answer(request).await }
-    });
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    // A connection's errors are the client's affair: it left, or it does not speak HTTP.
-    let _ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = told(&mut stopping) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
 }
 
 /// Completes when the application stops.

@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream;
-use http_body_util::combinators::BoxBody;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
-use super::Config;
 use super::log::Log;
+use super::{Config, grpc};
 
-type Body = BoxBody<Bytes, Infallible>;
+/// The body of an answer.
+pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// How far apart the lines of a stream are.
 const STREAM_PERIOD: Duration = Duration::from_millis(100);
@@ -37,16 +38,22 @@ struct Shared {
     failing: AtomicBool,
     hanging: AtomicBool,
     open: AtomicUsize,
+    open_web_sockets: AtomicUsize,
 }
 
 /// A request from its arrival to the end of its answer. Logs the end of those that it was told to
 /// log, whole or not.
-struct OpenRequest {
+pub(super) struct OpenRequest {
     shared: Arc<Shared>,
     path: String,
     since: Instant,
     logged: bool,
     whole: bool,
+}
+
+/// A WebSocket from its first byte to its last.
+pub(super) struct OpenWebSocket {
+    shared: Arc<Shared>,
 }
 
 impl Routes {
@@ -59,6 +66,7 @@ impl Routes {
                 failing: AtomicBool::new(false),
                 hanging: AtomicBool::new(false),
                 open: AtomicUsize::new(0),
+                open_web_sockets: AtomicUsize::new(0),
             }),
         }
     }
@@ -67,17 +75,49 @@ impl Routes {
         self.shared.open.load(Ordering::Relaxed)
     }
 
+    pub(super) fn open_web_sockets(&self) -> usize {
+        self.shared.open_web_sockets.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request as open until what it returns is dropped.
+    pub(super) fn open_request(&self, path: &str) -> OpenRequest {
+        OpenRequest::new(self.shared.clone(), path.to_owned())
+    }
+
+    /// Counts a WebSocket as open until what it returns is dropped.
+    pub(super) fn open_web_socket(&self) -> OpenWebSocket {
+        let shared = self.shared.clone();
+        shared.open_web_sockets.fetch_add(1, Ordering::Relaxed);
+        OpenWebSocket { shared }
+    }
+
+    /// How long the usual work takes.
+    pub(super) fn delay(&self) -> Duration {
+        self.shared.delay
+    }
+
+    pub(super) fn log(&self) -> &Log {
+        &self.shared.log
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.shared.failing.load(Ordering::Relaxed)
+    }
+
     pub(super) async fn answer(
         self,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
-        let shared = self.shared;
+        if grpc::is_call(&request) {
+            self.hang_if_asked().await;
+            return Ok(grpc::answer(&self, request));
+        }
         let (head, body) = request.into_parts();
         let path = head.uri.path().to_owned();
-        let mut open = OpenRequest::new(shared.clone(), path.clone());
-        if shared.hanging.load(Ordering::Relaxed) {
-            std::future::pending::<()>().await;
-        }
+        let mut open = self.open_request(&path);
+        self.hang_if_asked().await;
+        let failing = self.is_failing();
+        let shared = self.shared;
         if body.collect().await.is_err() {
             // The client left in the middle of its request; this answer reaches nobody.
             return Ok(text(StatusCode::BAD_REQUEST, "the body is not whole\n"));
@@ -102,7 +142,7 @@ impl Routes {
                 open.logged = true;
                 Response::new(lines(duration, open))
             }
-            (_, "/healthz") if shared.failing.load(Ordering::Relaxed) => {
+            (_, "/healthz") if failing => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "failing, as asked\n")
             }
             (_, "/healthz") => text(StatusCode::OK, "ok\n"),
@@ -118,10 +158,16 @@ impl Routes {
         };
         Ok(answer)
     }
+
+    async fn hang_if_asked(&self) {
+        if self.shared.hanging.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Full::new(text.into()).boxed());
+    let mut response = Response::new(Full::new(text.into()).boxed_unsync());
     *response.status_mut() = status;
     response
 }
@@ -140,7 +186,7 @@ fn lines(duration: Duration, open: OpenRequest) -> Body {
         open.whole = true;
         Some((frame("done\n"), None))
     });
-    StreamBody::new(Box::pin(frames)).boxed()
+    StreamBody::new(Box::pin(frames)).boxed_unsync()
 }
 
 /// The value of `seconds` in a query, fractions allowed; 1 if it is missing or no duration.
@@ -180,6 +226,14 @@ impl Drop for OpenRequest {
                 json!({"path": self.path, "tookMs": took_ms, "whole": self.whole}),
             );
         }
+    }
+}
+
+// === impl OpenWebSocket ===
+
+impl Drop for OpenWebSocket {
+    fn drop(&mut self) {
+        self.shared.open_web_sockets.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
+use ebb_tests::load::kind::Mix;
 use ebb_tests::load::tally::{Sample, Summary};
 use ebb_tests::load::target::Target;
 use ebb_tests::load::{Plan, Progress};
@@ -17,21 +18,30 @@ use tokio::sync::watch;
 /// How often progress is told.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// Sends POSTs that are never retried to an address of this machine or of the test bed, and counts
-/// what is lost. Run it in the network of a node to reach Services.
+/// Sends requests that are never retried to the sample application, at an address of this machine or
+/// of the test bed, and counts what is lost. Run it in the network of a node to reach Services.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Address and port, such as 198.18.128.10:80.
     target: Target,
-    /// The path to ask for.
+    /// The path of the POSTs.
     #[arg(long, default_value = "/")]
     path: String,
-    /// Clients that stay on their connections.
-    #[arg(long, default_value_t = 32)]
+    /// HTTP/1 clients that stay on their connections.
+    #[arg(long, default_value_t = Mix::USUAL.keep_alive)]
     keep_alive: usize,
-    /// Clients that make a connection for each request.
-    #[arg(long, default_value_t = 16)]
+    /// HTTP/1 clients that make a connection for each request.
+    #[arg(long, default_value_t = Mix::USUAL.fresh)]
     fresh: usize,
+    /// HTTP/2 connections, each with four requests at a time.
+    #[arg(long, default_value_t = Mix::USUAL.http2)]
+    http2: usize,
+    /// gRPC connections, each with a unary call and a bidirectional stream at a time.
+    #[arg(long, default_value_t = Mix::USUAL.grpc)]
+    grpc: usize,
+    /// WebSockets.
+    #[arg(long, default_value_t = Mix::USUAL.web_sockets)]
+    web_sockets: usize,
     /// The longest time, in seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -54,8 +64,13 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let plan = Plan {
         path: arguments.path,
-        keep_alive: arguments.keep_alive,
-        fresh: arguments.fresh,
+        mix: Mix {
+            keep_alive: arguments.keep_alive,
+            fresh: arguments.fresh,
+            http2: arguments.http2,
+            grpc: arguments.grpc,
+            web_sockets: arguments.web_sockets,
+        },
         most_requests: arguments.requests,
         longest: Duration::from_secs(arguments.seconds),
         ..Plan::usual(arguments.target)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::birth::{AppContainer, Birth};
+use ebb_api::birth::{AppContainer, Birth, Capture};
 use ebb_api::names::{BIRTH_VARIABLE, POD_UID_VARIABLE, SIDECAR_CONTAINER};
 use ebb_api::phase::Outcome;
 use ebb_api::report::{Drain, Mode};
@@ -161,5 +161,7 @@ fn birth(server: Server) -> Birth {
             own_hook: None,
         }],
         exclude_ports: Vec::new(),
+        proxy_protocol_ports: Vec::new(),
+        capture: Capture::default(),
     }
 }

@@ -16,6 +16,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::ground::Ground;
 use crate::harness::pods;
 use crate::harness::web::HTTP_PORT;
+use crate::load::kind::Mix;
 
 /// How long the request takes that is in flight when its pod is deleted, in seconds.
 const REQUEST_SECONDS: u64 = 10;
@@ -121,8 +122,10 @@ $ kubectl describe drainpolicy {NAME}        # afterwards
 
 {}
 
-Three rolling restarts of three pods in each set-up, under 32 clients that POST on keep-alive
-connections and 16 that make a new connection each time. None of them retries.
+Three rolling restarts of three pods in each set-up, and how many requests each kind of client lost.
+{clients} HTTP/1 clients POST on keep-alive connections, {fresh} on a new connection each time, {http2} share
+HTTP/2 connections; {grpc} make unary calls of gRPC, {grpc} talk on bidirectional streams, {web_sockets} wait for
+echoes on WebSockets. None of them retries what the server may have begun.
 
 {}
 Try next, on the cluster, which stays up:
@@ -136,6 +139,11 @@ Try next, on the cluster, which stays up:
         drain.answer,
         drain.after.trim_end(),
         render(rows),
+        clients = Mix::USUAL.keep_alive,
+        fresh = Mix::USUAL.fresh,
+        http2 = Mix::USUAL.http2 * Mix::STREAMS,
+        grpc = Mix::USUAL.grpc,
+        web_sockets = Mix::USUAL.web_sockets,
     )?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::setup::Setup;
+use crate::load::kind::Kind;
 use crate::load::tally::Summary;
 
 /// What came of the requests in one set-up.
@@ -15,26 +16,15 @@ pub struct Row {
     pub summary: Summary,
 }
 
-/// The rows as a table for a person.
+/// The rows as a table for a person: how many requests each kind of client lost, and under the table
+/// why.
 pub fn render(rows: &[Row]) -> String {
-    let mut lines = vec![["set-up", "requests", "failed", "p50", "p99", "why"].map(str::to_owned)];
-    lines.extend(rows.iter().map(|row| {
-        let numbers = &row.summary;
-        let mut reasons: Vec<_> = numbers.reasons.iter().collect();
-        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        let why = reasons
-            .iter()
-            .map(|(reason, count)| format!("{} {reason}", grouped(**count)));
-        [
-            row.setup.title().to_owned(),
-            grouped(numbers.requests),
-            grouped(numbers.failed),
-            format!("{:.0} ms", numbers.p50_ms),
-            format!("{:.0} ms", numbers.p99_ms),
-            why.collect::<Vec<_>>().join(", "),
-        ]
-    }));
-    let mut widths = [0; 6];
+    let mut head = vec!["set-up", "requests", "lost"];
+    head.extend(Kind::ALL.map(Kind::title));
+    head.extend(["p50", "p99"]);
+    let mut lines = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
+    lines.extend(rows.iter().map(cells));
+    let mut widths = vec![0; lines[0].len()];
     for line in &lines {
         for (width, cell) in widths.iter_mut().zip(line) {
             *width = (*width).max(cell.chars().count());
@@ -42,16 +32,41 @@ pub fn render(rows: &[Row]) -> String {
     }
     let mut text = String::new();
     for line in &lines {
-        let [setup, numbers @ .., why] = line;
-        let mut row = format!("{setup:<width$}", width = widths[0]);
-        for (cell, width) in numbers.iter().zip(&widths[1..]) {
-            row += &format!("  {cell:>width$}");
+        text += &format!("{:<width$}", line[0], width = widths[0]);
+        for (cell, width) in line.iter().zip(&widths).skip(1) {
+            text += &format!("  {cell:>width$}");
         }
-        row += &format!("  {why}");
-        text += row.trim_end();
         text.push('\n');
     }
+    for row in rows.iter().filter(|row| !row.summary.reasons.is_empty()) {
+        text += &format!("\n{}: {}\n", row.setup.title(), why(&row.summary));
+    }
     text
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let numbers = &row.summary;
+    let mut cells = vec![
+        row.setup.title().to_owned(),
+        grouped(numbers.requests),
+        grouped(numbers.failed),
+    ];
+    cells.extend(Kind::ALL.map(|kind| {
+        let counts = numbers.kinds.get(&kind);
+        grouped(counts.map_or(0, |counts| counts.failed))
+    }));
+    cells.extend([numbers.p50_ms, numbers.p99_ms].map(|time| format!("{time:.0} ms")));
+    cells
+}
+
+/// The reasons, the commonest first.
+fn why(numbers: &Summary) -> String {
+    let mut reasons: Vec<_> = numbers.reasons.iter().collect();
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let each = reasons
+        .iter()
+        .map(|(reason, count)| format!("{} {reason}", grouped(**count)));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// A number with its thousands grouped: 12,345.
@@ -70,6 +85,7 @@ pub fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::tally::Counts;
     use std::collections::BTreeMap;
 
     fn rows() -> Vec<Row> {
@@ -77,15 +93,22 @@ mod tests {
             ("connection refused".to_owned(), 12),
             ("closed without an answer".to_owned(), 1_477),
         ]);
+        let counts = |requests, failed| Counts { requests, failed };
         let lossy = Summary {
             requests: 35_012,
             failed: 1_489,
+            kinds: BTreeMap::from([
+                (Kind::KeepAlive, counts(20_000, 1_470)),
+                (Kind::Http2, counts(15_012, 19)),
+            ]),
+            retried: 0,
             reasons,
             p50_ms: 51.2,
             p99_ms: 78.9,
         };
         let clean = Summary {
             failed: 0,
+            kinds: BTreeMap::new(),
             reasons: BTreeMap::new(),
             ..lossy.clone()
         };
@@ -104,9 +127,11 @@ mod tests {
     #[test]
     fn the_table_lines_up_and_names_the_commonest_reason_first() {
         let expected = "\
-set-up              requests  failed    p50    p99  why
-as it is              35,012   1,489  51 ms  79 ms  1,477 closed without an answer, 12 connection refused
-with a DrainPolicy    35,012       0  51 ms  79 ms
+set-up              requests   lost  keep-alive  fresh  HTTP/2  gRPC  gRPC streams  WebSocket    p50    p99
+as it is              35,012  1,489       1,470      0      19     0             0          0  51 ms  79 ms
+with a DrainPolicy    35,012      0           0      0       0     0             0          0  51 ms  79 ms
+
+as it is: 1,477 closed without an answer, 12 connection refused
 ";
         assert_eq!(render(&rows()), expected);
     }
@@ -118,6 +143,7 @@ with a DrainPolicy    35,012       0  51 ms  79 ms
         assert_eq!(json[0]["setup"], "plain");
         assert_eq!(json[0]["requests"], 35_012);
         assert_eq!(json[0]["reasons"]["connection refused"], 12);
+        assert_eq!(json[0]["kinds"]["keepAlive"]["failed"], 1_470);
         assert_eq!(json[1]["failed"], 0);
         assert_eq!(json[1]["p99_ms"], 78.9);
     }

@@ -1,4 +1,6 @@
-//! One client connection, and one exchange on it.
+//! HTTP/1 clients: those that stay on their connection, and those that make one for each request.
+
+use std::rc::Rc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -6,43 +8,76 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper::{HeaderMap, Method, Request};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::Plan;
+use super::connect::connect;
+use super::kind::Kind;
 use super::tally::Failure;
-
-/// What each request carries: enough for a body, too little to matter.
-const BODY: &[u8] = b"{\"item\":1}";
+use super::{BODY, Plan, Run};
 
 /// Whether the connection is to be used again after an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reuse {
+enum Reuse {
     Yes,
     No,
 }
 
 /// A connection to the target. Dropping it closes it.
-pub(super) struct Connection {
+struct Connection {
     sender: SendRequest<Full<Bytes>>,
     /// Holds the one task that moves the connection's bytes.
     _driver: JoinSet<()>,
 }
 
+/// Sends one request after the other on one connection, as long as it stays.
+pub(super) async fn keep_alive_client(run: Rc<Run>) {
+    let mut connection = None;
+    while run.take_one() {
+        let began = Instant::now();
+        let result = on_kept_connection(&run, &mut connection).await;
+        run.ended(Kind::KeepAlive, began, result).await;
+    }
+}
+
+/// Sends one request after the other, each on a connection of its own.
+pub(super) async fn fresh_client(run: Rc<Run>) {
+    while run.take_one() {
+        let began = Instant::now();
+        let result = async {
+            let mut connection = Connection::open(&run).await?;
+            connection.exchange(&run.plan, Reuse::No).await.map(drop)
+        };
+        run.ended(Kind::Fresh, began, result.await).await;
+    }
+}
+
+/// One request on the connection that there is, or on a new one if there is none or it has ended
+/// since its last answer.
+async fn on_kept_connection(run: &Run, kept: &mut Option<Connection>) -> Result<(), Failure> {
+    if let Some(mut connection) = kept.take() {
+        match connection.exchange(&run.plan, Reuse::Yes).await {
+            Err(Failure::NotSent) => {}
+            result => {
+                *kept = result?.then_some(connection);
+                return Ok(());
+            }
+        }
+    }
+    let mut connection = Connection::open(run).await?;
+    // On a connection that carried nothing yet, "not sent" is a failure as any other: the server
+    // took the connection and closed it.
+    let stays = connection.exchange(&run.plan, Reuse::Yes).await?;
+    *kept = stays.then_some(connection);
+    Ok(())
+}
+
+// === impl Connection ===
+
 impl Connection {
     /// Connects.
-    pub(super) async fn open(plan: &Plan) -> Result<Self, Failure> {
-        let stream = timeout(
-            plan.connect_timeout,
-            TcpStream::connect(plan.target.address()),
-        )
-        .await
-        .map_err(|_| Failure::ConnectTimedOut)?
-        .map_err(|error| Failure::of_connect(&error))?;
-        stream
-            .set_nodelay(true)
-            .map_err(|error| Failure::of_connect(&error))?;
+    async fn open(run: &Run) -> Result<Self, Failure> {
+        let stream = connect(run).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failure::of_request(&error))?;
@@ -59,7 +94,7 @@ impl Connection {
 
     /// Sends one request and reads its answer to the end. Returns whether the connection may be
     /// used again; [`Failure::NotSent`] means that nothing of the request has left.
-    pub(super) async fn exchange(&mut self, plan: &Plan, reuse: Reuse) -> Result<bool, Failure> {
+    async fn exchange(&mut self, plan: &Plan, reuse: Reuse) -> Result<bool, Failure> {
         timeout(plan.answer_timeout, self.exchange_unbounded(plan, reuse))
             .await
             .map_err(|_| Failure::TimedOut)?

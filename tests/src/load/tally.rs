@@ -5,8 +5,10 @@ use std::io;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio_tungstenite::tungstenite;
 
 use super::histogram::Histogram;
+use super::kind::Kind;
 use ebb_sample_app::log::now_ms;
 
 /// How many failures are kept with their moment, to be laid beside the logs of the pods.
@@ -42,6 +44,27 @@ pub enum Failure {
     /// The answer was an error of the server.
     #[error("status {0}")]
     Status(u16),
+    /// The server reset the stream, and did not say that it had not begun it.
+    #[error("stream reset")]
+    StreamReset,
+    /// The server said so often that it had not begun the request that it was given up.
+    #[error("never begun")]
+    NeverBegun,
+    /// A call of gRPC ended with another status than OK.
+    #[error("gRPC status {0}")]
+    GrpcStatus(u16),
+    /// A WebSocket ended, properly or not, before it had echoed the message.
+    #[error("no echo")]
+    NoEcho,
+    /// A WebSocket ended without a Close.
+    #[error("no Close")]
+    NoClose,
+    /// A WebSocket was closed for a reason that is none to leave.
+    #[error("Close {0}")]
+    CloseCode(u16),
+    /// What came back is not what was sent.
+    #[error("wrong answer")]
+    WrongAnswer,
     /// The answer was not HTTP, or the system refused a socket.
     #[error("other")]
     Other,
@@ -54,6 +77,10 @@ pub struct Tally {
     pub requests: u64,
     /// Those of them that failed.
     pub failed: u64,
+    /// The same by the kind of client.
+    pub kinds: BTreeMap<Kind, Counts>,
+    /// Requests that were sent again, as the server said that it had not begun them.
+    pub retried: u64,
     /// Connections that were tried.
     pub connections: u64,
     /// How long the run took, in seconds.
@@ -65,12 +92,23 @@ pub struct Tally {
     latencies: Histogram,
 }
 
+/// What came of the requests of one kind of client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Requests that ended, well or not.
+    pub requests: u64,
+    /// Those of them that failed.
+    pub failed: u64,
+}
+
 /// A failure and its moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sample {
     /// When, in milliseconds since 1970.
     pub at: u64,
+    /// Whose.
+    pub kind: Kind,
     /// After how long, in milliseconds.
     pub after_ms: u64,
     /// Why.
@@ -84,6 +122,10 @@ pub struct Summary {
     pub requests: u64,
     /// Those of them that failed.
     pub failed: u64,
+    /// The same by the kind of client.
+    pub kinds: BTreeMap<Kind, Counts>,
+    /// Requests that were sent again, as the server said that it had not begun them.
+    pub retried: u64,
     /// The failures by their reason.
     pub reasons: BTreeMap<String, u64>,
     /// Half of the requests that succeeded took no longer, in milliseconds.
@@ -96,7 +138,10 @@ pub struct Summary {
 
 impl Tally {
     /// Counts a request that took `took`.
-    pub fn count(&mut self, took: Duration, result: Result<(), Failure>) {
+    pub fn count(&mut self, kind: Kind, took: Duration, result: Result<(), Failure>) {
+        let counts = self.kinds.entry(kind).or_default();
+        counts.requests += 1;
+        counts.failed += u64::from(result.is_err());
         self.requests += 1;
         let Err(failure) = result else {
             self.latencies.record(took);
@@ -108,6 +153,7 @@ impl Tally {
             let after_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             self.samples.push(Sample {
                 at: now_ms(),
+                kind,
                 after_ms,
                 reason: failure.to_string(),
             });
@@ -123,6 +169,8 @@ impl Tally {
         Summary {
             requests: self.requests,
             failed: self.failed,
+            kinds: self.kinds.clone(),
+            retried: self.retried,
             reasons: self.reasons.clone(),
             p50_ms: milliseconds(0.5),
             p99_ms: milliseconds(0.99),
@@ -156,6 +204,36 @@ impl Failure {
         }
     }
 
+    /// The failure of a stream, or of a connection before its first one.
+    pub(super) fn of_http2(error: &h2::Error) -> Self {
+        match error.get_io().map(io::Error::kind) {
+            // That is how `h2` says that the connection ended.
+            Some(io::ErrorKind::BrokenPipe) => Self::Closed,
+            Some(kind) => Self::of_io(kind),
+            None if error.is_reset() => Self::StreamReset,
+            None => Self::Other,
+        }
+    }
+
+    /// The failure of a WebSocket: `ended` if its connection ended without a Close.
+    pub(super) fn of_web_socket(error: &tungstenite::Error, ended: Self) -> Self {
+        use tungstenite::error::ProtocolError as Protocol;
+        match error {
+            tungstenite::Error::Io(error) => match Self::of_io(error.kind()) {
+                Self::Closed | Self::Reset => ended,
+                failure => failure,
+            },
+            tungstenite::Error::ConnectionClosed
+            | tungstenite::Error::AlreadyClosed
+            | tungstenite::Error::Protocol(
+                Protocol::ResetWithoutClosingHandshake
+                | Protocol::HandshakeIncomplete
+                | Protocol::SendAfterClosing,
+            ) => ended,
+            _ => Self::Other,
+        }
+    }
+
     fn of_io(kind: io::ErrorKind) -> Self {
         use io::ErrorKind as Kind;
         match kind {
@@ -181,4 +259,13 @@ fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
         cause = error.source();
     }
     None
+}
+
+impl From<super::http2::Broken> for Failure {
+    fn from(broken: super::http2::Broken) -> Self {
+        match broken {
+            super::http2::Broken::NotBegun => Self::NeverBegun,
+            super::http2::Broken::Lost(failure) => failure,
+        }
+    }
 }

@@ -28,7 +28,10 @@ fn context(guest: &Guest) -> Context<'_> {
                 enabled: true,
                 ..Settings::without_policy()
             },
-            exclude_ports: vec![9100],
+            ports: Ports {
+                exclude: vec![9100],
+                proxy_protocol: vec![5432],
+            },
         }),
         key: PublicKey {
             id: "k1".to_owned(),

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::birth::Birth;
+use ebb_api::birth::{Birth, Capture};
 use ebb_api::names::{BIRTH_VARIABLE, POD_UID_VARIABLE};
 use ebb_api::settings::Settings;
 
@@ -44,5 +44,7 @@ fn birth() -> Birth {
         public_key: BASE64_STANDARD.encode([0; 32]),
         containers: Vec::new(),
         exclude_ports: Vec::new(),
+        proxy_protocol_ports: Vec::new(),
+        capture: Capture::default(),
     }
 }

@@ -1,61 +1,12 @@
-//! The load clients against servers that lose requests in every way there is: a tally that missed
-//! one kind would make every proof of "nothing lost" worthless. Loopback only, no cluster.
+//! HTTP/1, on connections that stay and on fresh ones.
 
-use std::net::SocketAddr;
-use std::time::Duration;
-
-use ebb_tests::load::tally::Tally;
-use ebb_tests::load::{Plan, Progress};
+use ebb_tests::load::kind::Kind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+
+use crate::{assert_all_failed, mix_of, run, tally_of};
 
 const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-
-/// Runs one client of the given kind for `requests` requests against a server that treats each
-/// connection as `serve` does.
-async fn tally_of<F>(kind: Kind, requests: u64, serve: fn(TcpStream) -> F) -> Tally
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("loopback has free ports");
-    let address = listener.local_addr().expect("it is bound");
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        let mut connections = JoinSet::new();
-        while let Ok((stream, _)) = listener.accept().await {
-            connections.spawn(serve(stream));
-        }
-    });
-    run(kind, requests, address).await
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    KeepAlive,
-    Fresh,
-}
-
-async fn run(kind: Kind, requests: u64, address: SocketAddr) -> Tally {
-    let (keep_alive, fresh) = match kind {
-        Kind::KeepAlive => (1, 0),
-        Kind::Fresh => (0, 1),
-    };
-    let plan = Plan {
-        keep_alive,
-        fresh,
-        most_requests: requests,
-        longest: Duration::from_secs(30),
-        answer_timeout: Duration::from_secs(1),
-        ..Plan::usual(address.try_into().expect("it is a loopback address"))
-    };
-    let (_stop, stopping) = watch::channel(false);
-    let (progress, _seen) = watch::channel(Progress::default());
-    plan.run(stopping, progress).await
-}
 
 /// Reads one request; false at the end of the connection.
 async fn read_request(stream: &mut TcpStream) -> bool {
@@ -68,17 +19,6 @@ async fn read_request(stream: &mut TcpStream) -> bool {
         }
     }
     true
-}
-
-fn assert_all_failed(tally: &Tally, requests: u64, reason: &str) {
-    assert_eq!(tally.requests, requests);
-    assert_eq!(tally.failed, requests, "{:?}", tally.reasons);
-    assert_eq!(
-        tally.reasons.get(reason),
-        Some(&requests),
-        "{:?}",
-        tally.reasons
-    );
 }
 
 /// A good server: nothing fails, and keep-alive clients stay on one connection.
@@ -229,8 +169,8 @@ async fn a_closed_port_is_a_failure() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap()
     };
-    for kind in [Kind::KeepAlive, Kind::Fresh] {
-        let tally = run(kind, 3, closed).await;
+    for kind in Kind::ALL {
+        let tally = run(mix_of(kind), 3, closed).await;
         assert_all_failed(&tally, 3, "connection refused");
         assert_eq!(tally.samples.len(), 3);
     }

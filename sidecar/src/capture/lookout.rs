@@ -1,0 +1,77 @@
+//! When the sockets of the pod are looked at: nothing tells when one changes.
+
+use super::observe::{Observer, Rules};
+use super::sockets::Sockets;
+use crate::seldom::Seldom;
+use std::time::{Duration, Instant};
+
+/// How often they are looked at while the pod leaves, and how new a look is that somebody asks for.
+pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
+
+/// How many times longer than a look the pause behind it is at least. Ten thousand connections cost
+/// some 20 ms a look: then they are looked at every 400 ms, and take a twentieth of a core.
+const SHARE: u32 = 20;
+
+/// Looks at the pod's sockets, and tells an [`Observer`].
+#[derive(Debug)]
+pub(crate) struct Lookout {
+    observer: Observer,
+    /// When the last look began, and when the next one may.
+    looked: Option<(Instant, Instant)>,
+    /// Why the last look saw nothing.
+    blind: Option<String>,
+    complaints: Seldom,
+}
+
+// === impl Lookout ===
+
+impl Lookout {
+    pub(crate) fn new(observer: Observer) -> Lookout {
+        Lookout {
+            observer,
+            looked: None,
+            blind: None,
+            complaints: Seldom::default(),
+        }
+    }
+
+    /// Makes the census say what is so now, or was so at most [`INTERVAL`] ago (longer ago where a
+    /// look is expensive).
+    pub(crate) async fn look(&mut self, rules: Rules) {
+        let began = Instant::now();
+        if self.next(began) > began {
+            return;
+        }
+        match Sockets::list().await {
+            Ok(sockets) => {
+                self.observer.look(&sockets, rules, Instant::now());
+                self.blind = None;
+            }
+            Err(error) => {
+                if self.complaints.may_say(began) {
+                    tracing::warn!(%error, "the kernel does not tell of the app's connections");
+                }
+                self.blind = Some(format!(
+                    "the kernel does not tell of the app's connections ({error}), so they are neither counted nor waited for"
+                ));
+            }
+        }
+        let cost = began.elapsed();
+        self.looked = Some((began, began + cost + (cost * SHARE).max(INTERVAL)));
+    }
+
+    /// Connections to this port are not the app's any more.
+    pub(crate) fn leave_out(&mut self, port: u16) {
+        self.observer.leave_out(port);
+    }
+
+    /// When the next look is due while the pod leaves.
+    pub(crate) fn next(&self, now: Instant) -> Instant {
+        self.looked.map_or(now, |(_, next)| next)
+    }
+
+    /// Why nothing can be seen, if so.
+    pub(crate) fn blind(&self) -> Option<&str> {
+        self.blind.as_deref()
+    }
+}

@@ -1,0 +1,205 @@
+//! What follows from what the kernel tells, on a clock that only the test moves.
+
+use super::*;
+use crate::census::Snapshot;
+use std::net::SocketAddr;
+
+const PATIENCE: Duration = Duration::from_secs(15);
+const CLIENT: &str = "192.0.2.1:40000";
+const KUBELET: &str = "192.0.2.254:40000";
+
+struct Bench {
+    census: Arc<Census>,
+    observer: Observer,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let start = Instant::now();
+        let census = Census::new(start);
+        let others = BTreeSet::from([17440, 9100]);
+        Bench {
+            observer: Observer::new(census.clone(), Way::Observed, others),
+            census,
+            now: start + Duration::from_secs(3600),
+        }
+    }
+
+    /// Looks, with an app that listens on 8080 and on two ports that are not to be counted.
+    fn look(&mut self, connected: &[Socket]) -> Snapshot {
+        self.look_at(BTreeSet::from([8080, 9100, 17440]), connected)
+    }
+
+    fn look_at(&mut self, listening: BTreeSet<u16>, connected: &[Socket]) -> Snapshot {
+        let sockets = Sockets {
+            listening,
+            connected: connected.to_vec(),
+        };
+        let rules = Rules {
+            patience: PATIENCE,
+            kubelet: KUBELET.parse::<SocketAddr>().ok().map(|peer| peer.ip()),
+        };
+        self.observer.look(&sockets, rules, self.now);
+        self.census.snapshot(self.now)
+    }
+
+    fn after(&mut self, milliseconds: u64) -> &mut Bench {
+        self.now += Duration::from_millis(milliseconds);
+        self
+    }
+}
+
+fn milliseconds(ago: u64) -> Option<Duration> {
+    Some(Duration::from_millis(ago))
+}
+
+/// A connection on which nobody has said anything.
+fn silent(id: u64, remote: &str) -> Socket {
+    Socket {
+        id,
+        local: "198.51.100.2:8080".parse().unwrap(),
+        remote: remote.parse().unwrap(),
+        closed: false,
+        unread: 0,
+        unacknowledged: 0,
+        heard: 0,
+        heard_ago: None,
+        said_ago: None,
+    }
+}
+
+/// A connection whose client spoke so many times, the last time so long ago.
+fn heard(id: u64, times: u32, ago: u64) -> Socket {
+    Socket {
+        heard: times,
+        heard_ago: milliseconds(ago),
+        ..silent(id, CLIENT)
+    }
+}
+
+fn said(socket: Socket, ago: u64) -> Socket {
+    Socket {
+        said_ago: milliseconds(ago),
+        ..socket
+    }
+}
+
+/// In flight are a client that waits for an answer, bytes that wait in a queue, and an app that spoke
+/// last and not long ago; not one that never heard a client, nor one that is silent for long.
+#[test]
+fn who_waits_is_in_flight() {
+    let unread = |socket| Socket {
+        unread: 1,
+        ..socket
+    };
+    let unacknowledged = |socket| Socket {
+        unacknowledged: 1,
+        ..socket
+    };
+    let closed = |socket| Socket {
+        closed: true,
+        ..socket
+    };
+    for (socket, in_flight) in [
+        (silent(1, CLIENT), 0),
+        (said(silent(1, CLIENT), 20), 0),
+        (unacknowledged(said(silent(1, CLIENT), 20)), 1),
+        (heard(1, 1, 60_000), 1),
+        (said(heard(1, 1, 60_000), 60_001), 1),
+        (said(heard(1, 1, 20_000), 14_000), 1),
+        (said(heard(1, 1, 20_000), 20_000), 0),
+        (said(heard(1, 1, 20_000), 16_000), 0),
+        (unread(said(heard(1, 1, 20_000), 16_000)), 1),
+        (closed(heard(1, 1, 20_000)), 0),
+        (closed(said(heard(1, 1, 100), 50)), 0),
+        (closed(unread(said(heard(1, 1, 100), 50))), 0),
+        (closed(unacknowledged(said(heard(1, 1, 100), 50))), 1),
+    ] {
+        let sight = Bench::new().look(&[socket]);
+        assert_eq!(sight.in_flight_in_all(), in_flight, "{socket:?}");
+        assert_eq!(sight.connections_in_all(), 1);
+        assert!(sight.relay_is_idle(), "the relay has no part in it");
+    }
+}
+
+/// Counted are connections of clients to ports that the app listens on, or has listened on; not the
+/// ports of others, not what the app has opened, and not what is between the pod's own processes.
+#[test]
+fn only_clients_of_the_app_are_counted() {
+    let mut bench = Bench::new();
+    let at = |port, remote: &str| Socket {
+        local: SocketAddr::new("198.51.100.2".parse().unwrap(), port),
+        ..silent(port.into(), remote)
+    };
+    let counted = at(8080, CLIENT);
+    let sockets = [
+        counted,
+        at(9100, CLIENT),
+        at(17440, CLIENT),
+        at(40001, CLIENT),
+        Socket {
+            id: 1,
+            ..at(8080, "198.51.100.2:40002")
+        },
+        Socket {
+            id: 2,
+            ..at(8080, "127.0.0.1:40003")
+        },
+    ];
+    assert_eq!(bench.look(&sockets).connections_in_all(), 1);
+    let sight = bench.after(100).look_at(BTreeSet::new(), &sockets);
+    assert_eq!(sight.connections_in_all(), 1, "its listener has closed");
+    assert_eq!(bench.after(100).look(&[]).connections_in_all(), 0);
+}
+
+/// A request is new when it came after the first look, on an old connection or a new one; the one
+/// that is there at the first look is not. An answer ends it, and so does the end of the connection.
+#[test]
+fn requests_begin_and_finish() {
+    let mut bench = Bench::new();
+    let sight = bench.look(&[heard(1, 1, 5000)]);
+    assert_eq!((sight.work, sight.finished), (0, 0));
+    assert_eq!(sight.oldest, milliseconds(5000));
+    let sight = bench.after(100).look(&[heard(1, 1, 5100), heard(2, 1, 30)]);
+    assert_eq!((sight.work, sight.finished), (1, 0));
+    assert_eq!(sight.last_work, Some(bench.now));
+    let sight = bench
+        .after(100)
+        .look(&[said(heard(1, 1, 5200), 50), heard(2, 1, 130)]);
+    assert_eq!((sight.work, sight.finished), (1, 1));
+    let next_on_1 = said(heard(1, 2, 90), 150);
+    let sight = bench.after(100).look(&[next_on_1, heard(2, 1, 230)]);
+    assert_eq!((sight.work, sight.finished), (2, 1));
+    let answered_and_next = said(heard(1, 3, 10), 20);
+    let sight = bench.after(100).look(&[answered_and_next]);
+    assert_eq!((sight.work, sight.finished), (3, 3));
+    assert_eq!(sight.oldest, milliseconds(10));
+}
+
+/// When the app has been silent for as long as the policy says, nothing is in flight any more, and
+/// the census says when that will be.
+#[test]
+fn silence_settles_it() {
+    let mut bench = Bench::new();
+    let sight = bench.look(&[said(heard(1, 1, 400), 300)]);
+    assert_eq!(sight.in_flight_in_all(), 1);
+    let settles_at = bench.now + PATIENCE - Duration::from_millis(300);
+    assert_eq!(sight.settles_at, Some(settles_at));
+    assert_eq!(bench.census.snapshot(settles_at).in_flight_in_all(), 0);
+}
+
+/// A connection of kubelet's that lasts less than a second is no work: it may be a probe.
+#[test]
+fn probes_are_no_work() {
+    let mut bench = Bench::new();
+    bench.look(&[]);
+    let probe = |ago| Socket {
+        remote: KUBELET.parse().unwrap(),
+        ..heard(1, 1, ago)
+    };
+    let sight = bench.after(100).look(&[probe(10)]);
+    assert_eq!((sight.work, sight.in_flight_in_all()), (0, 1));
+    assert_eq!(bench.after(900).look(&[probe(910)]).work, 0);
+    assert_eq!(bench.after(100).look(&[probe(1010)]).work, 1);
+}

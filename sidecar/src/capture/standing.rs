@@ -1,0 +1,153 @@
+//! How connections reach the relay as things stand, and why not as they should.
+
+use super::mark::{Mark, Selection};
+use crate::census::Way;
+use ebb_api::birth::Capture;
+use ebb_api::report::Mode;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// How connections reach the relay as things stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// The mode, if all of the relay's ports are open.
+    mode: Mode,
+    /// What is not as it should be, as a sentence.
+    remark: Option<String>,
+    /// Ports of the relay that are not open, and why.
+    shut: BTreeMap<u16, String>,
+    over_loopback: Vec<IpAddr>,
+}
+
+// === impl Standing ===
+
+impl Standing {
+    /// What was asked for, and in this network namespace can be had.
+    pub(crate) async fn detect(asked: &Capture) -> Standing {
+        match asked {
+            Capture::Redirect => Standing::after_redirect(Mark::find().await),
+            Capture::NamedPorts { .. } => Standing::new(Mode::NamedPorts),
+            Capture::Observe => Standing::new(Mode::Observe),
+        }
+    }
+
+    /// This mode, with nothing amiss.
+    pub(crate) fn new(mode: Mode) -> Standing {
+        Standing {
+            mode,
+            remark: None,
+            shut: BTreeMap::new(),
+            over_loopback: Vec::new(),
+        }
+    }
+
+    fn after_redirect(mark: Result<Option<Mark>, nlink::Error>) -> Standing {
+        let (mode, remark, over_loopback) = match mark {
+            Ok(Some(Mark::Written {
+                selection,
+                over_loopback,
+            })) => {
+                let remark = match selection {
+                    Selection::Listening => None,
+                    Selection::All(why) => Some(format!(
+                        "connections are redirected whether the app listens or not, so a tcpSocket \
+                         probe always passes: the kernel did not take the rule that asks ({why})"
+                    )),
+                };
+                (Mode::Redirect, remark, over_loopback)
+            }
+            Ok(Some(Mark::Failed(why))) => {
+                let remark = format!("the redirect step failed: {why}");
+                (Mode::Observe, Some(remark), Vec::new())
+            }
+            Ok(None) => {
+                let remark = "the redirect step left no mark on this pod's network".to_owned();
+                (Mode::Observe, Some(remark), Vec::new())
+            }
+            Err(error) => {
+                let remark = format!("the mark of the redirect step cannot be read: {error}");
+                (Mode::Observe, Some(remark), Vec::new())
+            }
+        };
+        Standing {
+            remark,
+            over_loopback,
+            ..Standing::new(mode)
+        }
+    }
+
+    /// One of the relay's ports is not open.
+    pub(crate) fn shut(&mut self, port: u16, why: String) {
+        self.shut.insert(port, why);
+    }
+
+    /// It is open at last.
+    pub(crate) fn opened(&mut self, port: u16) {
+        self.shut.remove(&port);
+    }
+
+    /// The mode in force.
+    pub(crate) fn mode(&self) -> Mode {
+        match self.mode {
+            // Nothing is redirected to a port that somebody else has.
+            Mode::Redirect if !self.shut.is_empty() => Mode::Observe,
+            mode => mode,
+        }
+    }
+
+    /// Why that is not what it should be, as sentences.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = &str> {
+        let shut = self.shut.values();
+        self.remark.iter().chain(shut).map(String::as_str)
+    }
+
+    /// The addresses of the pod that are routed by `lo`.
+    pub(crate) fn over_loopback(&self) -> &[IpAddr] {
+        &self.over_loopback
+    }
+
+    /// What connections are that the relay has not; nothing where it has all.
+    pub(crate) fn others_are(&self) -> Option<Way> {
+        match self.mode() {
+            Mode::Redirect => None,
+            Mode::NamedPorts => Some(Way::Bypassing),
+            Mode::Observe => Some(Way::Observed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A port that somebody else has makes a redirect worthless, and one of several named ports
+    /// does not; both are told for as long as it is so.
+    #[test]
+    fn a_port_that_is_taken_is_told() {
+        for (mode, meanwhile) in [
+            (Mode::Redirect, Mode::Observe),
+            (Mode::NamedPorts, Mode::NamedPorts),
+        ] {
+            let mut standing = Standing::new(mode);
+            standing.shut(8080, "taken".to_owned());
+            assert_eq!(standing.mode(), meanwhile);
+            assert_eq!(standing.reasons().collect::<Vec<_>>(), ["taken"]);
+            standing.opened(8080);
+            assert_eq!(standing.mode(), mode);
+            assert_eq!(standing.reasons().count(), 0);
+        }
+    }
+
+    /// The rule that redirects everything is no failure, but it is told with the kernel's words.
+    #[test]
+    fn the_weaker_rule_is_told() {
+        let mark = Mark::Written {
+            selection: Selection::All("ENOENT".to_owned()),
+            over_loopback: Vec::new(),
+        };
+        let standing = Standing::after_redirect(Ok(Some(mark)));
+        assert_eq!(standing.mode(), Mode::Redirect);
+        let reason = standing.reasons().next().unwrap();
+        assert!(reason.contains("(ENOENT)"), "{reason}");
+    }
+}

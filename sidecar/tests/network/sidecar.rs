@@ -1,0 +1,110 @@
+//! The sidecar's own process in a pod's network, and what is asked of it.
+
+use ebb_api::report::{FinalReport, Report};
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::process::{Child, Command};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Far more than anything here takes, far less than a person waits.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A process that ends with its test.
+pub(crate) struct Sidecar {
+    process: Child,
+    admin: SocketAddr,
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Sidecar {
+    /// Starts it with this birth, and waits until it serves. Its `/dev` is its own, so that its
+    /// termination message is.
+    pub(crate) fn start(namespace: &str, address: IpAddr, birth: &str) -> Sidecar {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", namespace, "sh", "-c"])
+            .arg("mount -t tmpfs dev /dev && exec \"$0\"")
+            .arg(env!("CARGO_BIN_EXE_ebb-sidecar"))
+            .env("EBB_BIRTH", birth)
+            .env("EBB_POD_UID", "uid");
+        let sidecar = Sidecar {
+            process: command.spawn().unwrap(),
+            admin: (address, 17441).into(),
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(sidecar.admin).is_err() {
+            assert!(Instant::now() < deadline, "the sidecar does not start");
+            thread::sleep(Duration::from_millis(10));
+        }
+        sidecar
+    }
+
+    /// A number among the metrics.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let text = call(self.admin, "/metrics", "");
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{name} in {text}"))
+            .trim()
+            .parse()
+            .unwrap()
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        serde_json::from_str(&call(self.admin, "/v1/status", "")).unwrap()
+    }
+
+    /// Waits until the report says so.
+    pub(crate) fn until(&self, what: &str, so: impl Fn(&Report) -> bool) -> Report {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let report = self.report();
+            if so(&report) {
+                return report;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "waited for: {what}; it is {report:?}"
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Calls the preStop hooks of the container `web` and of the sidecar, as kubelet does; each sends
+    /// when it is released.
+    pub(crate) fn call_hooks(&self) -> Receiver<()> {
+        let (released, wait) = channel();
+        for container in ["web", "ebb"] {
+            let (released, admin) = (released.clone(), self.admin);
+            thread::spawn(move || {
+                call(admin, &format!("/hook/{container}"), "ebb-token: t\r\n");
+                let _ = released.send(());
+            });
+        }
+        wait
+    }
+
+    /// The termination message.
+    pub(crate) fn last_words(&self) -> FinalReport {
+        let path = format!("/proc/{}/root/dev/termination-log", self.process.id());
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    }
+}
+
+/// The body of an answer of the admin port, whenever it comes.
+fn call(admin: SocketAddr, path: &str, headers: &str) -> String {
+    let mut stream = TcpStream::connect(admin).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    body.to_owned()
+}
