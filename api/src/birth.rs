@@ -88,6 +88,19 @@ pub struct ConnectingProbe {
     pub port: u16,
     /// How often, in seconds.
     pub period_seconds: u32,
+    /// What it does there.
+    #[serde(default)]
+    pub kind: ProbeKind,
+}
+
+/// What a [`ConnectingProbe`] does with its connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProbeKind {
+    /// It closes it at once: not a byte is sent.
+    #[default]
+    TcpSocket,
+    /// It makes one call of gRPC's health check.
+    Grpc,
 }
 
 /// A preStop hook that the app brought along and that Ebb now carries out.

@@ -182,8 +182,9 @@ fn by_protocol<'de, D: Deserializer<'de>>(reader: D) -> Result<BTreeMap<Protocol
     let words: BTreeMap<String, u64> = BTreeMap::deserialize(reader)?;
     let mut numbers = BTreeMap::new();
     for (word, number) in words {
-        let known = Protocol::deserialize(word.into_deserializer());
-        let protocol = known.unwrap_or_else(|_: serde::de::value::Error| Protocol::Opaque);
+        let known: Result<Protocol, serde::de::value::Error> =
+            Protocol::deserialize(word.into_deserializer());
+        let protocol = known.unwrap_or(Protocol::Opaque);
         let sum: &mut u64 = numbers.entry(protocol).or_default();
         *sum = sum.saturating_add(number);
     }

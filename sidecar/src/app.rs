@@ -151,7 +151,7 @@ impl Bound {
         for reason in standing.reasons() {
             tracing::warn!(%reason, mode = ?standing.mode(), "connections do not reach the relay as they should");
         }
-        let census = Census::new(Instant::now());
+        let census = Census::beside(config.probes(), Instant::now());
         let named = doors.iter().filter_map(|door| Some((door.port, door.app?)));
         let named: BTreeMap<u16, u16> = named.collect();
         let destination = match config.destination {
@@ -161,12 +161,12 @@ impl Bound {
             ref destination => destination.clone(),
         };
         let birth = config.birth.as_ref();
+        let proxy_protocol_ports =
+            birth.map_or_else(Vec::new, |birth| birth.proxy_protocol_ports.clone());
         let upstream = Upstream::with_proxy_protocol(
             destination,
             standing.over_loopback().to_vec(),
-            birth
-                .into_iter()
-                .flat_map(|birth| birth.proxy_protocol_ports.clone()),
+            proxy_protocol_ports.iter().copied(),
         );
         let relay_ports: Vec<u16> = doors.iter().map(|door| door.port).collect();
         let open = doors.iter().filter(|door| door.bound.is_ok());
@@ -176,7 +176,11 @@ impl Bound {
         let mode = standing.mode();
         let (keeper, inbox, handles) = Keeper::new(
             &config,
-            Captured { standing, ours },
+            Captured {
+                standing,
+                ours,
+                proxy_protocol_ports,
+            },
             census.clone(),
             random_word()?,
         );

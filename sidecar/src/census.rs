@@ -8,13 +8,16 @@
 //! or a scrape, never to a request.
 
 mod connection;
+mod probes;
 mod snapshot;
 
 pub use connection::{Connection, Way};
+pub use probes::Probes;
 pub use snapshot::{Past, Snapshot};
 
 use connection::Record;
 use ebb_api::report::Protocol;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,6 +41,7 @@ pub struct Census {
     /// alone (patience) is found by looking at the records.
     busy: AtomicU64,
     totals: Totals,
+    probes: Mutex<Probes>,
     version: AtomicU64,
     waiting: AtomicU64,
     changed: Notify,
@@ -78,11 +82,17 @@ pub struct Changes {
 impl Census {
     /// An empty census that counts from `now`.
     pub fn new(now: Instant) -> Arc<Census> {
+        Census::beside(Probes::default(), now)
+    }
+
+    /// The same for a pod that has such probes.
+    pub fn beside(probes: Probes, now: Instant) -> Arc<Census> {
         Arc::new(Census {
             epoch: now,
             records: Mutex::default(),
             busy: AtomicU64::new(0),
             totals: Totals::default(),
+            probes: Mutex::new(probes),
             version: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             changed: Notify::new(),
@@ -114,6 +124,16 @@ impl Census {
             }
         };
         Connection::new(self.clone(), record, slot)
+    }
+
+    /// Kubelet called from this address: its probes do, too.
+    pub fn probes_come_from(&self, caller: IpAddr) {
+        self.probes().come_from(caller);
+    }
+
+    fn probes(&self) -> MutexGuard<'_, Probes> {
+        // Nothing that holds the lock can panic halfway.
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A reader's place: the next [`Changes::changed`] tells of everything after this call.

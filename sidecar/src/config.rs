@@ -4,6 +4,7 @@
 //! [`Config::complaint`], and the sidecar then passes bytes through as if no policy selected the
 //! pod. It would be worse to crash, for a pod with a crashing sidecar serves nobody.
 
+use crate::census::Probes;
 use crate::drain::Pod;
 use crate::upstream::OriginalDestination;
 use base64::Engine;
@@ -125,6 +126,12 @@ impl Config {
         self.birth
             .as_ref()
             .map_or_else(Settings::without_policy, |birth| birth.settings.clone())
+    }
+
+    /// Kubelet's probes of the pod that can't be told from clients by their bytes.
+    pub fn probes(&self) -> Probes {
+        let birth = self.birth.as_ref();
+        birth.map_or_else(Probes::default, |birth| Probes::of(&birth.containers))
     }
 
     /// What the drain machine needs to know of the pod.

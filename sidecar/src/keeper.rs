@@ -7,8 +7,9 @@ mod report;
 mod sights;
 mod watch_app;
 
+pub(crate) use sights::Captured;
+
 use crate::capture::lookout::Lookout;
-use crate::capture::standing::Standing;
 use crate::census::Census;
 use crate::config::Config;
 use crate::drain::{Caller, Event, Machine, Milestone, Orders, Pod};
@@ -18,7 +19,7 @@ use crate::termination::TerminationMessage;
 use ebb_api::desired::{Conflict, Desired, Order};
 use ebb_api::phase::{Outcome, Phase};
 use ebb_api::report::Report;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,14 +52,6 @@ pub(crate) enum Request {
     AppAnswered,
     /// This port of the relay, which was taken at the start, is open.
     Opened(u16),
-}
-
-/// How connections reach the relay.
-#[derive(Debug)]
-pub(crate) struct Captured {
-    pub(crate) standing: Standing,
-    /// Ports that are the sidecar's, and those that nobody is to count connections to.
-    pub(crate) ours: BTreeSet<u16>,
 }
 
 /// Why a well-signed desired state was not accepted.
@@ -201,6 +194,7 @@ impl Keeper {
                 answer,
             } => {
                 tracing::info!(hook = %caller, "hook called");
+                self.census.probes_come_from(kubelet);
                 self.kubelet = Some(kubelet);
                 self.app_watch.reach_at(pod_address);
                 self.holds

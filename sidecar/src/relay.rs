@@ -68,13 +68,16 @@ impl Relay {
     /// Takes an accepted connection in; it does nothing until it runs. Nothing where the client has
     /// gone already, or has connected to the relay itself and was reset.
     pub(crate) fn take(&self, client: TcpStream) -> Option<Connection> {
-        let line = self.census.connect();
+        let mut line = self.census.connect();
         if let Err(error) = prepare(&client) {
             tracing::debug!(%error, "client went before it was served");
             return None;
         }
         match self.upstream.destination(&client) {
             Ok(destination) => {
+                if let Ok(peer) = client.peer_addr() {
+                    line.made_by(peer.ip().to_canonical(), destination.port());
+                }
                 let exchange = Exchange::new(line);
                 Some(Connection::new(client, destination, exchange))
             }

@@ -188,6 +188,11 @@ fn named(meant: SocketAddr, ports: &BTreeMap<u16, u16>) -> Option<SocketAddr> {
 // === impl Destination ===
 
 impl Destination {
+    /// The app's port.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// Connects to the app at its original address: never to 127.0.0.1, where apps listen that
     /// nobody outside may reach. Where no local port is free it is tried again for
     /// [`NO_LONGER_THAN`].

@@ -1,7 +1,7 @@
 //! What the probes of the app's containers mean for a drain.
 
 use super::hooks::port_number;
-use ebb_api::birth::ConnectingProbe;
+use ebb_api::birth::{ConnectingProbe, ProbeKind};
 use k8s_openapi::api::core::v1::{Container, Probe};
 
 /// What is added to the original grace for liveness and startup kills: the sidecar holds the hook of
@@ -66,25 +66,26 @@ pub(super) fn connecting(container: &Container) -> Vec<ConnectingProbe> {
         .into_iter()
         .flatten()
         .filter_map(|probe| {
+            let (kind, port) = connects_to(probe, container)?;
             Some(ConnectingProbe {
-                port: connects_to(probe, container)?,
+                port,
                 period_seconds: probe
                     .period_seconds
                     .and_then(|period| u32::try_from(period).ok())
                     .filter(|period| *period != 0)
                     .unwrap_or(DEFAULT_PERIOD_SECONDS),
+                kind,
             })
         })
         .collect()
 }
 
-fn connects_to(probe: &Probe, container: &Container) -> Option<u16> {
+fn connects_to(probe: &Probe, container: &Container) -> Option<(ProbeKind, u16)> {
     if let Some(tcp) = &probe.tcp_socket {
         let elsewhere = tcp.host.as_deref().is_some_and(|host| !host.is_empty());
-        return (!elsewhere)
-            .then(|| port_number(&tcp.port, container))
-            .flatten();
+        let port = port_number(&tcp.port, container)?;
+        return (!elsewhere).then_some((ProbeKind::TcpSocket, port));
     }
     let grpc = probe.grpc.as_ref()?;
-    u16::try_from(grpc.port).ok()
+    Some((ProbeKind::Grpc, u16::try_from(grpc.port).ok()?))
 }

@@ -2,6 +2,7 @@
 
 use super::{Census, HEAD_PATIENCE, HTTP1_PAUSE, add};
 use ebb_api::report::Protocol;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
@@ -16,6 +17,8 @@ pub struct Connection {
     census: Arc<Census>,
     record: Arc<Record>,
     slot: usize,
+    /// Who made it to which port, where that port is probed.
+    made: Option<Box<(IpAddr, u16)>>,
 }
 
 /// How a connection gets to the app.
@@ -76,7 +79,22 @@ impl Connection {
             census,
             record,
             slot,
+            made: None,
         }
+    }
+
+    /// Who made the connection, and to which port: it may be one of kubelet's probes.
+    pub fn made_by(&mut self, from: IpAddr, port: u16) {
+        let probed = self.census.probes().connect_to(port);
+        self.made = probed.then(|| Box::new((from, port)));
+    }
+
+    /// Whether the first request of this connection, at `now`, is one of a probe, and therefore not
+    /// to be told here. To be asked once.
+    pub fn is_probe(&self, now: Instant) -> bool {
+        self.made
+            .as_deref()
+            .is_some_and(|(from, port)| self.census.probes().include(*from, *port, now))
     }
 
     /// The first bytes of a request head came, and the head is not complete.
@@ -146,6 +164,20 @@ impl Connection {
     pub fn turned_opaque(&self) {
         self.record.protocol.store(UNKNOWN, Ordering::Relaxed);
         self.became_one();
+    }
+
+    /// The answer that has begun is an event stream.
+    pub fn began_event_stream(&self) {
+        self.record
+            .protocol
+            .store(Protocol::EventStream as u8 + 1, Ordering::Relaxed);
+    }
+
+    /// It is complete: the connection is one of HTTP/1 again.
+    pub fn event_stream_ended(&self) {
+        self.record
+            .protocol
+            .store(Protocol::Http1 as u8 + 1, Ordering::Relaxed);
     }
 
     /// The opaque connection is one of TLS.

@@ -12,6 +12,10 @@ pub const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection:
 pub const TIMEOUT: &[u8] = b"HTTP/1.1 504 Gateway Timeout\r\nConnection: close\r\n\
     Content-Length: 0\r\n\r\n";
 
+/// The last chunk of a body, without trailers (RFC 9112, section 7.1): it ends an event stream, whose
+/// client connects again by itself.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
 /// A complete response head with `Connection: close` right behind its status line, without the
 /// tokens `close` and `keep-alive` elsewhere (RFC 9110, section 7.6.1), and else as it was.
 ///

@@ -9,8 +9,10 @@ impl Keeper {
     pub(super) fn report(&self, now: Instant) -> Report {
         let blind = self.lookout.as_ref().and_then(Lookout::blind);
         let reasons = self.captured.standing.reasons();
+        let untold = self.captured.untold();
         let reasons: Vec<&str> = reasons
             .chain(blind)
+            .chain(untold.as_deref())
             .chain(self.complaint.as_deref())
             .collect();
         Report {

@@ -1,10 +1,42 @@
-//! What the keeper sees of connections that do not pass the relay.
+//! How connections reach the relay, and what the keeper sees of those that don't.
 
 use super::Keeper;
 use crate::capture::lookout::Lookout;
 use crate::capture::observe::{Observer, Rules};
+use crate::capture::standing::Standing;
 use ebb_api::phase::Phase;
+use ebb_api::report::Mode;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+
+/// How connections reach the relay.
+#[derive(Debug)]
+pub(crate) struct Captured {
+    pub(crate) standing: Standing,
+    /// Ports that are the sidecar's, and those that nobody is to count connections to.
+    pub(crate) ours: BTreeSet<u16>,
+    /// Ports of the app that are to be told who each client is; only the relay can.
+    pub(crate) proxy_protocol_ports: Vec<u16>,
+}
+
+// === impl Captured ===
+
+impl Captured {
+    /// Which ports are not told who their clients are, although they should be.
+    pub(super) fn untold(&self) -> Option<String> {
+        let ports = &self.proxy_protocol_ports;
+        let unheard = self.standing.mode() == Mode::Observe && !ports.is_empty();
+        let ports = ports.iter().map(u16::to_string).collect::<Vec<_>>();
+        unheard.then(|| {
+            format!(
+                "no header of the PROXY protocol is written, though capture.proxyProtocolPorts names {}",
+                ports.join(", ")
+            )
+        })
+    }
+}
+
+// === impl Keeper ===
 
 impl Keeper {
     /// Has somebody look for the connections that the relay has not; nobody where it has all.

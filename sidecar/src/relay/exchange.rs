@@ -14,7 +14,7 @@ use crate::census::{Connection, HEAD_PATIENCE};
 use crate::track::http1::Upgrade;
 use crate::track::opaque::{Opaque, Side};
 use crate::track::tls::Hello;
-use ebb_api::connections::ConnectionSettings;
+use ebb_api::connections::{ConnectionSettings, EventStreams};
 use edit::{Next, Passed};
 use http1::Http1;
 use http2::{Goodbye, Http2};
@@ -79,7 +79,13 @@ impl Exchange {
         let silence_changed = self.settings.idle_seconds != settings.idle_seconds;
         self.settings = *settings;
         match &mut self.kind {
-            Kind::Http1(http1) if !leaving => http1.stay(),
+            Kind::Http1(http1) => {
+                let ends = settings.event_streams == EventStreams::End;
+                http1.end_streams(self.leaving.filter(|_| ends));
+                if !leaving {
+                    http1.stay();
+                }
+            }
             Kind::Opaque(opaque, _) if silence_changed => {
                 opaque.set_patience(silence(settings));
                 self.line.patience_changed(opaque.idle_at());
@@ -211,10 +217,11 @@ impl Exchange {
                 bytes: std::mem::take(owed).into(),
                 last: false,
             }),
-            Kind::Http1(http1) => Some(ToClient {
-                bytes: http1.given_up()?.into(),
-                last: false,
-            }),
+            Kind::Http1(http1) => {
+                let (bytes, last) = http1.goodbye(&self.line, now)?;
+                let bytes = Cow::Owned(bytes);
+                Some(ToClient { bytes, last })
+            }
             Kind::Opaque(..) => None,
         }
     }
@@ -303,7 +310,7 @@ impl Exchange {
         let patient = |head_began: Option<Instant>| head_began.map(|began| began + HEAD_PATIENCE);
         let (idle_at, goodbye_at) = match &self.kind {
             Kind::Opaque(opaque, _) => (opaque.idle_at(), None),
-            Kind::Http1(http1) => (patient(http1.head_began()), None),
+            Kind::Http1(http1) => (patient(http1.head_began()), http1.goodbye_at()),
             Kind::Http2(http2) => (patient(http2.head_began()), http2.goodbye_at(self.leaving)),
             Kind::WebSocket(socket) => (None, socket.goodbye_at(self.leaving)),
         };

@@ -15,7 +15,7 @@ mod responses;
 pub(in crate::track) use body::Chunk;
 pub use body::Framing;
 pub(crate) use head::tokens;
-pub use head::{HEAD_LIMIT, Method, RequestHead, ResponseHead, Upgrade};
+pub use head::{EventStreamBody, HEAD_LIMIT, Method, RequestHead, ResponseHead, Upgrade};
 pub use requests::{RequestEvent, Requests};
 pub use responses::{ResponseEvent, Responses};
 

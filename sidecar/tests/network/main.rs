@@ -11,5 +11,6 @@ mod client;
 mod named_ports;
 mod observe;
 mod pod;
+mod proxy_protocol;
 mod redirect;
 mod sidecar;

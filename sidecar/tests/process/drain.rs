@@ -74,6 +74,37 @@ async fn the_controller_s_word_leads() {
     assert!(drain.endpoints_gone_ms.is_some());
 }
 
+/// One gRPC probe of kubelet in each period is no traffic: the app hangs on it, and neither the
+/// lame-duck phase nor the drain waits. What comes beyond that is waited for.
+#[tokio::test]
+async fn a_probe_holds_nothing() {
+    let mut sidecar = Sidecar::start(quick(60)).await;
+    let mut hooks = JoinSet::new();
+    hooks.spawn(sidecar.hook("web"));
+    hooks.spawn(sidecar.hook("ebb"));
+    sidecar
+        .until("leaving", |report| report.leaving.is_some())
+        .await;
+    let ask = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
+        \0\0\x04\x01\x05\0\0\0\x01head";
+    let mut probe = TcpStream::connect(sidecar.relay).await.unwrap();
+    probe.write_all(ask).await.unwrap();
+    assert_eq!(sidecar.reached().await, "*");
+    let mut client = TcpStream::connect(sidecar.relay).await.unwrap();
+    client.write_all(ask).await.unwrap();
+    assert_eq!(sidecar.reached().await, "*");
+    let report = sidecar
+        .until("draining", |report| report.phase == Phase::Draining)
+        .await;
+    assert_eq!(report.now.connections[&Protocol::Http2], 2);
+    assert_eq!(report.now.in_flight[&Protocol::Http2], 1);
+    let give_up = b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08";
+    client.write_all(give_up).await.unwrap();
+    within("the hooks", hooks.join_all()).await;
+    let drain = sidecar.end().await.drain.unwrap();
+    assert_eq!((drain.outcome, drain.late), (Outcome::Drained, 1));
+}
+
 /// A request that is longer than the timeout is cut at the timeout and counted; kubelet gets its
 /// answer then.
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::app::App;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::birth::{AppContainer, Birth, Capture, OwnHook};
+use ebb_api::birth::{AppContainer, Birth, Capture, ConnectingProbe, OwnHook, ProbeKind};
 use ebb_api::connections::ConnectionSettings;
 use ebb_api::desired::{Desired, Endpoints, Leave, Order};
 use ebb_api::phase::Trigger;
@@ -98,7 +98,11 @@ impl Sidecar {
             containers: vec![AppContainer {
                 name: "web".to_owned(),
                 ports: vec![app.address.port()],
-                probes: Vec::new(),
+                probes: vec![ConnectingProbe {
+                    port: app.address.port(),
+                    period_seconds: 60,
+                    kind: ProbeKind::Grpc,
+                }],
                 restart_grace_seconds: None,
                 own_hook: own_hook(app.address),
             }],

@@ -38,7 +38,20 @@ impl Bed {
         Bed::with(app, destination)
     }
 
+    /// The app's port is told of each client by the PROXY protocol.
+    pub(crate) async fn with_proxy_protocol() -> Bed {
+        let app = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = app.local_addr().unwrap();
+        let destination = OriginalDestination::Fixed(address);
+        let upstream = Upstream::with_proxy_protocol(destination, Vec::new(), [address.port()]);
+        Bed::upon(app, upstream)
+    }
+
     pub(crate) fn with(app: TcpListener, destination: OriginalDestination) -> Bed {
+        Bed::upon(app, Upstream::new(destination, Vec::new()))
+    }
+
+    fn upon(app: TcpListener, upstream: Arc<Upstream>) -> Bed {
         let census = Census::new(Instant::now());
         let (conduct, told) = watch::channel(Conduct {
             stance: Stance::Serving,
@@ -49,7 +62,6 @@ impl Bed {
                 ..ConnectionSettings::default()
             },
         });
-        let upstream = Upstream::new(destination, Vec::new());
         let relay = Relay::new(census.clone(), told, upstream);
         let bound: Bound = listener::bind(0).unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, bound.local_addr().port()));

@@ -3,9 +3,11 @@
 
 mod abuse;
 mod bed;
+mod event_stream;
 mod goodbye;
 mod http1;
 mod http2;
 mod listening;
 mod opaque;
+mod proxy_protocol;
 mod websocket;

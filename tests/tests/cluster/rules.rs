@@ -89,6 +89,17 @@ fn nonsense_is_refused_with_a_sentence() {
                 "excludePorts are TCP ports: 1 to 65535",
             ),
             (
+                with("capture", json!({"proxyProtocolPorts": [70000]})),
+                "proxyProtocolPorts are TCP ports: 1 to 65535",
+            ),
+            (
+                with(
+                    "capture",
+                    json!({"excludePorts": [80, 5432], "proxyProtocolPorts": [5432]}),
+                ),
+                "does not pass the sidecar",
+            ),
+            (
                 expression(json!({"key": "app", "operator": "Foo"})),
                 "operator must be one of",
             ),
@@ -114,7 +125,7 @@ fn nonsense_is_refused_with_a_sentence() {
             assert!(said.contains(sentence), "{spec}: {said}");
             sentences.insert(sentence);
         }
-        assert_eq!(sentences.len(), 11, "every rule was asked");
+        assert_eq!(sentences.len(), 13, "every rule was asked");
         Ok(())
     });
 }
@@ -136,7 +147,7 @@ fn sense_is_taken() {
                 "timeoutSeconds": 3600,
                 "shutdownSeconds": 0,
                 "deregistration": {"minSeconds": 3600, "quietSeconds": 300, "maxSeconds": 3600},
-                "capture": {"excludePorts": [1, 65535]},
+                "capture": {"excludePorts": [1, 65535], "proxyProtocolPorts": [5432]},
             }),
         ] {
             let said = verdict(ground, &spec).await?;

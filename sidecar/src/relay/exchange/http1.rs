@@ -3,11 +3,13 @@
 use super::edit::{Edit, Passed};
 use super::{AppEnd, Deadline, Orphan};
 use crate::census::Connection;
-use crate::goodbye::http1::{TIMEOUT, UNAVAILABLE, with_close};
-use crate::track::Odd;
+use crate::goodbye::http1::{LAST_CHUNK, TIMEOUT, UNAVAILABLE, with_close};
+use crate::track::event_stream::{Boundary, EventStream};
 use crate::track::http1::{
-    Framing, Method, RequestEvent, RequestHead, Requests, ResponseEvent, ResponseHead, Responses,
+    EventStreamBody, Framing, Method, RequestEvent, RequestHead, Requests, ResponseEvent,
+    ResponseHead, Responses,
 };
+use crate::track::{Odd, Step};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -37,6 +39,12 @@ pub(super) struct Http1 {
     parted: bool,
     /// The last exchange let the connection go on.
     persistent: bool,
+    /// The answer under way is an event stream.
+    streams: bool,
+    /// Its events, if it is one that can be ended.
+    stream: Option<Box<EventStream>>,
+    /// From when on such a one is ended; nothing means never.
+    streams_end: Option<Instant>,
 }
 
 /// A request from its complete head to the last byte of its answer.
@@ -46,6 +54,7 @@ struct Open {
     began: Instant,
     persistent: bool,
     health_check: bool,
+    accepts_event_stream: bool,
 }
 
 impl Http1 {
@@ -82,6 +91,12 @@ impl Http1 {
         if !self.hold && !self.parted {
             self.gate = false;
         }
+    }
+
+    /// From when on an event stream is ended between two of its events; nothing means that it is
+    /// waited for.
+    pub(super) fn end_streams(&mut self, from: Option<Instant>) {
+        self.streams_end = from;
     }
 
     /// Goes over the client's bytes: so many of them go to the app.
@@ -149,6 +164,12 @@ impl Http1 {
                 return edit.opaque();
             };
             let piece = used..used + step.used;
+            if let Some(length) = self.stream_ends(&input[piece.clone()], now) {
+                let end = used + length;
+                self.end_stream(line);
+                edit.put(end, end, LAST_CHUNK);
+                return edit.last(end);
+            }
             used = piece.end;
             match step.event {
                 None => {
@@ -205,13 +226,29 @@ impl Http1 {
         }
         line.settled();
         self.hold = false;
+        self.stream = None;
         AppEnd::Pass
     }
 
-    /// What was held of a response head that the app will never complete: the client is to hear as
-    /// much of it as it would without us.
-    pub(super) fn given_up(&mut self) -> Option<Vec<u8>> {
-        (!self.hold && !self.held.is_empty()).then(|| self.release())
+    /// What is to be said at this moment, and whether that ends the connection: the last chunk of an
+    /// event stream; or what was held of a response head that the app will never complete, of which
+    /// the client is to hear as much as it would without us.
+    pub(super) fn goodbye(&mut self, line: &Connection, now: Instant) -> Option<(Vec<u8>, bool)> {
+        if !self.hold && !self.held.is_empty() {
+            return Some((self.release(), false));
+        }
+        let due = self.goodbye_at().is_some_and(|at| at <= now);
+        due.then(|| {
+            self.end_stream(line);
+            (LAST_CHUNK.to_vec(), true)
+        })
+    }
+
+    /// When there will be something to say, if nothing happens before.
+    pub(super) fn goodbye_at(&self) -> Option<Instant> {
+        let between_events = self.stream.as_ref()?.is_between_events();
+        self.streams_end
+            .filter(|_| between_events && self.is_alone())
     }
 
     /// Bytes from a client whose app has gone.
@@ -276,6 +313,7 @@ impl Http1 {
             began: now,
             persistent: head.persistent,
             health_check: head.health_check,
+            accepts_event_stream: head.event_stream,
         });
         line.request_began(now, !head.health_check);
         Ok(())
@@ -319,6 +357,42 @@ impl Http1 {
         if self.parted || head.framing == Framing::UntilClose || !self.persistent {
             line.told();
         }
+        if let Some(body) = head.event_stream {
+            self.streams = true;
+            line.began_event_stream();
+            let accepted = self
+                .open
+                .front()
+                .is_some_and(|open| open.accepts_event_stream);
+            if accepted && body == EventStreamBody::Chunked {
+                self.stream = Some(Box::default());
+            }
+        }
+    }
+
+    /// Goes over a piece of the answer: at which length of it an event stream is to be ended.
+    fn stream_ends(&mut self, piece: &[u8], now: Instant) -> Option<usize> {
+        let due = self.streams_end.is_some_and(|from| from <= now) && self.is_alone();
+        let stream = self.stream.as_mut()?;
+        let mut length = 0;
+        while let Ok(Step {
+            used,
+            event: Some(Boundary),
+        }) = stream.advance(&piece[length..])
+        {
+            length += used;
+            if due {
+                return Some(length);
+            }
+        }
+        None
+    }
+
+    /// The answer that is an event stream ends here, and the connection with it.
+    fn end_stream(&mut self, line: &Connection) {
+        self.parted = true;
+        line.told();
+        self.answered(line);
     }
 
     /// The oldest request has its whole answer.
@@ -326,6 +400,10 @@ impl Http1 {
         let Some(answered) = self.open.pop_front() else {
             return;
         };
+        if std::mem::take(&mut self.streams) {
+            self.stream = None;
+            line.event_stream_ended();
+        }
         let next_began = self.open.front().map(|open| open.began);
         if answered.health_check {
             line.health_check_ended(next_began);

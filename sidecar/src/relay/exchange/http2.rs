@@ -54,6 +54,8 @@ pub(super) struct Http2 {
     held: Vec<u8>,
     /// What the app's own GOAWAY said.
     app_last: Option<u32>,
+    /// All that it has carried is a request of kubelet's probe, of which the census does not hear.
+    probe: bool,
     /// The app has closed its side: no stream will be answered any more.
     app_closed: bool,
 }
@@ -109,7 +111,7 @@ impl Http2 {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.open.is_empty()
+        self.open.is_empty() || self.probe
     }
 
     pub(super) fn head_began(&self) -> Option<Instant> {
@@ -289,7 +291,12 @@ impl Http2 {
         match event {
             ClientEvent::Opened(stream) => {
                 self.head_began = None;
-                self.first.get_or_insert(now);
+                if self.first.is_none() {
+                    self.first = Some(now);
+                    self.probe = line.is_probe(now);
+                } else {
+                    self.count_after_all(line);
+                }
                 return self.began(stream, line, now);
             }
             ClientEvent::Reset(stream) => self.drop_streams(line, now, |open| open == stream),
@@ -305,12 +312,17 @@ impl Http2 {
             AppEvent::Ended(stream) => {
                 if let Some(index) = self.open.iter().position(|open| open.stream == stream) {
                     self.open.remove(index);
-                    line.request_ended(self.open.first().map(|open| open.began));
+                    if !self.probe {
+                        line.request_ended(self.open.first().map(|open| open.began));
+                    }
                     self.note_quiet(line, now);
                 }
             }
             AppEvent::Reset(stream) => self.drop_streams(line, now, |open| open == stream),
-            AppEvent::Promised(stream) => return self.began(stream, line, now),
+            AppEvent::Promised(stream) => {
+                // It belongs to a request (RFC 9113, section 8.4): without any it is odd.
+                return self.client.last() > 0 && self.began(stream, line, now);
+            }
             AppEvent::Takes(length) => self.client.allow(length),
             AppEvent::GoAway(last) => {
                 self.warned = true;
@@ -342,8 +354,21 @@ impl Http2 {
             end: self.taken,
         });
         self.quiet = None;
-        line.request_began(now, true);
+        if self.probe {
+            line.settled();
+        } else {
+            line.request_began(now, true);
+        }
         true
+    }
+
+    /// A probe makes one request: with a second one the first was a client's, too.
+    fn count_after_all(&mut self, line: &Connection) {
+        if std::mem::take(&mut self.probe) {
+            for open in &self.open {
+                line.request_began(open.began, true);
+            }
+        }
     }
 
     /// These streams end without an answer that is whole.
@@ -353,7 +378,9 @@ impl Http2 {
         let count = before - self.open.len();
         if count > 0 {
             let next_began = self.open.first().map(|open| open.began);
-            line.requests_dropped(count as u32, next_began);
+            if !self.probe {
+                line.requests_dropped(count as u32, next_began);
+            }
             self.note_quiet(line, now);
         }
     }

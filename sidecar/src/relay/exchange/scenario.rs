@@ -144,6 +144,10 @@ impl Played {
             Act::Wait(time) => return self.pass(*time),
             Act::Leave => self.take_up(self.stance.max(Stance::Parting)),
             Act::Stay => self.take_up(Stance::Serving),
+            Act::Policy(settings) => {
+                self.settings = *settings;
+                self.take_up(self.stance);
+            }
             Act::Close => self.take_up(self.stance.max(Stance::Closing)),
             Act::Cut => self.take_up(Stance::Cut),
             Act::ClientEnds => self.client.end = Some(PartyEnd::Fin),
@@ -228,7 +232,13 @@ impl Played {
         self.go_on();
     }
 
-    /// From now on goodbyes are said, or not any more; nothing else happens yet.
+    /// From now on goodbyes are said, or not any more.
+    pub(super) fn leave(&mut self, leaving: bool) {
+        self.set_leaving(leaving);
+        self.go_on();
+    }
+
+    /// The same, but nothing happens yet.
     pub(super) fn set_leaving(&mut self, leaving: bool) {
         self.take_up(if leaving {
             Stance::Parting

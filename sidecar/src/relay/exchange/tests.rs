@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 mod conversations;
 mod equivalence;
+mod event_stream;
 mod http2;
 mod websocket;
 

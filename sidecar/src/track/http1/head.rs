@@ -53,6 +53,8 @@ pub struct RequestHead {
     pub persistent: bool,
     /// A health checker sent it.
     pub health_check: bool,
+    /// A GET without a body that accepts an event stream.
+    pub event_stream: bool,
 }
 
 /// What a response's head says.
@@ -66,6 +68,17 @@ pub struct ResponseHead {
     pub persistent: bool,
     /// The protocol that the connection changes to, in a 101.
     pub upgrade: Option<Upgrade>,
+    /// Its body is an event stream that goes on for as long as the app likes.
+    pub event_stream: Option<EventStreamBody>,
+}
+
+/// How an event stream is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventStreamBody {
+    /// As it is, in chunks: its events can be seen.
+    Chunked,
+    /// Compressed, or up to the end of the connection.
+    Other,
 }
 
 /// The bytes of a head, gathered over any number of reads, and looked at once each.
@@ -193,20 +206,24 @@ pub(super) fn read_request(bytes: &[u8]) -> Result<RequestHead, Odd> {
     }
     let fields = Fields::read(request.headers)?;
     let version = request.version.ok_or(Odd)?;
+    let is_get = method == "GET";
     let method = match method {
         "HEAD" => Method::Head,
         "CONNECT" => Method::Connect,
         _ => Method::Other,
     };
+    let framing = match fields.framing(version)? {
+        // A tunnel's bytes begin right behind the head; a body there means nothing.
+        Some(_) if method == Method::Connect => return Err(Odd),
+        Some(framing) => framing,
+        None => Framing::None,
+    };
+    let upgrade = fields.upgrade.is_some() || method == Method::Connect;
     Ok(RequestHead {
         method,
-        framing: match fields.framing(version)? {
-            // A tunnel's bytes begin right behind the head; a body there means nothing.
-            Some(_) if method == Method::Connect => return Err(Odd),
-            Some(framing) => framing,
-            None => Framing::None,
-        },
-        upgrade: fields.upgrade.is_some() || method == Method::Connect,
+        framing,
+        upgrade,
+        event_stream: is_get && framing.body().is_none() && !upgrade && fields.accepts_event_stream,
         persistent: fields.persistent(version),
         health_check: fields.health_check,
     })
@@ -239,6 +256,12 @@ pub(super) fn read_response(bytes: &[u8], method: Method) -> Result<ResponseHead
         framing,
         persistent: fields.persistent(version) && framing != Framing::UntilClose,
         upgrade: fields.upgrade.filter(|_| status == 101),
+        event_stream: match framing {
+            _ if status != 200 || !fields.event_stream => None,
+            Framing::Chunked if !fields.coded => Some(EventStreamBody::Chunked),
+            Framing::Chunked | Framing::UntilClose => Some(EventStreamBody::Other),
+            Framing::None | Framing::Length(_) => None,
+        },
     })
 }
 
@@ -251,6 +274,12 @@ struct Fields {
     keep_alive: bool,
     upgrade: Option<Upgrade>,
     health_check: bool,
+    /// The body is an event stream.
+    event_stream: bool,
+    /// One is accepted.
+    accepts_event_stream: bool,
+    /// The body is compressed, or coded in another way.
+    coded: bool,
 }
 
 impl Fields {
@@ -283,6 +312,15 @@ impl Fields {
                     fields.health_check =
                         HEALTH_CHECKERS.iter().any(|name| value.starts_with(name));
                 }
+                12 if name.eq_ignore_ascii_case("content-type") => {
+                    fields.event_stream |= is_event_stream(value);
+                }
+                6 if name.eq_ignore_ascii_case("accept") => {
+                    fields.accepts_event_stream |= tokens(value).any(is_event_stream);
+                }
+                16 if name.eq_ignore_ascii_case("content-encoding") => {
+                    fields.coded |= !value.trim_ascii().eq_ignore_ascii_case(b"identity");
+                }
                 _ => {}
             }
         }
@@ -307,6 +345,16 @@ impl Fields {
     fn persistent(&self, version: u8) -> bool {
         !self.close && (version == 1 || self.keep_alive)
     }
+}
+
+/// Whether a media type (RFC 9110, section 8.3.1) is that of event streams, whatever its parameters.
+fn is_event_stream(value: &[u8]) -> bool {
+    const NAME: &[u8] = b"text/event-stream";
+    let Some((name, parameters)) = value.split_at_checked(NAME.len()) else {
+        return false;
+    };
+    let alone = matches!(parameters.first(), None | Some(b';' | b' ' | b'\t'));
+    alone && name.eq_ignore_ascii_case(NAME)
 }
 
 /// The members of a comma-separated list.

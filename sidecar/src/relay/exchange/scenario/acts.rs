@@ -1,5 +1,6 @@
 //! What happens in a conversation, and how a fuzzer writes it down.
 
+use ebb_api::connections::{ConnectionSettings, EventStreams, WebSockets};
 use std::fmt;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub enum Act {
     Leave,
     /// It stays after all.
     Stay,
+    /// The policy says this from now on.
+    Policy(ConnectionSettings),
     /// The app is about to go: what is idle is closed.
     Close,
     /// The deadline comes.
@@ -42,6 +45,8 @@ const CLIENT: u8 = 0xf1;
 const APP: u8 = 0xf2;
 /// Time passes; the next byte says how much of it.
 const WAIT: u8 = 0xf3;
+/// The policy changes; the next byte says to what.
+const POLICY: u8 = 0xfe;
 
 /// The bytes that stand for what happens beside that.
 const EVENTS: [(u8, Act); 10] = [
@@ -58,7 +63,7 @@ const EVENTS: [(u8, Act); 10] = [
 ];
 
 /// Reads acts from a script, which any bytes are. Most bytes are what is said, as it is, so that a
-/// fuzzer can add and remove some in any place; those from 0xf0 to 0xfd stand for all else.
+/// fuzzer can add and remove some in any place; those from 0xf0 to 0xfe stand for all else.
 pub fn acts_from(script: &[u8]) -> Vec<Act> {
     let mut acts = Vec::new();
     let mut said = Vec::new();
@@ -73,6 +78,7 @@ pub fn acts_from(script: &[u8]) -> Vec<Act> {
             }
             (CLIENT | APP, _) => None,
             (WAIT, _) => Some(Act::Wait(time(bytes.next().unwrap_or_default()))),
+            (POLICY, _) => Some(Act::Policy(policy(bytes.next().unwrap_or_default()))),
             (_, Some((_, event))) => Some(event.clone()),
             (_, None) => {
                 said.push(byte);
@@ -108,6 +114,21 @@ fn time(byte: u8) -> Duration {
     })
 }
 
+/// The words that a policy has for connections, one bit each.
+fn policy(bits: u8) -> ConnectionSettings {
+    ConnectionSettings {
+        event_streams: match bits & 1 {
+            0 => EventStreams::Wait,
+            _ => EventStreams::End,
+        },
+        web_sockets: match bits & 2 {
+            0 => WebSockets::Goodbye,
+            _ => WebSockets::Wait,
+        },
+        ..ConnectionSettings::default()
+    }
+}
+
 /// As text where it is text: a conversation that failed is there to be read.
 impl fmt::Debug for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,6 +138,7 @@ impl fmt::Debug for Act {
             Act::Wait(time) => write!(f, "Wait({time:?})"),
             Act::Leave => f.write_str("Leave"),
             Act::Stay => f.write_str("Stay"),
+            Act::Policy(settings) => settings.fmt(f),
             Act::Close => f.write_str("Close"),
             Act::Cut => f.write_str("Cut"),
             Act::ClientEnds => f.write_str("ClientEnds"),
@@ -137,7 +159,7 @@ mod tests {
     #[test]
     fn a_script_is_what_is_said_and_what_happens() {
         assert_eq!(
-            acts_from(b"GET\xf1 /\xf4\xf2\xf0\xf0\xff\xf3\x0a\xf3\x80"),
+            acts_from(b"GET\xf1 /\xf4\xf2\xf0\xf0\xff\xf3\x0a\xf3\x80\xfe\x02"),
             [
                 Act::Client(b"GET".to_vec()),
                 Act::Client(b" /".to_vec()),
@@ -145,6 +167,10 @@ mod tests {
                 Act::App(vec![0xf0, 0xff]),
                 Act::Wait(Duration::from_millis(10)),
                 Act::Wait(Duration::from_millis(100)),
+                Act::Policy(ConnectionSettings {
+                    web_sockets: WebSockets::Wait,
+                    ..ConnectionSettings::default()
+                }),
             ]
         );
     }

@@ -2,7 +2,7 @@
 //! and nothing else. Written without a look at the trackers, so that both can't be wrong in the same
 //! way: it knows the words, not where they belong.
 
-use crate::goodbye::http1::{TIMEOUT, UNAVAILABLE};
+use crate::goodbye::http1::{LAST_CHUNK, TIMEOUT, UNAVAILABLE};
 use crate::goodbye::http2::{PING, warning};
 use crate::goodbye::websocket::GOING_AWAY;
 
@@ -116,7 +116,7 @@ fn ends(rest: &[u8], until: Until) -> bool {
     let go_away =
         rest.len() == 17 && rest[..9] == [0, 0, 8, 7, 0, 0, 0, 0, 0] && rest[13..] == [0; 4];
     rest == GOING_AWAY
-        || until == Until::Over && (go_away || rest == UNAVAILABLE || rest == TIMEOUT)
+        || until == Until::Over && (go_away || [UNAVAILABLE, TIMEOUT, LAST_CHUNK].contains(&rest))
 }
 
 fn is_warned(said: &[u8], rest: &[u8], until: Until, words: &mut Words) -> bool {
@@ -225,6 +225,7 @@ mod tests {
         ));
         assert!(is(b"ab", &[b"a", &GOING_AWAY[..]].concat(), Until::Now));
         assert!(is(b"", UNAVAILABLE, Until::Over));
+        assert!(is(b"ab", &[b"a", LAST_CHUNK].concat(), Until::Over));
         assert!(
             is(b"ab", b"a", Until::Over),
             "what the app says behind the end"

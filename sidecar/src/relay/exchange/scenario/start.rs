@@ -2,6 +2,7 @@
 
 use super::Act;
 use crate::track::http2::PREFACE;
+use ebb_api::connections::{ConnectionSettings, EventStreams};
 
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 
@@ -15,6 +16,10 @@ const ASK_WEBSOCKET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\
 const SWITCH_TO_WEBSOCKET: &[u8] =
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
+const ASK_EVENTS: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n";
+const EVENTS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+    Transfer-Encoding: chunked\r\n\r\n9\r\ndata: a\n\n\r\n";
+
 /// What was said on a connection before its script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
@@ -26,6 +31,8 @@ pub enum Start {
     Http2Upgrade,
     /// A WebSocket handshake.
     WebSocket,
+    /// An event stream with its first event, and a policy that ends such streams.
+    EventStream,
 }
 
 /// Where frames begin in what both sides say.
@@ -45,12 +52,19 @@ impl Start {
             Start::Http2 => says(&[PREFACE, SETTINGS].concat(), SETTINGS),
             Start::Http2Upgrade => says(ASK_HTTP2, SWITCH_TO_HTTP2),
             Start::WebSocket => says(ASK_WEBSOCKET, SWITCH_TO_WEBSOCKET),
+            Start::EventStream => {
+                let ends = Act::Policy(ConnectionSettings {
+                    event_streams: EventStreams::End,
+                    ..ConnectionSettings::default()
+                });
+                [vec![ends], says(ASK_EVENTS, EVENTS)].concat()
+            }
         }
     }
 
     pub(super) fn framed(self) -> Framed {
         match self {
-            Start::Nothing => Framed::Not,
+            Start::Nothing | Start::EventStream => Framed::Not,
             Start::Http2 => Framed::Http2 {
                 client: PREFACE.len(),
                 app: 0,

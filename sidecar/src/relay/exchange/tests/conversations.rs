@@ -10,6 +10,7 @@ pub(super) fn any_protocol() -> impl Strategy<Value = Vec<Act>> {
         3 => super::http2::random::talk(),
         1 => h2c(),
         2 => super::websocket::frames(),
+        2 => super::event_stream::talk(),
         1 => tls(),
         1 => opaque(),
     ]

@@ -3,12 +3,25 @@
 
 use super::conversations::{acts, any_protocol, damaged};
 use super::*;
+use ebb_api::connections::{EventStreams, WebSockets};
 
 fn pauses() -> impl Strategy<Value = Act> {
     prop_oneof![
         (0..20_000u32).prop_map(|millis| Act::Wait(millis * MS)),
         (0..300u32).prop_map(|millis| Act::Wait(millis * MS)),
     ]
+}
+
+fn policy() -> impl Strategy<Value = Act> {
+    let streams = prop::sample::select(vec![EventStreams::End, EventStreams::Wait]);
+    let sockets = prop::sample::select(vec![WebSockets::Goodbye, WebSockets::Wait]);
+    (streams, sockets).prop_map(|(event_streams, web_sockets)| {
+        Act::Policy(ConnectionSettings {
+            event_streams,
+            web_sockets,
+            ..ConnectionSettings::default()
+        })
+    })
 }
 
 fn anything() -> impl Strategy<Value = Act> {
@@ -19,6 +32,7 @@ fn anything() -> impl Strategy<Value = Act> {
         1 => Just(Act::ClientEnds),
         1 => Just(Act::AppEnds),
         1 => Just(Act::Cut),
+        2 => policy(),
     ]
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::goodbye::http2::{PING, go_away, warning};
 use crate::track::http2::{LAST_STREAM, PREFACE};
 
+mod probe;
 pub(super) mod random;
 
 /// A frame of this type, flags and stream.
@@ -131,6 +132,18 @@ fn other_beginnings() {
         let in_flight = played.census.snapshot(played.now).in_flight;
         assert_eq!(in_flight.get(&Protocol::Opaque), Some(&1), "{cut}");
     }
+}
+
+/// An app that promises an answer before anybody has asked speaks no HTTP/2, and its idle connection
+/// is not in flight.
+#[test]
+fn a_promise_before_any_request() {
+    let mut played = Played::new(false);
+    played.app(&[settings(), frame(5, 0x4, 1, &[0, 0, 0, 2])].concat());
+    assert_eq!(played.in_flight(), 0);
+    played.client(&[PREFACE, &settings()[..], &request(1)].concat());
+    let in_flight = played.census.snapshot(played.now).in_flight;
+    assert_eq!(in_flight.get(&Protocol::Opaque), Some(&1));
 }
 
 /// A connection at rest gets the exact GOAWAY at once, one that was busy when it has been quiet for

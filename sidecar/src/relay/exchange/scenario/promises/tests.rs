@@ -3,8 +3,7 @@ use crate::track::pieces::any_cut;
 use std::fs;
 use std::path::Path;
 
-/// Plays the corpus of a fuzz target: what was ever worth keeping, and every input that broke
-/// something once.
+/// Plays the corpus of a fuzz target: the fewest inputs that reach all that any has reached.
 fn replay(target: &str, play: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../fuzz/corpus")
@@ -49,4 +48,9 @@ fn the_corpus_of_http2_upgrade() {
 #[test]
 fn the_corpus_of_websocket() {
     replay("websocket", |script| hold(Start::WebSocket, script));
+}
+
+#[test]
+fn the_corpus_of_event_stream() {
+    replay("event_stream", |script| hold(Start::EventStream, script));
 }
