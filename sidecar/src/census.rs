@@ -39,6 +39,9 @@ pub struct Census {
     records: Mutex<Records>,
     /// Open requests and busy opaque connections: those that only an event ends. What ends by time
     /// alone (patience) is found by looking at the records.
+    ///
+    /// SeqCst wherever it is used: connections on several threads write here, and who is told that it
+    /// came to nought must see what each of them wrote to its record before.
     busy: AtomicU64,
     totals: Totals,
     probes: Mutex<Probes>,
@@ -182,13 +185,13 @@ impl Census {
     }
 
     fn began(&self, count: u64) {
-        if self.busy.fetch_add(count, Ordering::Relaxed) == 0 {
+        if self.busy.fetch_add(count, Ordering::SeqCst) == 0 {
             self.bump();
         }
     }
 
     fn ended(&self, count: u64) {
-        if self.busy.fetch_sub(count, Ordering::Relaxed) == count {
+        if self.busy.fetch_sub(count, Ordering::SeqCst) == count {
             self.bump();
         }
     }
@@ -205,7 +208,7 @@ impl Census {
         records.slots[slot] = None;
         records.free.push(slot);
         drop(records);
-        if self.busy.load(Ordering::Relaxed) == 0 {
+        if self.busy.load(Ordering::SeqCst) == 0 {
             self.bump();
         }
     }

@@ -248,7 +248,7 @@ impl Connection {
     pub fn settled(&self) {
         self.set_patience(None);
         self.close(self.open());
-        if self.census.busy.load(Ordering::Relaxed) == 0 {
+        if self.census.busy.load(Ordering::SeqCst) == 0 {
             self.census.bump();
         }
     }

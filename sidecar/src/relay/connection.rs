@@ -91,6 +91,13 @@ struct Side {
     broken: bool,
 }
 
+impl Side {
+    /// Nothing more goes either way.
+    fn is_over(&self) -> bool {
+        self.read && self.written
+    }
+}
+
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
@@ -191,8 +198,7 @@ impl Connection {
             return Ok(down);
         }
         let up = self.move_up(context, scratch, now)?;
-        let over = |side: &Side| side.read && side.written;
-        if over(&self.client_side) && over(&self.app_side) {
+        if self.client_side.is_over() && self.app_side.is_over() {
             return Err(End::Over);
         }
         Ok(dialed || down || up)
@@ -276,6 +282,11 @@ impl Connection {
         }
         if self.client_side.written {
             return Ok(false);
+        }
+        if self.client_side.read && self.app_side.is_over() {
+            // The close that follows says it.
+            self.client_side.written = true;
+            return Ok(true);
         }
         match Pin::new(&mut self.client).poll_shutdown(context) {
             Poll::Ready(Ok(())) => {
@@ -362,6 +373,11 @@ impl Connection {
         };
         if self.app_side.written {
             return Ok(false);
+        }
+        if self.app_side.read && self.client_side.is_over() {
+            // The close that follows says it.
+            self.app_side.written = true;
+            return Ok(true);
         }
         match Pin::new(app).poll_shutdown(context) {
             Poll::Ready(Ok(())) => {

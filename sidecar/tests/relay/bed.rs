@@ -62,7 +62,8 @@ impl Bed {
                 ..ConnectionSettings::default()
             },
         });
-        let relay = Relay::new(census.clone(), told, upstream);
+        let workers = std::num::NonZeroUsize::new(crate::WORKERS).unwrap();
+        let relay = Relay::new(census.clone(), told, upstream).with_workers(workers);
         let bound: Bound = listener::bind(0).unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, bound.local_addr().port()));
         let mut tasks = JoinSet::new();

@@ -11,3 +11,6 @@ mod listening;
 mod opaque;
 mod proxy_protocol;
 mod websocket;
+
+/// How many threads run the relay's connections.
+const WORKERS: usize = 1;

@@ -8,10 +8,10 @@ async fn taken_in() -> (Connection, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let client = TcpStream::connect(address).await.unwrap();
-    let (accepted, _) = listener.accept().await.unwrap();
+    let (accepted, peer) = listener.accept().await.unwrap();
     let exchange = Exchange::new(Census::new(Instant::now()).connect());
     let upstream = Upstream::new(OriginalDestination::Fixed(address), Vec::new());
-    let destination = upstream.destination(&accepted).unwrap();
+    let destination = upstream.destination(&accepted, peer).unwrap();
     (Connection::new(accepted, destination, exchange), client)
 }
 

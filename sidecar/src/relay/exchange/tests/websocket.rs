@@ -60,14 +60,37 @@ fn the_goodbye_comes_in_silence() {
     let mut played = Played::websocket(true);
     for _ in 0..3 {
         played.pass(249 * MS);
-        played.client(ASKED);
+        played.app(TOLD);
     }
-    assert!(played.to_client.is_empty());
+    assert_eq!(played.heard(), TOLD.repeat(3));
     assert_eq!(
         played.exchange.wakes_at(played.now),
         Some(played.now + 250 * MS)
     );
     played.pass(250 * MS);
+    assert_eq!(played.heard(), GOING_AWAY);
+}
+
+/// A client that has spoken last may wait for its answer: it gets a second for it.
+#[test]
+fn an_answer_may_take_its_time() {
+    let mut played = Played::websocket(true);
+    played.client(ASKED);
+    played.pass(999 * MS);
+    assert!(played.to_client.is_empty());
+    played.pass(MS);
+    assert_eq!(played.heard(), GOING_AWAY);
+
+    let mut played = Played::websocket(true);
+    played.client(ASKED);
+    played.pass(500 * MS);
+    played.app(b"\x8a\0");
+    played.pass(250 * MS);
+    played.app(TOLD);
+    assert_eq!(played.heard(), [b"\x8a\0", TOLD].concat());
+    played.pass(249 * MS);
+    assert!(played.to_client.is_empty());
+    played.pass(MS);
     assert_eq!(played.heard(), GOING_AWAY);
 }
 
