@@ -232,13 +232,7 @@ impl Played {
         self.go_on();
     }
 
-    /// From now on goodbyes are said, or not any more.
-    pub(super) fn leave(&mut self, leaving: bool) {
-        self.set_leaving(leaving);
-        self.go_on();
-    }
-
-    /// The same, but nothing happens yet.
+    /// From now on goodbyes are said, or not any more; nothing else happens yet.
     pub(super) fn set_leaving(&mut self, leaving: bool) {
         self.take_up(if leaving {
             Stance::Parting

@@ -20,6 +20,12 @@ const CLIENT_HELLO: &[u8] =
 const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
 
 impl Played {
+    /// From now on goodbyes are said, or not any more.
+    fn leave(&mut self, leaving: bool) {
+        self.set_leaving(leaving);
+        self.pass(Duration::ZERO);
+    }
+
     fn forget(&mut self) {
         self.to_app.clear();
         self.to_client.clear();
