@@ -3,6 +3,7 @@
 
 mod abuse;
 mod bed;
+mod connections;
 mod event_stream;
 mod goodbye;
 mod http1;

@@ -26,7 +26,9 @@ const QUIET: Duration = Duration::from_millis(10);
 /// How long to wait for that moment before the client is asked to begin nothing more.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// The most streams that may be open on one connection; servers commonly allow 100 to 1000.
+/// The most streams that may be open on one connection, which bounds the memory of each to 100 KB;
+/// servers commonly allow 100 to 1000. Where an app allows more and a client uses them, the
+/// connection is opaque from there on: waited for while the client waits, and not told to leave.
 const OPEN_LIMIT: usize = 4096;
 
 /// One HTTP/2 connection.
@@ -281,7 +283,12 @@ impl Http2 {
     /// The last stream that the app may have seen: `unwritten` bytes have not reached it.
     fn last(&self, unwritten: u64) -> u32 {
         let written = self.taken.saturating_sub(unwritten);
-        let unseen = self.open.iter().find(|open| open.end > written);
+        // The numbers of streams that the app began itself (pushed) are not the client's.
+        let mut of_client = self
+            .open
+            .iter()
+            .filter(|open| !open.stream.is_multiple_of(2));
+        let unseen = of_client.find(|open| open.end > written);
         let last = unseen.map_or(self.client.last(), |open| open.stream.saturating_sub(2));
         last.min(self.app_last.unwrap_or(LAST_STREAM))
     }

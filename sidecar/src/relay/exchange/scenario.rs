@@ -20,9 +20,8 @@ pub use start::Start;
 
 use super::Exchange;
 use crate::census::Census;
-use crate::stance::Stance;
+use crate::stance::{Conduct, Stance};
 use differences::Until;
-use ebb_api::connections::ConnectionSettings;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,7 +34,7 @@ pub struct Played {
     pub(super) exchange: Exchange,
     pub(super) census: Arc<Census>,
     pub(super) now: Instant,
-    pub(super) settings: ConnectionSettings,
+    pub(super) conduct: Conduct,
     /// All that was read of the client.
     pub(super) client_said: Vec<u8>,
     /// All that was read of the app.
@@ -44,7 +43,6 @@ pub struct Played {
     pub(super) to_client: Vec<u8>,
     /// Nothing goes on in either direction.
     pub(super) over: bool,
-    stance: Stance,
     client: Party,
     app: Party,
     behind_gate: Vec<u8>,
@@ -97,13 +95,12 @@ impl Played {
             exchange: Exchange::new(census.connect()),
             census,
             now,
-            settings: ConnectionSettings::default(),
+            conduct: Conduct::default(),
             client_said: Vec::new(),
             app_said: Vec::new(),
             to_app: Vec::new(),
             to_client: Vec::new(),
             over: false,
-            stance: Stance::Serving,
             client: Party::default(),
             app: Party::default(),
             behind_gate: Vec::new(),
@@ -142,13 +139,13 @@ impl Played {
             Act::Client(bytes) => return self.client(bytes),
             Act::App(bytes) => return self.app(bytes),
             Act::Wait(time) => return self.pass(*time),
-            Act::Leave => self.take_up(self.stance.max(Stance::Parting)),
+            Act::Leave => self.take_up(self.conduct.stance.max(Stance::Parting)),
             Act::Stay => self.take_up(Stance::Serving),
             Act::Policy(settings) => {
-                self.settings = *settings;
-                self.take_up(self.stance);
+                self.conduct.connections = *settings;
+                self.take_up(self.conduct.stance);
             }
-            Act::Close => self.take_up(self.stance.max(Stance::Closing)),
+            Act::Close => self.take_up(self.conduct.stance.max(Stance::Closing)),
             Act::Cut => self.take_up(Stance::Cut),
             Act::ClientEnds => self.client.end = Some(PartyEnd::Fin),
             Act::AppEnds => self.app.end = self.app.end.or(Some(PartyEnd::Fin)),
@@ -242,9 +239,8 @@ impl Played {
     }
 
     fn take_up(&mut self, stance: Stance) {
-        self.stance = stance;
+        self.conduct.stance = stance;
         self.has_left |= stance > Stance::Serving;
-        self.exchange
-            .set_leaving(stance >= Stance::Parting, &self.settings, self.now);
+        self.exchange.take_up(&self.conduct, self.now);
     }
 }

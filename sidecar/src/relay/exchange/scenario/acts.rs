@@ -1,6 +1,6 @@
 //! What happens in a conversation, and how a fuzzer writes it down.
 
-use ebb_api::connections::{ConnectionSettings, EventStreams, WebSockets};
+use ebb_api::connections::{AtTimeout, ConnectionSettings, EventStreams, WebSockets};
 use std::fmt;
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ fn time(byte: u8) -> Duration {
     })
 }
 
-/// The words that a policy has for connections, one bit each.
+/// The words that a policy has for connections, a bit or two each.
 fn policy(bits: u8) -> ConnectionSettings {
     ConnectionSettings {
         event_streams: match bits & 1 {
@@ -124,6 +124,11 @@ fn policy(bits: u8) -> ConnectionSettings {
         web_sockets: match bits & 2 {
             0 => WebSockets::Goodbye,
             _ => WebSockets::Wait,
+        },
+        at_timeout: match bits >> 2 & 3 {
+            0 => AtTimeout::Close,
+            1 => AtTimeout::Reset,
+            _ => AtTimeout::Handover,
         },
         ..ConnectionSettings::default()
     }

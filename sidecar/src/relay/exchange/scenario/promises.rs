@@ -3,6 +3,7 @@
 use super::start::{Framed, Start};
 use super::{Act, Played, acts_from, frames};
 use crate::goodbye::websocket::GOING_AWAY;
+use ebb_api::connections::ConnectionSettings;
 use ebb_api::report::Protocol;
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ fn play(start: Start, acts: &[Act]) -> Outcome {
         Act::Wait(Duration::from_secs(60)),
         Act::Close,
         Act::Wait(Duration::from_secs(60)),
+        // Nobody hands over.
+        Act::Policy(ConnectionSettings::default()),
         Act::Cut,
         Act::Wait(Duration::from_secs(3)),
     ];

@@ -18,7 +18,8 @@ type Turn = Result<bool, End>;
 impl Played {
     /// When a connection at rest looks again.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
-        if self.ended.is_some() || (self.stance == Stance::Serving && self.until.is_none()) {
+        if self.ended.is_some() || (self.conduct.stance == Stance::Serving && self.until.is_none())
+        {
             return None;
         }
         self.until.or_else(|| self.exchange.wakes_at(self.now))
@@ -55,7 +56,7 @@ impl Played {
     }
 
     fn turn(&mut self) -> Turn {
-        if self.stance == Stance::Cut && !self.is_cut {
+        if self.conduct.stance == Stance::Cut && !self.is_cut {
             self.cut()?;
         }
         self.say_goodbye();
@@ -201,7 +202,7 @@ impl Played {
             };
         };
         self.client_said.extend_from_slice(&said);
-        if self.stance >= Stance::Closing || !self.exchange.is_idle(self.now) {
+        if self.conduct.stance >= Stance::Closing || !self.exchange.is_idle(self.now) {
             let refusal = self.exchange.orphan(&said);
             return self.refuse(refusal);
         }
@@ -227,6 +228,10 @@ impl Played {
     }
 
     fn cut(&mut self) -> Result<(), End> {
+        let deadline = self.exchange.deadline(0);
+        if deadline == Deadline::Handover && !self.over {
+            return Ok(());
+        }
         self.is_cut = true;
         if self.over {
             if !self.exchange.is_idle(self.now) {
@@ -234,14 +239,14 @@ impl Played {
             }
             return Ok(());
         }
-        let deadline = self.exchange.deadline(0);
-        if self.exchange.line().cut(self.now) {
+        let in_flight = self.exchange.line().cut(self.now);
+        if in_flight {
             self.until = Some(self.now + PATIENCE);
         }
         self.over = true;
         match deadline {
-            Deadline::Close => {}
-            Deadline::Reset => return Err(End::Reset),
+            Deadline::Reset if in_flight => return Err(End::Reset),
+            Deadline::Reset | Deadline::Close | Deadline::Handover => {}
             Deadline::Answer(answer) => self.give_last(&answer),
         }
         Ok(())
@@ -252,18 +257,19 @@ impl Played {
         if self.until.is_some_and(|until| until <= self.now) {
             return Err(if self.waiting { End::Reset } else { End::Close });
         }
-        if self.stance == Stance::Serving && self.until.is_none() {
+        if self.conduct.stance == Stance::Serving && self.until.is_none() {
             return if self.orphaned {
                 Err(End::Close)
             } else {
                 Ok(false)
             };
         }
-        if self.stance == Stance::Closing && self.app.has_ended && self.client.is_told {
+        if self.conduct.stance >= Stance::Closing && self.app.has_ended && self.client.is_told {
+            self.exchange.finished();
             return Err(End::Close);
         }
         let at_rest = !self.waiting && !self.over;
-        if at_rest && self.stance == Stance::Closing && self.exchange.is_idle(self.now) {
+        if at_rest && self.conduct.stance == Stance::Closing && self.exchange.is_idle(self.now) {
             self.exchange.line().idle_closed();
             let Deadline::Answer(goodbye) = self.exchange.deadline(0) else {
                 return Err(End::Close);
