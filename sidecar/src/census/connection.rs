@@ -99,11 +99,10 @@ impl Connection {
     }
 
     /// Whether the first request of this connection, at `now`, is one of a probe, and therefore not
-    /// to be told here. To be asked once.
-    pub fn is_probe(&self, now: Instant) -> bool {
-        self.made
-            .as_deref()
-            .is_some_and(|(from, port)| self.census.probes().include(*from, *port, now))
+    /// to be told here before the moment that this answers. To be asked once.
+    pub fn probe_until(&self, now: Instant) -> Option<Instant> {
+        let (from, port) = self.made.as_deref()?;
+        self.census.probes().include(*from, *port, now)
     }
 
     /// The first bytes of a request head came, and the head is not complete.
