@@ -152,6 +152,12 @@ impl Census {
         self.instant(self.totals.last_work.load(Ordering::Relaxed))
     }
 
+    /// Open requests and busy opaque connections, by the books that [`Changes`] goes by.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn busy(&self) -> u64 {
+        self.busy.load(Ordering::Relaxed)
+    }
+
     /// From now on an idle HTTP/1 connection is expected to come back within three of its own gaps,
     /// at most within `pause`; to begin with, it is not expected at all.
     pub fn expect_http1_back_within(&self, pause: Duration) {

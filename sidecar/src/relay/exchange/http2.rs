@@ -230,7 +230,10 @@ impl Http2 {
                 }
             }
             AppEvent::Reset(stream) => self.drop_streams(line, now, |open| open == stream),
-            AppEvent::Promised(stream) => return self.began(stream, line, now),
+            AppEvent::Promised(stream) => {
+                // It belongs to a request (RFC 9113, section 8.4): without any it is odd.
+                return self.client.last() > 0 && self.began(stream, line, now);
+            }
             AppEvent::Takes(length) => self.client.allow(length),
             AppEvent::GoAway(last) => {
                 self.warned = true;

@@ -135,6 +135,18 @@ fn other_beginnings() {
     }
 }
 
+/// An app that promises an answer before anybody has asked speaks no HTTP/2, and its idle connection
+/// is not in flight.
+#[test]
+fn a_promise_before_any_request() {
+    let mut played = Played::new(false);
+    played.app(&[settings(), frame(5, 0x4, 1, &[0, 0, 0, 2])].concat());
+    assert_eq!(played.in_flight(), 0);
+    played.client(&[PREFACE, &settings()[..], &request(1)].concat());
+    let in_flight = played.census.snapshot(played.now).in_flight;
+    assert_eq!(in_flight.get(&Protocol::Opaque), Some(&1));
+}
+
 /// A connection at rest gets the exact GOAWAY at once, one that was busy when it has been quiet for
 /// 10 ms: and no sooner.
 #[test]
