@@ -63,8 +63,7 @@ impl Service {
 
     /// Where a protocol is spoken, if it is.
     pub fn url(&self, protocol: Protocol) -> Option<String> {
-        let ports = self.server.ports();
-        let (_, port) = ports.iter().find(|(spoken, _)| *spoken == protocol)?;
+        let port = self.server.port(protocol)?;
         Some(format!("http://{}:{port}", self.address))
     }
 
