@@ -17,9 +17,10 @@ use rustix::process::Signal;
 use super::Plan;
 use super::hook;
 use super::node::{Node, PodNetwork};
-use super::process::Process;
+use super::process::{Process, START};
 use super::server::Server;
 use crate::bed::command;
+use crate::bed::process::wait_for;
 
 /// The name of the app's container.
 const APP: &str = "app";
@@ -77,8 +78,11 @@ impl Pod {
     fn serving(&mut self) -> Result<()> {
         let address = self.address();
         self.app.listening(address, self.server)?;
-        self.sidecar.still_runs()?;
-        let report = hook::status(self.address())?;
+        // Its ports open one after the other.
+        let report = wait_for("the sidecar's status", START, || {
+            self.sidecar.still_runs()?;
+            Ok(hook::status(address).ok())
+        })?;
         ensure!(
             report.mode == Mode::Redirect,
             "the sidecar runs as {:?}: {:?}",

@@ -12,8 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::server::Server;
 use crate::bed::process::{explain, wait_for};
 
-/// How long a server may take to start, on a computer that is busy.
-const START: Duration = Duration::from_secs(60);
+/// How long a program may take to start, on a computer that is busy.
+pub const START: Duration = Duration::from_secs(60);
 
 /// A process that ends with this value, if not before.
 #[derive(Debug)]
