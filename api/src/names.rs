@@ -62,6 +62,9 @@ pub const POD_NAME_VARIABLE: &str = "EBB_POD_NAME";
 /// Environment variable of the sidecar: the pod's namespace, through the downward API.
 pub const POD_NAMESPACE_VARIABLE: &str = "EBB_POD_NAMESPACE";
 
+/// Environment variable of the sidecar: how many threads run connections, 1 where it is not set.
+pub const WORKERS_VARIABLE: &str = "EBB_WORKERS";
+
 /// Header of a hook call that carries the pod's token.
 pub const TOKEN_HEADER: &str = "ebb-token";
 

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Everything runs on one thread: a pod's sidecar has a fraction of a core, and connections do not
-//! get faster by moving between threads.
+//! get faster by moving between threads. Where that is told to be too few (`workers`), connections run
+//! on others, and all the rest stays here.
 
 use crate::admin::{Admin, Metrics};
 use crate::capture::standing::Standing;
@@ -186,7 +187,8 @@ impl Bound {
         );
         let mut parts = JoinSet::new();
         for door in doors {
-            let relay = Relay::new(census.clone(), handles.conduct.clone(), upstream.clone());
+            let relay = Relay::new(census.clone(), handles.conduct.clone(), upstream.clone())
+                .with_workers(config.workers);
             let door = door.run(relay, handles.requests.clone());
             parts.spawn(async move {
                 door.await;

@@ -27,10 +27,6 @@ use tokio::sync::Notify;
 /// by byte (slowloris) must not hold a drain, and a head over a bad network takes a second or two.
 pub const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The longest that an idle HTTP/1 connection is expected to come back: longer pauses would make
-/// every drain wait for the least busy client.
-pub const HTTP1_PAUSE: Duration = Duration::from_secs(5);
-
 /// Counts of one relay. Shared by `Arc`.
 #[derive(Debug)]
 pub struct Census {
@@ -39,7 +35,12 @@ pub struct Census {
     records: Mutex<Records>,
     /// Open requests and busy opaque connections: those that only an event ends. What ends by time
     /// alone (patience) is found by looking at the records.
+    ///
+    /// SeqCst wherever it is used: connections on several threads write here, and who is told that it
+    /// came to nought must see what each of them wrote to its record before.
     busy: AtomicU64,
+    /// How long an idle HTTP/1 connection is expected to come back, in nanoseconds.
+    http1_pause: AtomicU64,
     totals: Totals,
     probes: Mutex<Probes>,
     version: AtomicU64,
@@ -91,6 +92,7 @@ impl Census {
             epoch: now,
             records: Mutex::default(),
             busy: AtomicU64::new(0),
+            http1_pause: AtomicU64::new(0),
             totals: Totals::default(),
             probes: Mutex::new(probes),
             version: AtomicU64::new(0),
@@ -149,6 +151,19 @@ impl Census {
         self.instant(self.totals.last_work.load(Ordering::Relaxed))
     }
 
+    /// Open requests and busy opaque connections, by the books that [`Changes`] goes by.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn busy(&self) -> u64 {
+        self.busy.load(Ordering::Relaxed)
+    }
+
+    /// From now on an idle HTTP/1 connection is expected to come back within three of its own gaps,
+    /// at most within `pause`; to begin with, it is not expected at all.
+    pub fn expect_http1_back_within(&self, pause: Duration) {
+        let pause = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+        self.http1_pause.store(pause, Ordering::Relaxed);
+    }
+
     /// Counts an error of `accept` that cost a client its connection or the listener a pause.
     pub(crate) fn accept_failed(&self) {
         add(&self.totals.accept_errors, 1);
@@ -176,13 +191,13 @@ impl Census {
     }
 
     fn began(&self, count: u64) {
-        if self.busy.fetch_add(count, Ordering::Relaxed) == 0 {
+        if self.busy.fetch_add(count, Ordering::SeqCst) == 0 {
             self.bump();
         }
     }
 
     fn ended(&self, count: u64) {
-        if self.busy.fetch_sub(count, Ordering::Relaxed) == count {
+        if self.busy.fetch_sub(count, Ordering::SeqCst) == count {
             self.bump();
         }
     }
@@ -199,7 +214,7 @@ impl Census {
         records.slots[slot] = None;
         records.free.push(slot);
         drop(records);
-        if self.busy.load(Ordering::Relaxed) == 0 {
+        if self.busy.load(Ordering::SeqCst) == 0 {
             self.bump();
         }
     }

@@ -12,12 +12,16 @@ use base64::prelude::BASE64_STANDARD;
 use ebb_api::birth::{Birth, Capture, NamedPort};
 use ebb_api::names::{
     ADMIN_PORT, BIRTH_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
-    RELAY_PORT,
+    RELAY_PORT, WORKERS_VARIABLE,
 };
 use ebb_api::settings::Settings;
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// The most threads for connections: more cores than any pod's sidecar has a use for.
+const MOST_WORKERS: NonZeroUsize = NonZeroUsize::new(64).expect("it is not nought");
 
 /// What the process is told at its start.
 #[derive(Clone, Debug)]
@@ -34,6 +38,8 @@ pub struct Config {
     pub relay_port: u16,
     /// Where hooks, probes, metrics, status and desired states arrive; 0 takes any free port.
     pub admin_port: u16,
+    /// How many threads run connections.
+    pub workers: NonZeroUsize,
     /// Where connections were meant to go; the birth's named ports, if any, count more than
     /// [`OriginalDestination::Redirected`].
     pub destination: OriginalDestination,
@@ -86,6 +92,10 @@ impl Config {
                 "the variable {POD_UID_VARIABLE} is not set: no desired state can be accepted"
             ));
         }
+        let workers = read_workers(variable(WORKERS_VARIABLE)).unwrap_or_else(|complaint| {
+            complaints.push(complaint);
+            NonZeroUsize::MIN
+        });
         Config {
             uid,
             birth,
@@ -93,6 +103,7 @@ impl Config {
             complaint: (!complaints.is_empty()).then(|| complaints.join("; ")),
             relay_port: RELAY_PORT,
             admin_port: ADMIN_PORT,
+            workers,
             destination: OriginalDestination::Redirected,
             termination: PathBuf::from("/dev/termination-log"),
         }
@@ -194,6 +205,20 @@ fn read_key(birth: &Birth) -> Result<Key, BirthError> {
     })
 }
 
+fn read_workers(text: Option<String>) -> Result<NonZeroUsize, String> {
+    let Some(text) = text else {
+        return Ok(NonZeroUsize::MIN);
+    };
+    let number = text.parse().ok();
+    number
+        .filter(|workers| *workers <= MOST_WORKERS)
+        .ok_or_else(|| {
+            format!(
+                "the variable {WORKERS_VARIABLE} is {text:?}, not a number from 1 to {MOST_WORKERS}: one thread runs all connections"
+            )
+        })
+}
+
 fn sentence(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {source}"),
@@ -270,6 +295,32 @@ mod tests {
                 config.complaint.as_ref().unwrap().contains(complaint),
                 "{:?} should contain {complaint:?}",
                 config.complaint
+            );
+        }
+    }
+
+    /// One thread unless a sensible number says more.
+    #[test]
+    fn workers_are_read() {
+        for (text, workers, complaint) in [
+            (None, 1, None),
+            (Some("4"), 4, None),
+            (Some("0"), 1, Some("EBB_WORKERS is \"0\"")),
+            (Some("65"), 1, Some("from 1 to 64")),
+            (Some("all"), 1, Some("not a number")),
+        ] {
+            let config = Config::read(|name| match name {
+                WORKERS_VARIABLE => text.map(str::to_owned),
+                POD_UID_VARIABLE => Some("uid-1".to_owned()),
+                _ => Some(birth("secret", "").to_string()),
+            });
+            assert_eq!(config.workers.get(), workers, "{text:?}");
+            let said = config.complaint.unwrap();
+            assert!(said.contains(complaint.unwrap_or("")), "{said}");
+            assert_eq!(
+                said.contains(WORKERS_VARIABLE),
+                complaint.is_some(),
+                "{said}"
             );
         }
     }

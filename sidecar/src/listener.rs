@@ -1,8 +1,11 @@
 //! The port that redirected connections arrive on: open while the pod accepts, closed while it
 //! drains, open again if the drain heals.
 
+mod crew;
+
 use crate::relay::Relay;
 use crate::stance::Stance;
+use crew::{Crew, WorkerLost};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,12 +14,17 @@ use std::task::Poll;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 /// Connections that the kernel keeps until they are accepted; it lowers this to somaxconn, 4096 by
 /// default.
 const BACKLOG: i32 = 4096;
+
+/// How long the sender of a client's connection keeps quiet before its kernel asks whether the client
+/// is still there, how long it waits for each answer, and how many it misses. Forgotten connections
+/// go after 40 s, and conntrack's 60 s of close_wait can't swallow the answer to a client that has
+/// half-closed.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(25), Duration::from_secs(5), 3);
 
 /// The first and the longest pause after an error that the next accept would meet again (no file
 /// descriptors, no memory), and before a port is tried again that was taken.
@@ -67,7 +75,8 @@ impl Bound {
         self.address
     }
 
-    /// Accepts and relays until `stop` is ready, then drops what is still open.
+    /// Accepts and relays until `stop` is ready, then drops what is still open. It ends by itself
+    /// only when one of several threads was lost.
     ///
     /// With [`Stance::Draining`] and later, all connections that the kernel has queued are accepted
     /// and the port is closed in the same tick: a close over queued connections would reset them.
@@ -76,15 +85,17 @@ impl Bound {
         let mut stop = pin!(stop);
         let mut conduct = relay.conduct();
         let mut conduct_ends = false;
-        let mut tasks = JoinSet::new();
+        let mut crew = Crew::new(relay);
         let mut pause = Pause::default();
         let mut listener = Some(self.listener);
         loop {
             let accepts = conduct.borrow_and_update().stance < Stance::Draining;
             match &listener {
                 Some(open) if !accepts => {
-                    for client in queued(open, &relay) {
-                        serve(client, &relay, &mut tasks);
+                    for (client, peer) in queued(open, crew.relay()) {
+                        if let Err(WorkerLost) = crew.run(client, peer) {
+                            return;
+                        }
                     }
                     listener = None;
                     tracing::info!(address = %self.address, "the relay accepts nothing more");
@@ -96,7 +107,7 @@ impl Bound {
                     }
                     Err(error) => {
                         tracing::warn!(address = %self.address, %error, "the relay can't listen again yet");
-                        relay.census().accept_failed();
+                        crew.relay().census().accept_failed();
                         pause.longer();
                     }
                 },
@@ -106,16 +117,18 @@ impl Bound {
                 biased;
                 () = &mut stop => return,
                 changed = conduct.changed(), if !conduct_ends => conduct_ends = changed.is_err(),
-                Some(ended) = tasks.join_next() => note_panic(ended, &relay),
+                WorkerLost = crew.watch() => return,
                 () = pause.over(), if pause.is_on() => {}
                 accepted = accept(listener.as_ref()), if !pause.is_on() => match accepted {
-                    Ok(client) => {
+                    Ok((client, peer)) => {
                         pause.forget();
-                        serve(client, &relay, &mut tasks);
+                        if let Err(WorkerLost) = crew.run(client, peer) {
+                            return;
+                        }
                     }
                     Err(error) => {
                         tracing::debug!(%error, "accept failed");
-                        relay.census().accept_failed();
+                        crew.relay().census().accept_failed();
                         if !concerns_one_connection(&error) {
                             tracing::warn!(%error, "the relay pauses accepting");
                             pause.longer();
@@ -158,7 +171,7 @@ impl Pause {
 }
 
 fn open(address: SocketAddr) -> io::Result<TcpListener> {
-    use socket2::{Domain, Protocol, Socket, Type};
+    use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -169,6 +182,15 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     }
     // Connections of an earlier start may still be in TIME_WAIT.
     socket.set_reuse_address(true)?;
+    // Linux hands these two on to every connection that is accepted: one system call here is one less
+    // for each of them.
+    let (time, interval, retries) = KEEPALIVE;
+    let keepalive = TcpKeepalive::new()
+        .with_time(time)
+        .with_interval(interval)
+        .with_retries(retries);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -184,11 +206,9 @@ fn has_no_ipv6(error: &io::Error) -> bool {
 }
 
 /// Accepts one connection; never ready where there is no listener.
-async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
+async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
     poll_fn(|context| match listener {
-        Some(listener) => listener
-            .poll_accept(context)
-            .map_ok(|(client, _peer)| client),
+        Some(listener) => listener.poll_accept(context),
         None => Poll::Pending,
     })
     .await
@@ -196,14 +216,15 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
 
 /// Accepts all that the kernel has queued. It asks the kernel itself: tokio may not have heard yet
 /// of a connection that is there.
-fn queued(listener: &TcpListener, relay: &Relay) -> Vec<TcpStream> {
+fn queued(listener: &TcpListener, relay: &Relay) -> Vec<(TcpStream, SocketAddr)> {
     let mut clients = Vec::new();
     loop {
         let client = socket2::SockRef::from(listener)
             .accept()
-            .and_then(|(client, _peer)| {
+            .and_then(|(client, peer)| {
                 client.set_nonblocking(true)?;
-                TcpStream::from_std(client.into())
+                let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
+                Ok((TcpStream::from_std(client.into())?, peer))
             });
         match client {
             Ok(client) => clients.push(client),
@@ -242,15 +263,26 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
-fn serve(client: TcpStream, relay: &Relay, tasks: &mut JoinSet<()>) {
-    if let Some(connection) = relay.take(client) {
-        tasks.spawn(connection.run(relay.conduct()));
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
 
-fn note_panic(ended: Result<(), JoinError>, relay: &Relay) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a connection was lost to a bug in the relay");
-        relay.census().panicked();
+    /// Every accepted connection sends small answers at once and finds out that its client is gone:
+    /// it has that from the listener.
+    #[tokio::test]
+    async fn connections_inherit_what_they_need() {
+        let bound = bind(0).unwrap();
+        let address = (Ipv4Addr::LOCALHOST, bound.local_addr().port());
+        let _client = TcpStream::connect(address).await.unwrap();
+        let (accepted, _) = bound.listener.accept().await.unwrap();
+        let socket = SockRef::from(&accepted);
+        let probes = (
+            socket.tcp_keepalive_time().unwrap(),
+            socket.tcp_keepalive_interval().unwrap(),
+            socket.tcp_keepalive_retries().unwrap(),
+        );
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(probes, KEEPALIVE);
     }
 }

@@ -11,26 +11,24 @@ mod closing;
 mod connection;
 pub mod delivery;
 mod exchange;
+mod herald;
 mod leftover;
 
-use crate::census::Census;
+use crate::census::{self, Census};
 use crate::seldom::Seldom;
 use crate::stance::Conduct;
-use crate::upstream::Upstream;
+use crate::upstream::{Destination, Upstream};
 use connection::Connection;
 use exchange::Exchange;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use exchange::scenario;
+use herald::{Herald, Seat};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-
-/// How long the sender of a TCP connection keeps quiet before its kernel asks whether the other end
-/// is still there, how long it waits for each answer, and how many it misses. Forgotten connections
-/// go after 40 s, and conntrack's 60 s of close_wait can't swallow the answer to a client that has
-/// half-closed.
-const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(25), Duration::from_secs(5), 3);
 
 /// What every connection shares.
 #[derive(Clone, Debug)]
@@ -38,6 +36,8 @@ pub struct Relay {
     census: Arc<Census>,
     conduct: watch::Receiver<Conduct>,
     upstream: Arc<Upstream>,
+    herald: Arc<Herald>,
+    workers: NonZeroUsize,
     direct: Arc<Seldom>,
 }
 
@@ -53,8 +53,20 @@ impl Relay {
             census,
             conduct,
             upstream,
+            herald: Arc::default(),
+            workers: NonZeroUsize::MIN,
             direct: Arc::default(),
         }
+    }
+
+    /// Runs the connections of a port on so many threads; one is that of its listener.
+    #[must_use]
+    pub fn with_workers(self, workers: NonZeroUsize) -> Relay {
+        Relay { workers, ..self }
+    }
+
+    pub(crate) fn workers(&self) -> NonZeroUsize {
+        self.workers
     }
 
     pub(crate) fn census(&self) -> &Arc<Census> {
@@ -65,40 +77,46 @@ impl Relay {
         self.conduct.clone()
     }
 
-    /// Takes an accepted connection in; it does nothing until it runs. Nothing where the client has
-    /// gone already, or has connected to the relay itself and was reset.
-    pub(crate) fn take(&self, client: TcpStream) -> Option<Connection> {
-        let mut line = self.census.connect();
-        if let Err(error) = prepare(&client) {
-            tracing::debug!(%error, "client went before it was served");
-            return None;
-        }
-        match self.upstream.destination(&client) {
+    /// A place in the audience of [`Relay::herald`], for a connection that is to run.
+    pub(crate) fn seat(&self) -> Seat {
+        self.herald.seat(self.conduct())
+    }
+
+    /// Tells the connections whenever something else is wanted of them; never ends.
+    pub(crate) fn herald(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.herald.clone().run(self.conduct())
+    }
+
+    /// Takes an accepted connection in, which `peer` has made: from here on it counts. Nothing where
+    /// it was made to the relay itself; it is reset when the socket is dropped.
+    pub(crate) fn take(&self, client: &TcpStream, peer: SocketAddr) -> Option<Taken> {
+        match self.upstream.destination(client, peer) {
             Ok(destination) => {
-                if let Ok(peer) = client.peer_addr() {
-                    line.made_by(peer.ip().to_canonical(), destination.port());
-                }
-                let exchange = Exchange::new(line);
-                Some(Connection::new(client, destination, exchange))
+                let mut line = self.census.connect();
+                line.made_by(peer.ip().to_canonical(), destination.port());
+                Some(Taken { destination, line })
             }
             Err(error) => {
                 if self.direct.may_say(Instant::now()) {
                     tracing::warn!(%error, "connection reset");
                 }
-                closing::reset(&client);
+                closing::reset(client);
                 None
             }
         }
     }
 }
 
-/// Sets what both legs of a connection want of their sockets.
-pub(crate) fn prepare(stream: &TcpStream) -> std::io::Result<()> {
-    let (time, interval, retries) = KEEPALIVE;
-    let keepalive = socket2::TcpKeepalive::new()
-        .with_time(time)
-        .with_interval(interval)
-        .with_retries(retries);
-    stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
+/// A connection that was taken in, without its socket: that belongs to the thread that will run it.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    destination: Destination,
+    line: census::Connection,
+}
+
+impl Taken {
+    /// Joins it with its socket; it does nothing until it runs.
+    pub(crate) fn begin(self, client: TcpStream) -> Connection {
+        Connection::new(client, self.destination, Exchange::new(self.line))
+    }
 }

@@ -7,7 +7,6 @@ mod shortage;
 pub(crate) use loopback::proves_itself;
 pub use shortage::Shortage;
 
-use crate::relay::prepare;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -103,7 +102,7 @@ impl Upstream {
         &self.shortage
     }
 
-    /// Where this accepted connection was meant to go.
+    /// Where this connection was meant to go, which `peer` made and the relay has accepted.
     ///
     /// # Errors
     ///
@@ -112,26 +111,23 @@ impl Upstream {
     pub(crate) fn destination(
         self: &Arc<Self>,
         client: &TcpStream,
+        peer: SocketAddr,
     ) -> Result<Destination, NoDestination> {
-        let gone = NoDestination::Gone;
         // Where the client meant to go, and where the app is.
+        let local = client.local_addr().map_err(NoDestination::Gone)?;
         let (meant, address) = match &self.destination {
-            OriginalDestination::Fixed(address) => (client.local_addr().map_err(gone)?, *address),
+            OriginalDestination::Fixed(address) => (local, *address),
             OriginalDestination::Redirected => {
-                let address = original(client)?;
+                let address = original(client, peer, local)?;
                 (address, address)
             }
             OriginalDestination::NamedPorts(ports) => {
-                let meant = client.local_addr().map_err(gone)?;
-                let address = named(meant, ports).ok_or(NoDestination::Direct {
-                    peer: client.peer_addr().map_err(gone)?,
-                    port: meant.port(),
-                })?;
-                (meant, address)
+                let port = local.port();
+                let direct = NoDestination::Direct { peer, port };
+                (local, named(local, ports).ok_or(direct)?)
             }
         };
         let header = if self.proxy_protocol_ports.contains(&address.port()) {
-            let peer = client.peer_addr().map_err(gone)?;
             Some(proxy_protocol::header(peer, meant))
         } else {
             None
@@ -159,9 +155,12 @@ impl Upstream {
     }
 }
 
-fn original(client: &TcpStream) -> Result<SocketAddr, NoDestination> {
-    let local = client.local_addr().map_err(NoDestination::Gone)?;
-    let peer = client.peer_addr().map_err(NoDestination::Gone)?;
+fn original(
+    client: &TcpStream,
+    peer: SocketAddr,
+    local: SocketAddr,
+) -> Result<SocketAddr, NoDestination> {
+    let port = local.port();
     let socket = socket2::SockRef::from(client);
     // A client of IPv4 on a socket of both families is asked about with IPv4's option.
     let original = match peer.ip().to_canonical() {
@@ -171,11 +170,8 @@ fn original(client: &TcpStream) -> Result<SocketAddr, NoDestination> {
     original
         .ok()
         .and_then(|address| address.as_socket())
-        .filter(|address| address.port() != local.port())
-        .ok_or(NoDestination::Direct {
-            peer,
-            port: local.port(),
-        })
+        .filter(|address| address.port() != port)
+        .ok_or(NoDestination::Direct { peer, port })
 }
 
 /// The app's address for a connection to this port of the relay: the pod's own, never 127.0.0.1.
@@ -224,7 +220,8 @@ impl Destination {
             tokio::time::sleep(pause.min(left)).await;
             waited = Some((since, pause * 2));
         };
-        prepare(&stream)?;
+        // No keep-alive toward the app: it is on this machine, where the kernel tells of every end.
+        stream.set_nodelay(true)?;
         if let Some(header) = &self.header {
             stream.write_all(header).await?;
         }

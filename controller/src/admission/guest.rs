@@ -8,10 +8,11 @@ use super::arrival::Arrival;
 use super::resources::{self, GuestResources};
 use ebb_api::names::{
     ADMIN_PORT, BIRTH_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
-    REDIRECT_CONTAINER, SIDECAR_CONTAINER,
+    REDIRECT_CONTAINER, SIDECAR_CONTAINER, WORKERS_VARIABLE,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::num::NonZeroU8;
 
 /// The volume that keeps the app's service account token out of our containers: the API server
 /// mounts the token into every container that has nothing at that path.
@@ -34,6 +35,9 @@ pub struct Guest {
     pub image_pull_policy: Option<String>,
     /// Whether connections may be redirected at all. Without it sidecars only observe.
     pub redirect: bool,
+    /// How many threads of a sidecar run connections; one where nothing is said.
+    #[serde(default)]
+    pub workers: Option<NonZeroU8>,
     /// What they ask of the node.
     pub resources: GuestResources,
 }
@@ -69,6 +73,10 @@ pub(super) fn sidecar(guest: &Guest, arrival: &Arrival, birth: &str, hook: &Valu
         "runAsUser": GUEST_USER,
         "seccompProfile": {"type": "RuntimeDefault"},
     });
+    let several = guest.workers.filter(|workers| workers.get() > 1);
+    if let (Some(workers), Some(variables)) = (several, container["env"].as_array_mut()) {
+        variables.push(json!({"name": WORKERS_VARIABLE, "value": workers.to_string()}));
+    }
     container["lifecycle"] = json!({"preStop": hook});
     // One failed probe takes the pod out of its Services: flipping readiness is how a leaving pod
     // gets out of the endpoints, and a second of delay there is a second of new connections.

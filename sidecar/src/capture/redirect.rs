@@ -12,7 +12,7 @@
 //!   }
 //!   chain invalid {
 //!     type filter hook input priority filter
-//!     iifname != "lo" meta l4proto tcp ct state invalid drop
+//!     ct state invalid iifname != "lo" meta l4proto tcp drop
 //!   }
 //! }
 //! ```
@@ -23,7 +23,8 @@
 //!
 //! A packet that connection tracking holds invalid (a late duplicate of a connection that it has
 //! forgotten) would otherwise reach the stack under its unredirected address, be answered with a
-//! reset, and take the relayed connection with it.
+//! reset, and take the relayed connection with it. Every packet comes by this rule, so it asks first for
+//! what hardly any of them is.
 
 use super::local_route;
 use super::mark::{Mark, Selection};
@@ -140,20 +141,22 @@ async fn commit(
     for port in [RELAY_PORT, ADMIN_PORT].iter().chain(exclude_ports) {
         transaction = transaction.add_rule(rule(INBOUND).match_tcp_dport(*port).accept());
     }
-    let inbound_tcp = |chain| rule(chain).match_iif_not("lo").match_l4proto(TCP);
+    let inbound_tcp = |rule: Rule| rule.match_iif_not("lo").match_l4proto(TCP);
     match selection {
         Selection::Listening => {
             for wildcard in [false, true] {
-                let listening = inbound_tcp(INBOUND).match_socket(SocketMatch::Wildcard(wildcard));
+                let listening =
+                    inbound_tcp(rule(INBOUND)).match_socket(SocketMatch::Wildcard(wildcard));
                 transaction = transaction.add_rule(listening.redirect(Some(RELAY_PORT)));
             }
         }
         Selection::All(_) => {
-            transaction = transaction.add_rule(inbound_tcp(INBOUND).redirect(Some(RELAY_PORT)));
+            transaction =
+                transaction.add_rule(inbound_tcp(rule(INBOUND)).redirect(Some(RELAY_PORT)));
         }
     }
     transaction
-        .add_rule(inbound_tcp(INVALID).match_ct_state(CtState::INVALID).drop())
+        .add_rule(inbound_tcp(rule(INVALID).match_ct_state(CtState::INVALID)).drop())
         .commit(connection)
         .await
 }

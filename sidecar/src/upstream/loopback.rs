@@ -1,6 +1,7 @@
 //! Connections to one of the pod's own addresses that are bound to the loopback device.
 
-use super::socket;
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -21,9 +22,36 @@ const PROOF_TIME: Duration = Duration::from_millis(500);
 ///
 /// What the kernel says, or `TimedOut`; see [`may_be_to_blame`].
 pub(super) async fn connect(destination: SocketAddr) -> io::Result<TcpStream> {
-    let socket = socket(destination)?;
+    let socket = Socket::new(
+        Domain::for_address(destination),
+        Type::STREAM.nonblocking(),
+        Some(Protocol::TCP),
+    )?;
     socket.bind_device(Some(DEVICE))?;
-    tokio::time::timeout(PATIENCE, socket.connect(destination)).await?
+    let address = destination.into();
+    let connected = match socket.connect(&address) {
+        // Over lo the answer is there when this returns, but only asking again tells it. That is
+        // cheaper than to wait for an event, and for a timer beside it.
+        Err(error) if is_under_way(&error) => socket.connect(&address),
+        at_once => at_once,
+    };
+    let stream = match connected {
+        Ok(()) => return TcpStream::from_std(socket.into()),
+        Err(error) if is_under_way(&error) => TcpStream::from_std(socket.into())?,
+        Err(error) => return Err(error),
+    };
+    tokio::time::timeout(PATIENCE, stream.writable()).await??;
+    match stream.take_error()? {
+        Some(error) => Err(error),
+        None => Ok(stream),
+    }
+}
+
+fn is_under_way(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::INPROGRESS | Errno::ALREADY)
+    )
 }
 
 /// True for errors that a connection which is not bound to `lo` may not meet. Without a route on

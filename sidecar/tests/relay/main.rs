@@ -1,7 +1,9 @@
 //! The relay over real sockets of the loopback: a test is the client and the app at once, and says
 //! byte by byte what each of them sends and must see.
 
+mod abuse;
 mod bed;
+mod connections;
 mod event_stream;
 mod goodbye;
 mod http1;
@@ -10,3 +12,6 @@ mod listening;
 mod opaque;
 mod proxy_protocol;
 mod websocket;
+
+/// How many threads run the relay's connections.
+const WORKERS: usize = 1;

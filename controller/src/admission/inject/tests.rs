@@ -3,7 +3,7 @@
 use super::*;
 use crate::admission::guest::Guest;
 use ebb_api::birth::OwnHook;
-use ebb_api::names::{BIRTH_VARIABLE, INJECT_LABEL};
+use ebb_api::names::{BIRTH_VARIABLE, INJECT_LABEL, WORKERS_VARIABLE};
 
 fn guest() -> Guest {
     let guest = json!({
@@ -173,6 +173,21 @@ fn no_requests_under_a_pod_s_own_budget() {
     let pod = injected(&pod, &context(&guest()));
     for index in [0, 1] {
         assert_eq!(pod["spec"]["initContainers"][index]["resources"], json!({}));
+    }
+}
+
+/// The chart's number of threads reaches the sidecar, and only where it is not the sidecar's own.
+#[test]
+fn several_workers() {
+    for (workers, expected) in [(None, None), (Some(1), None), (Some(3), Some("3"))] {
+        let guest = Guest {
+            workers: workers.and_then(std::num::NonZeroU8::new),
+            ..guest()
+        };
+        let pod = injected(&web(), &context(&guest));
+        let environment = pod["spec"]["initContainers"][1]["env"].as_array().unwrap();
+        let variable = environment.iter().find(|v| v["name"] == WORKERS_VARIABLE);
+        assert_eq!(variable.and_then(|v| v["value"].as_str()), expected);
     }
 }
 

@@ -202,7 +202,7 @@ impl Http1 {
                     self.answer_began(&head, line);
                 }
                 Some(ResponseEvent::End) => {
-                    self.request_ended(line, now);
+                    self.request_ended(line);
                     if self.is_over() {
                         return edit.last(used);
                     }
@@ -412,10 +412,11 @@ impl Http1 {
         }
     }
 
-    fn request_ended(&mut self, line: &Connection, now: Instant) {
+    fn request_ended(&mut self, line: &Connection) {
         self.answered(line);
-        if self.open.is_empty() && self.requests.is_in_head() {
-            line.head_began(now);
+        // The next head may have begun long ago.
+        if let Some(began) = self.head_began.filter(|_| self.open.is_empty()) {
+            line.head_began(began);
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::body::Framing;
 use crate::track::Odd;
 use httparse::Header;
+use memchr::memchr2;
 use std::mem::MaybeUninit;
 
 /// The longest head that is understood; what is longer is opaque. Common servers stop at 8 to
@@ -147,15 +148,22 @@ impl Gathered {
     /// Looks for the empty line. A bare CR or LF (RFC 9112, section 2.2) is read differently by
     /// different servers, so it is odd.
     fn find_end(&mut self, input: &[u8]) -> Result<Option<usize>, Odd> {
-        for (index, byte) in input.iter().enumerate() {
-            self.line = match (self.line, byte) {
+        let mut index = 0;
+        while index < input.len() {
+            self.line = match (self.line, input[index]) {
                 (Line::Inside, b'\r') => Line::Cr,
                 (Line::Start, b'\r') => Line::LastCr,
                 (Line::Cr, b'\n') => Line::Start,
                 (Line::LastCr, b'\n') => return Ok(Some(index + 1)),
                 (Line::Cr | Line::LastCr, _) | (_, b'\n') => return Err(Odd),
-                (Line::Start | Line::Inside, _) => Line::Inside,
+                (Line::Start | Line::Inside, _) => {
+                    // Only the ends of lines matter: the way to the next is one search.
+                    let rest = &input[index + 1..];
+                    index += memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+                    Line::Inside
+                }
             };
+            index += 1;
         }
         Ok(None)
     }
