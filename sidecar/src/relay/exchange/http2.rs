@@ -11,22 +11,18 @@
 //! is read and dropped, and safe to send again. A GOAWAY of the app's own passes, and no later one
 //! of ours names a higher stream (RFC 9113, section 6.8).
 
-use super::Deadline;
+mod goodbye;
+
 use super::edit::{Edit, Passed};
-use crate::census::{Connection, HEAD_PATIENCE};
-use crate::goodbye::http2::{PING, go_away, warning};
-use crate::track::http2::{App, AppEvent, Client, ClientEvent, LAST_STREAM, PREFACE};
-use std::borrow::Cow;
-use std::time::{Duration, Instant};
+use crate::census::Connection;
+use crate::goodbye::http2::PING;
+use crate::track::http2::{App, AppEvent, Client, ClientEvent, PREFACE};
+pub(super) use goodbye::Goodbye;
+use std::time::Instant;
 
-/// How long no stream must be open: a client that sends one request behind the other has its next on
-/// the way by then, and clients that fail what is open at a GOAWAY have nothing open.
-const QUIET: Duration = Duration::from_millis(10);
-
-/// How long to wait for that moment before the client is asked to begin nothing more.
-const BUSY: Duration = Duration::from_secs(1);
-
-/// The most streams that may be open on one connection; servers commonly allow 100 to 1000.
+/// The most streams that may be open on one connection, which bounds the memory of each to 100 KB;
+/// servers commonly allow 100 to 1000. Where an app allows more and a client uses them, the
+/// connection is opaque from there on: waited for while the client waits, and not told to leave.
 const OPEN_LIMIT: usize = 4096;
 
 /// One HTTP/2 connection.
@@ -54,8 +50,9 @@ pub(super) struct Http2 {
     held: Vec<u8>,
     /// What the app's own GOAWAY said.
     app_last: Option<u32>,
-    /// All that it has carried is a request of kubelet's probe, of which the census does not hear.
-    probe: bool,
+    /// All that it has carried is a request of kubelet's probe, of which the census does not hear up
+    /// to then.
+    probe: Option<Instant>,
     /// The app has closed its side: no stream will be answered any more.
     app_closed: bool,
 }
@@ -80,20 +77,6 @@ enum Answer {
     Seen,
 }
 
-/// What is to be said next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Word {
-    Exact,
-    Warning,
-}
-
-/// Bytes of ours for the client.
-pub(super) struct Goodbye {
-    pub(super) bytes: Cow<'static, [u8]>,
-    /// Nothing comes behind them.
-    pub(super) last: bool,
-}
-
 impl Http2 {
     /// A connection that was HTTP/1 up to the 101 for a request of this time, which is stream 1.
     pub(super) fn upgraded(began: Instant) -> Http2 {
@@ -111,7 +94,7 @@ impl Http2 {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.open.is_empty() || self.probe
+        self.open.is_empty() || self.probe.is_some()
     }
 
     pub(super) fn head_began(&self) -> Option<Instant> {
@@ -206,84 +189,12 @@ impl Http2 {
         }
     }
 
-    /// What is to be said at this moment, if it can be: nothing comes before the app's SETTINGS,
-    /// inside of a frame, or inside of a header block.
-    pub(super) fn goodbye(
-        &mut self,
-        leaving: Option<Instant>,
-        line: &Connection,
-        now: Instant,
-    ) -> Option<Goodbye> {
-        let (at, word) = self.next_word(leaving)?;
-        if at > now || !self.can_speak() {
-            return None;
-        }
-        line.told();
-        Some(match word {
-            Word::Exact => Goodbye {
-                bytes: go_away(self.last(0)).to_vec().into(),
-                last: true,
-            },
-            Word::Warning => {
-                self.warned = true;
-                self.answer = Answer::Awaited;
-                Goodbye {
-                    bytes: warning().to_vec().into(),
-                    last: false,
-                }
-            }
-        })
-    }
-
-    /// When there will be something to say, if nothing happens before.
-    pub(super) fn goodbye_at(&self, leaving: Option<Instant>) -> Option<Instant> {
-        self.next_word(leaving)
-            .filter(|_| self.can_speak())
-            .map(|(at, _)| at)
-    }
-
-    /// What to do at the deadline; the last `unwritten` bytes have not reached the app.
-    pub(super) fn deadline(&self, unwritten: u64) -> Deadline {
-        if self.can_speak() {
-            Deadline::Answer(go_away(self.last(unwritten)).to_vec().into())
-        } else {
-            Deadline::Close
-        }
-    }
-
     /// The app closed its side: it answers none of the streams that are open, and none that the
     /// client still begins.
     pub(super) fn app_closed(&mut self, line: &Connection, now: Instant) {
         self.app_closed = true;
         self.drop_streams(line, now, |_| true);
         line.settled();
-    }
-
-    fn can_speak(&self) -> bool {
-        self.app.has_greeted() && self.app.is_between()
-    }
-
-    fn next_word(&self, leaving: Option<Instant>) -> Option<(Instant, Word)> {
-        let (leaving, first) = (leaving?, self.first?);
-        let exact = self.quiet.map(|quiet| {
-            let answered = self.answer == Answer::Seen;
-            let over = if answered { quiet } else { quiet + QUIET };
-            let head = self.head_began.map(|began| began + HEAD_PATIENCE);
-            (over.max(leaving).max(head.unwrap_or(over)), Word::Exact)
-        });
-        let warning = (!self.warned).then(|| (leaving.max(first) + BUSY, Word::Warning));
-        [exact, warning]
-            .into_iter()
-            .flatten()
-            .min_by_key(|(at, _)| *at)
-    }
-
-    /// The last stream that the app may have seen: `unwritten` bytes have not reached it.
-    fn last(&self, unwritten: u64) -> u32 {
-        let written = self.taken.saturating_sub(unwritten);
-        let unseen = self.open.iter().find(|open| open.end > written);
-        let last = unseen.map_or(self.client.last(), |open| open.stream.saturating_sub(2));
-        last.min(self.app_last.unwrap_or(LAST_STREAM))
     }
 
     /// False if that is more than can be followed.
@@ -293,9 +204,9 @@ impl Http2 {
                 self.head_began = None;
                 if self.first.is_none() {
                     self.first = Some(now);
-                    self.probe = line.is_probe(now);
+                    self.probe = line.probe_until(now);
                 } else {
-                    self.count_after_all(line);
+                    self.count_after_all(line, now);
                 }
                 return self.began(stream, line, now);
             }
@@ -312,14 +223,17 @@ impl Http2 {
             AppEvent::Ended(stream) => {
                 if let Some(index) = self.open.iter().position(|open| open.stream == stream) {
                     self.open.remove(index);
-                    if !self.probe {
+                    if self.probe.is_none() {
                         line.request_ended(self.open.first().map(|open| open.began));
                     }
                     self.note_quiet(line, now);
                 }
             }
             AppEvent::Reset(stream) => self.drop_streams(line, now, |open| open == stream),
-            AppEvent::Promised(stream) => return self.began(stream, line, now),
+            AppEvent::Promised(stream) => {
+                // It belongs to a request (RFC 9113, section 8.4): without any it is odd.
+                return self.client.last() > 0 && self.began(stream, line, now);
+            }
             AppEvent::Takes(length) => self.client.allow(length),
             AppEvent::GoAway(last) => {
                 self.warned = true;
@@ -351,7 +265,7 @@ impl Http2 {
             end: self.taken,
         });
         self.quiet = None;
-        if self.probe {
+        if self.probe.is_some() {
             line.settled();
         } else {
             line.request_began(now, true);
@@ -359,12 +273,11 @@ impl Http2 {
         true
     }
 
-    /// A probe makes one request: with a second one the first was a client's, too.
-    fn count_after_all(&mut self, line: &Connection) {
-        if std::mem::take(&mut self.probe) {
-            for open in &self.open {
-                line.request_began(open.began, true);
-            }
+    /// A probe makes one request and is over in time: with a second one, or later, the first was a
+    /// client's, too.
+    fn count_after_all(&mut self, line: &Connection, now: Instant) {
+        if self.probe.take().is_some() {
+            self.open.iter().for_each(|_| line.request_began(now, true));
         }
     }
 
@@ -375,7 +288,7 @@ impl Http2 {
         let count = before - self.open.len();
         if count > 0 {
             let next_began = self.open.first().map(|open| open.began);
-            if !self.probe {
+            if self.probe.is_none() {
                 line.requests_dropped(count as u32, next_began);
             }
             self.note_quiet(line, now);

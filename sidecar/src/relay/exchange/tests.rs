@@ -6,6 +6,7 @@ use proptest::prelude::*;
 mod conversations;
 mod equivalence;
 mod event_stream;
+mod http1;
 mod http2;
 mod websocket;
 
@@ -21,8 +22,9 @@ const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\
 
 impl Played {
     /// From now on goodbyes are said, or not any more.
-    fn set_leaving(&mut self, leaving: bool) {
-        self.exchange.set_leaving(leaving, &self.settings, self.now);
+    fn leave(&mut self, leaving: bool) {
+        self.set_leaving(leaving);
+        self.pass(Duration::ZERO);
     }
 
     fn forget(&mut self) {
@@ -148,6 +150,21 @@ fn an_app_s_own_goodbye_is_left_alone() {
     }
 }
 
+/// A head that dribbles behind a long answer has its 5 s from its own first byte on.
+#[test]
+fn a_head_that_dribbles_behind_an_answer() {
+    let mut played = Played::new(false);
+    played.client(GET.as_bytes());
+    played.pass(Duration::from_secs(60));
+    played.client(&GET.as_bytes()[..5]);
+    played.pass(4999 * MS);
+    played.app(OK.as_bytes());
+    assert_eq!(played.in_flight(), 1);
+    played.pass(MS);
+    assert_eq!(played.in_flight(), 0);
+    assert!(played.exchange.is_idle(played.now));
+}
+
 /// The deadline: only a request of which the app has not seen a byte may be sent again.
 #[test]
 fn the_deadline_tells_what_may_be_sent_again() {
@@ -185,6 +202,7 @@ fn tls_is_recognized_and_not_opened() {
         played.app(b"\x16\x03\x03\x00\x02??");
         played.pass(Duration::from_secs(15));
         assert_eq!(played.in_flight(), 0, "the app spoke last");
+        played.set_leaving(true);
         assert!(played.exchange.wants_half_close(played.now));
     }
 }
