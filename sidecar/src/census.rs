@@ -9,14 +9,15 @@
 
 mod connection;
 mod probes;
+mod record;
 mod snapshot;
 
 pub use connection::{Connection, Way};
 pub use probes::Probes;
 pub use snapshot::{Past, Snapshot};
 
-use connection::Record;
 use ebb_api::report::Protocol;
+use record::Record;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
