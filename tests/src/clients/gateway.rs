@@ -1,5 +1,5 @@
 //! Gateways: what stands between many people's clients and their pods, in the set-up that its
-//! documents begin with. Each is a client of every service: it listens on a port for each of them,
+//! documents begin with but for one time. Each is a client of every service: it listens on a port for each of them,
 //! forwards what comes there, and keeps connections to the pods as it likes to.
 
 use std::fmt::Write as _;
@@ -19,6 +19,10 @@ const FIRST_PORT: u16 = 9000;
 
 /// Ports of one gateway, more than there are services.
 const PORTS: u16 = 100;
+
+/// How long a gateway keeps a connection that it does not use: less than the 5 s after which Node and
+/// uvicorn close it themselves. A request that meets that close is lost, Ebb or not.
+const IDLE_SECONDS: u32 = 4;
 
 /// A program that forwards requests, and how it speaks with pods: by HTTP/1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +102,7 @@ impl Gateway {
             Self::Nginx => nginx(routes, "", ""),
             Self::NginxKept => nginx(
                 routes,
-                "keepalive 32;",
+                &format!("keepalive 32; keepalive_timeout {IDLE_SECONDS}s;"),
                 "proxy_http_version 1.1; proxy_set_header Connection \"\";",
             ),
             Self::Haproxy => haproxy(routes),
@@ -142,7 +146,7 @@ fn haproxy(routes: &[Route]) -> String {
     for (number, Route { listen, service }) in routes.iter().enumerate() {
         writeln!(
             text,
-            "listen service{number}\n    bind {listen}\n    server service {service}"
+            "listen service{number}\n    bind {listen}\n    server service {service} pool-purge-delay 1s"
         )
         .expect("a String takes everything");
     }
@@ -194,6 +198,13 @@ fn cluster(number: usize, service: &str) -> Value {
         "load_assignment": {"cluster_name": format!("service{number}"), "endpoints": [{
             "lb_endpoints": [{"endpoint": {"address": address(service)}}],
         }]},
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "common_http_protocol_options": {"idle_timeout": format!("{IDLE_SECONDS}s")},
+                "explicit_http_config": {"http_protocol_options": {}},
+            },
+        },
     })
 }
 
