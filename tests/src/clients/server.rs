@@ -66,12 +66,11 @@ impl Server {
 
     /// Those that one of these clients can speak with.
     pub fn wanted_by(clients: &[Client]) -> Vec<Self> {
-        let speaks = |server: &Self, client: &Client| {
-            let mut ports = server.ports().iter();
-            ports.any(|(protocol, _)| *protocol == client.protocol())
-        };
         let mut wanted = Self::ALL.to_vec();
-        wanted.retain(|server| clients.iter().any(|client| speaks(server, client)));
+        wanted.retain(|server| {
+            let mut clients = clients.iter();
+            clients.any(|client| server.port(client.protocol()).is_some())
+        });
         wanted
     }
 
@@ -93,6 +92,13 @@ impl Server {
             Self::Hypercorn => &[(Http1, 8080), (Http2, 8080)],
             Self::Grpcio => &[(Grpc, 8082)],
         }
+    }
+
+    /// The port where it speaks a protocol, if it does.
+    pub fn port(self, wanted: Protocol) -> Option<u16> {
+        let mut ports = self.ports().iter();
+        let (_, port) = ports.find(|(protocol, _)| *protocol == wanted)?;
+        Some(*port)
     }
 
     /// The signal that asks it to shut down: the one that its image names, else SIGTERM.
