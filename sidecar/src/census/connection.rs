@@ -1,5 +1,6 @@
 //! One connection's line in the census: written by its task, read by whoever takes a snapshot.
 
+use super::records::Place;
 use super::{Census, HEAD_PATIENCE, HTTP1_PAUSE, add};
 use ebb_api::report::Protocol;
 use std::net::IpAddr;
@@ -15,8 +16,7 @@ const UNKNOWN: u8 = 0;
 #[derive(Debug)]
 pub struct Connection {
     census: Arc<Census>,
-    record: Arc<Record>,
-    slot: usize,
+    record: Place,
     /// Who made it to which port, where that port is probed.
     made: Option<Box<(IpAddr, u16)>>,
 }
@@ -35,9 +35,14 @@ pub enum Way {
 
 /// One writer (the connection's task), any number of readers. A reader may see two fields of
 /// different moments; it decides nothing that the next change would not correct.
+///
+/// One cache line each: threads that run connections beside each other do not write to the same.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 pub(super) struct Record {
-    pub(super) way: Way,
+    /// A connection has it; otherwise the rest means nothing.
+    taken: AtomicBool,
+    way: AtomicU8,
     /// The number of what the first bytes have shown; [`UNKNOWN`] before, and when it stops being
     /// that.
     protocol: AtomicU8,
@@ -74,11 +79,10 @@ pub(super) struct Reading {
 // === impl Connection ===
 
 impl Connection {
-    pub(super) fn new(census: Arc<Census>, record: Arc<Record>, slot: usize) -> Connection {
+    pub(super) fn new(census: Arc<Census>, record: Place) -> Connection {
         Connection {
             census,
             record,
-            slot,
             made: None,
         }
     }
@@ -345,18 +349,45 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.close(self.open());
-        self.census.disconnect(self.slot);
+        self.census.disconnect(&self.record);
     }
 }
 
 // === impl Record ===
 
 impl Record {
-    pub(super) fn new(way: Way) -> Record {
-        Record {
-            way,
-            ..Record::default()
+    /// A connection takes it, which gets to the app this way. Nothing stays of the one before.
+    pub(super) fn begin(&self, way: Way) {
+        self.way.store(way as u8, Ordering::Relaxed);
+        self.protocol.store(UNKNOWN, Ordering::Relaxed);
+        self.open.store(0, Ordering::Relaxed);
+        let times = [
+            &self.since,
+            &self.patience,
+            &self.last_request,
+            &self.longest_gap,
+        ];
+        for time in times {
+            time.store(0, Ordering::Relaxed);
         }
+        for word in [&self.told, &self.spoken, &self.buffered] {
+            word.store(false, Ordering::Relaxed);
+        }
+        self.taken.store(true, Ordering::Relaxed);
+    }
+
+    /// Its connection has ended.
+    pub(super) fn end(&self) {
+        self.taken.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_taken(&self) -> bool {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn way(&self) -> Way {
+        let way = self.way.load(Ordering::Relaxed);
+        [Way::Relayed, Way::Observed, Way::Bypassing][usize::from(way)]
     }
 
     pub(super) fn read(&self, census: &Census, now: Instant) -> Reading {
