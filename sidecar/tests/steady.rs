@@ -162,10 +162,13 @@ fn a_side_that_takes_nothing_is_bounded() {
             ends.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\n")
                 .await;
             // Until neither got a byte on its way for so many turns of the relay's.
-            let mut still = 0;
+            let (mut still, mut all) = (0, 0);
             while still < 1000 {
                 let said = [&ends.client, &ends.app].map(|end| end.try_write(&chunk).unwrap_or(0));
                 still = if said == [0, 0] { still + 1 } else { 0 };
+                // Far more than any kernel's buffers take.
+                all += said[0] + said[1];
+                assert!(all < 256 << 20, "the relay takes everything");
                 tokio::task::yield_now().await;
             }
         });
