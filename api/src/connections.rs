@@ -27,7 +27,8 @@ pub struct ConnectionSettings {
     pub at_timeout: AtTimeout,
 }
 
-/// What becomes of WebSockets while the pod leaves.
+/// What becomes of WebSockets while the pod leaves. Goodbye: they are closed with 1001 between two
+/// messages. Wait: they are waited for until the timeout, and closed with 1001 then. Default: Goodbye.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum WebSockets {
@@ -38,7 +39,9 @@ pub enum WebSockets {
     Wait,
 }
 
-/// What becomes of event streams (`text/event-stream`) while the pod leaves.
+/// What becomes of event streams (text/event-stream) while the pod leaves. Wait: they are waited for
+/// as any answer is. End: they are ended between two events, and their clients connect again by
+/// themselves. Default: Wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum EventStreams {
@@ -49,7 +52,9 @@ pub enum EventStreams {
     End,
 }
 
-/// What becomes of opaque connections (TLS, databases) that are in flight at the timeout.
+/// What becomes of opaque connections (TLS, databases) that are in flight at the timeout. Close: they
+/// are closed. Reset: they are reset on both sides. Handover: their bytes flow on through the app's
+/// own shutdown, until it or the client closes. Default: Close.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum AtTimeout {

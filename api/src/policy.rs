@@ -4,13 +4,15 @@
 //! when the policy is [resolved](DrainPolicySpec::resolve). Every rule has a sentence of its own,
 //! which `kubectl apply` shows.
 
-use crate::connections::ConnectionSettings;
+mod connections;
+
 use crate::selector::Selector;
 use crate::settings::{
-    DEFAULT_MAX_SECONDS, DEFAULT_QUIET_SECONDS, DEFAULT_TIMEOUT_SECONDS, DeregistrationSettings,
-    Settings,
+    DEFAULT_HTTP1_IDLE_SECONDS, DEFAULT_MAX_SECONDS, DEFAULT_QUIET_SECONDS,
+    DEFAULT_TIMEOUT_SECONDS, DeregistrationSettings, Settings,
 };
 use crate::status::DrainPolicyStatus;
+pub use connections::Connections;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +69,10 @@ pub struct DrainPolicySpec {
         .message("shutdownSeconds is the time the app gets after SIGTERM: 0 to 3600 seconds"))]
     pub shutdown_seconds: Option<i32>,
 
+    /// How connections other than HTTP/1's are treated while the pod leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<Connections>,
+
     /// How connections reach the sidecar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capture: Option<Capture>,
@@ -92,6 +98,13 @@ pub struct Deregistration {
     #[x_kube(validation = Rule::new("self >= 0 && self <= 300")
         .message("quietSeconds is how long no new work must have come: 0 to 300 seconds"))]
     pub quiet_seconds: Option<i32>,
+    /// How long a pod that accepts nothing new waits for idle HTTP/1 clients, in seconds: 0 to 300.
+    /// They get their goodbye with the next answer; a client is expected back within three times its
+    /// own longest pause so far. Default: 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self >= 0 && self <= 300")
+        .message("idleSeconds is how long idle HTTP/1 clients are waited for: 0 to 300 seconds"))]
+    pub idle_seconds: Option<i32>,
     /// Its greatest length, in seconds: 0 to 3600. Default: 30.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self >= 0 && self <= 3600")
@@ -130,9 +143,6 @@ impl DrainPolicySpec {
     /// Numbers out of range, which only an API server without Ebb's rules lets through, are moved to
     /// the nearest end of their range.
     pub fn resolve(&self, policy: &str) -> Settings {
-        let seconds = |value: Option<i32>, default: u32, least: i32, most: i32| {
-            value.map_or(default, |value| value.clamp(least, most).unsigned_abs())
-        };
         let deregistration = self.deregistration.clone().unwrap_or_default();
         Settings {
             policy: Some(policy.to_owned()),
@@ -141,9 +151,15 @@ impl DrainPolicySpec {
             deregistration: DeregistrationSettings {
                 min_seconds: seconds(deregistration.min_seconds, 0, 0, 3600),
                 quiet_seconds: seconds(deregistration.quiet_seconds, DEFAULT_QUIET_SECONDS, 0, 300),
+                idle_seconds: seconds(
+                    deregistration.idle_seconds,
+                    DEFAULT_HTTP1_IDLE_SECONDS,
+                    0,
+                    300,
+                ),
                 max_seconds: seconds(deregistration.max_seconds, DEFAULT_MAX_SECONDS, 0, 3600),
             },
-            connections: ConnectionSettings::default(),
+            connections: self.connections.clone().unwrap_or_default().resolve(),
             shutdown_seconds: self
                 .shutdown_seconds
                 .map(|value| value.clamp(0, 3600).unsigned_abs()),
@@ -158,6 +174,11 @@ impl DrainPolicySpec {
             proxy_protocol: ports(capture.map(|capture| &capture.proxy_protocol_ports)),
         }
     }
+}
+
+/// The value, or its default; what is out of range is moved to the nearest end of it.
+fn seconds(value: Option<i32>, default: u32, least: i32, most: i32) -> u32 {
+    value.map_or(default, |value| value.clamp(least, most).unsigned_abs())
 }
 
 /// TCP ports of the app that are treated apart.
@@ -178,6 +199,7 @@ fn ports(numbers: Option<&Vec<i32>>) -> Vec<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connections::{AtTimeout, ConnectionSettings, EventStreams, WebSockets};
 
     /// A policy that names nothing but pods gets what the documentation promises.
     #[test]
@@ -189,8 +211,30 @@ mod tests {
         assert_eq!(settings.timeout_seconds, 300);
         assert_eq!(settings.deregistration.min_seconds, 0);
         assert_eq!(settings.deregistration.quiet_seconds, 2);
+        assert_eq!(settings.deregistration.idle_seconds, 5);
         assert_eq!(settings.deregistration.max_seconds, 30);
+        assert_eq!(settings.connections, ConnectionSettings::default());
+        assert_eq!(settings.connections.idle_seconds, 15);
+        assert_eq!(settings.connections.pace_seconds, 0);
         assert_eq!(settings.shutdown_seconds, None);
+    }
+
+    /// What a policy says about connections is what a sidecar acts on.
+    #[test]
+    fn words_on_connections_are_resolved() {
+        let spec: DrainPolicySpec = serde_json::from_str(
+            r#"{"selector":{},"connections":{"idleSeconds":60,"paceSeconds":30,
+                "webSockets":"Wait","eventStreams":"End","atTimeout":"Handover"}}"#,
+        )
+        .unwrap();
+        let expected = ConnectionSettings {
+            idle_seconds: 60,
+            pace_seconds: 30,
+            web_sockets: WebSockets::Wait,
+            event_streams: EventStreams::End,
+            at_timeout: AtTimeout::Handover,
+        };
+        assert_eq!(spec.resolve("web").connections, expected);
     }
 
     /// No number that reaches us can overflow or turn negative.
@@ -198,12 +242,17 @@ mod tests {
     fn numbers_out_of_range_move_to_the_nearest_end() {
         let spec: DrainPolicySpec = serde_json::from_str(
             r#"{"selector":{},"timeoutSeconds":-5,"shutdownSeconds":2147483647,
+                "deregistration":{"idleSeconds":301},
+                "connections":{"idleSeconds":0,"paceSeconds":-1},
                 "capture":{"excludePorts":[-1,0,70000,8080],"proxyProtocolPorts":[65536,5432]}}"#,
         )
         .unwrap();
         let settings = spec.resolve("web");
         assert_eq!(settings.timeout_seconds, 1);
         assert_eq!(settings.shutdown_seconds, Some(3600));
+        assert_eq!(settings.deregistration.idle_seconds, 300);
+        assert_eq!(settings.connections.idle_seconds, 1);
+        assert_eq!(settings.connections.pace_seconds, 0);
         let ports = spec.ports();
         assert_eq!(
             (ports.exclude, ports.proxy_protocol),

@@ -37,6 +37,11 @@ impl Protocol {
         Protocol::Tls,
         Protocol::EventStream,
     ];
+
+    /// True if nothing is known of it but who spoke, and when.
+    pub fn is_opaque(self) -> bool {
+        matches!(self, Protocol::Opaque | Protocol::Tls)
+    }
 }
 
 /// How inbound connections reach the sidecar.
@@ -134,6 +139,11 @@ pub struct Drain {
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub cut: BTreeMap<Protocol, u64>,
+    /// Opaque connections that were in flight at the deadline and not cut, because the policy hands
+    /// them over to the app's own shutdown. Those among them that the end of the process cuts after
+    /// all are in `cut` too, in a [`FinalReport`].
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub handed_over: u64,
     /// The age of the oldest that was cut, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_cut_ms: Option<u64>,
@@ -148,6 +158,10 @@ pub struct Drain {
 }
 
 fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_nought(number: &u64) -> bool {
     *number == 0
 }
 

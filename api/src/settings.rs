@@ -9,6 +9,9 @@ pub const DEFAULT_TIMEOUT_SECONDS: u32 = 300;
 pub const DEFAULT_QUIET_SECONDS: u32 = 2;
 /// The longest lame-duck phase where the policy names none, in seconds.
 pub const DEFAULT_MAX_SECONDS: u32 = 30;
+/// How long an idle HTTP/1 connection is expected to come back where the policy names no time, in
+/// seconds: longer would make every drain wait for the least busy client.
+pub const DEFAULT_HTTP1_IDLE_SECONDS: u32 = 5;
 /// A pod's own grace period where its spec names none, in seconds (Kubernetes' default).
 pub const DEFAULT_GRACE_SECONDS: u32 = 30;
 /// What the webhook adds to timeout and shutdown time: kubelet's calls, probes and bookkeeping must
@@ -46,8 +49,17 @@ pub struct DeregistrationSettings {
     pub min_seconds: u32,
     /// How long no new work must have come, in seconds.
     pub quiet_seconds: u32,
+    /// How long an idle HTTP/1 connection may take to come back for its goodbye when nothing new is
+    /// accepted any more, in seconds.
+    #[serde(default = "default_http1_idle_seconds")]
+    pub idle_seconds: u32,
     /// Its greatest length, in seconds.
     pub max_seconds: u32,
+}
+
+/// What a message means that does not know of it yet.
+fn default_http1_idle_seconds() -> u32 {
+    DEFAULT_HTTP1_IDLE_SECONDS
 }
 
 impl Settings {
@@ -88,6 +100,7 @@ impl Default for DeregistrationSettings {
         DeregistrationSettings {
             min_seconds: 0,
             quiet_seconds: DEFAULT_QUIET_SECONDS,
+            idle_seconds: DEFAULT_HTTP1_IDLE_SECONDS,
             max_seconds: DEFAULT_MAX_SECONDS,
         }
     }

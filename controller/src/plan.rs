@@ -1,6 +1,7 @@
 //! What is to be: pure functions of what the cluster says. Nothing here talks to anybody.
 
 pub mod conditions;
+pub mod effective;
 pub mod leave;
 pub mod protection;
 pub mod select;

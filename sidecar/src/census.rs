@@ -28,10 +28,6 @@ use tokio::sync::Notify;
 /// by byte (slowloris) must not hold a drain, and a head over a bad network takes a second or two.
 pub const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The longest that an idle HTTP/1 connection is expected to come back: longer pauses would make
-/// every drain wait for the least busy client.
-pub const HTTP1_PAUSE: Duration = Duration::from_secs(5);
-
 /// Counts of one relay. Shared by `Arc`.
 #[derive(Debug)]
 pub struct Census {
@@ -44,6 +40,8 @@ pub struct Census {
     /// SeqCst wherever it is used: connections on several threads write here, and who is told that it
     /// came to nought must see what each of them wrote to its record before.
     busy: AtomicU64,
+    /// How long an idle HTTP/1 connection is expected to come back, in nanoseconds.
+    http1_pause: AtomicU64,
     totals: Totals,
     probes: Mutex<Probes>,
     version: AtomicU64,
@@ -88,6 +86,7 @@ impl Census {
             epoch: now,
             records: Mutex::default(),
             busy: AtomicU64::new(0),
+            http1_pause: AtomicU64::new(0),
             totals: Totals::default(),
             probes: Mutex::new(probes),
             version: AtomicU64::new(0),
@@ -131,6 +130,13 @@ impl Census {
     /// When the last new work came (see [`Snapshot::work`]). Cheap.
     pub fn last_work(&self) -> Option<Instant> {
         self.instant(self.totals.last_work.load(Ordering::Relaxed))
+    }
+
+    /// From now on an idle HTTP/1 connection is expected to come back within three of its own gaps,
+    /// at most within `pause`; to begin with, it is not expected at all.
+    pub fn expect_http1_back_within(&self, pause: Duration) {
+        let pause = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+        self.http1_pause.store(pause, Ordering::Relaxed);
     }
 
     /// Counts an error of `accept` that cost a client its connection or the listener a pause.

@@ -56,7 +56,7 @@ use ebb_api::phase::{Outcome, Phase, Trigger};
 use ebb_api::report::{Drain, Leaving as LeavingReport};
 use ebb_api::settings::Settings;
 use facts::{Facts, Hooks, Word};
-use state::{Leaving, Stage, State};
+use state::{Ended, Leaving, Stage, State};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -183,8 +183,17 @@ impl Machine {
 
     /// The drain that ended the pod, once its hooks are released.
     pub fn ending(&self) -> Option<&Drain> {
+        self.ended().map(|ended| &ended.drain)
+    }
+
+    /// The same as it is to be told if the process ends at this moment.
+    pub fn last_words(&self, sight: &Snapshot) -> Option<Drain> {
+        self.ended().map(|ended| ended.last_words(sight))
+    }
+
+    fn ended(&self) -> Option<&Ended> {
         match &self.state {
-            State::Ended(ended) if !ended.is_restart() => Some(&ended.drain),
+            State::Ended(ended) if !ended.is_restart() => Some(ended),
             _ => None,
         }
     }
@@ -241,6 +250,10 @@ impl Machine {
                 let seen = (sight.work, sight.finished);
                 if leaving.moved.0 != seen {
                     leaving.moved = (seen, now);
+                }
+                match orders::goodbyes(leaving, &self.facts) {
+                    Some(due) if due <= now => leaving.parting = leaving.parting.or(Some(now)),
+                    _ => leaving.parting = None,
                 }
                 if leaving.stage == Stage::Draining && self.was_busy && !busy {
                     milestones.push(Milestone::LastByte);
@@ -301,8 +314,11 @@ impl Machine {
                 State::Leaving(leaving.at_stage(Stage::Draining, now))
             }
             (Move::Cut, State::Leaving(mut leaving)) => {
+                let in_flight = self.facts.to_cut(sight);
+                leaving.handed_over = self.facts.to_hand_over(sight);
                 milestones.push(Milestone::Cutting {
-                    in_flight: sight.in_flight_in_all(),
+                    in_flight,
+                    handed_over: leaving.handed_over,
                 });
                 leaving.oldest_cut = sight.oldest;
                 State::Leaving(leaving.at_stage(Stage::Cutting, now))

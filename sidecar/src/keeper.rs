@@ -19,6 +19,7 @@ use crate::termination::TerminationMessage;
 use ebb_api::desired::{Conflict, Desired, Order};
 use ebb_api::phase::{Outcome, Phase};
 use ebb_api::report::Report;
+use ebb_api::settings::Settings;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -116,10 +117,6 @@ impl Keeper {
         boot: String,
     ) -> (Keeper, mpsc::Receiver<Request>, Handles) {
         let (requests, inbox) = mpsc::channel(64);
-        let (conduct, conduct_seen) = watch::channel(Conduct {
-            stance: Stance::Serving,
-            connections: config.settings().connections,
-        });
         let (published, published_seen) = watch::channel(Published::default());
         let pod: Pod = config.pod();
         let containers = config
@@ -127,7 +124,15 @@ impl Keeper {
             .as_ref()
             .map_or(&[][..], |birth| &birth.containers);
         let grace = pod.grace;
-        let mut machine = Machine::new(pod, config.settings());
+        let settings = config.settings();
+        expect_back(&census, &settings);
+        let connections = settings.connections;
+        let (conduct, conduct_seen) = watch::channel(Conduct {
+            stance: Stance::Serving,
+            pace: None,
+            connections,
+        });
+        let mut machine = Machine::new(pod, settings);
         let now = Instant::now();
         let (orders, _) = machine.on(Event::Tick, &census.snapshot(now), now);
         let mut keeper = Keeper {
@@ -204,6 +209,7 @@ impl Keeper {
             Request::Desired { desired, answer } => {
                 let verdict = self.judge(&desired).map(|()| {
                     self.order = desired.order;
+                    expect_back(&self.census, &desired.settings);
                     self.step(Event::Desired(desired));
                     self.report(Instant::now())
                 });
@@ -254,6 +260,7 @@ impl Keeper {
         let told_at_once = heard || !milestones.is_empty();
         let wanted = Conduct {
             stance: orders.stance,
+            pace: orders.pace,
             connections: self.machine.settings().connections,
         };
         self.conduct
@@ -261,7 +268,7 @@ impl Keeper {
         let back = milestones.contains(&Milestone::BackInService);
         // Back in service, the drain that was told of before is not how this process ends.
         if sigterm || back || self.machine.ending().is_some() {
-            self.say_last_words();
+            self.say_last_words(&sight);
         }
         for milestone in &milestones {
             milestone.log();
@@ -297,6 +304,12 @@ impl Keeper {
             *published != before
         });
     }
+}
+
+/// The census knows how long idle HTTP/1 connections may be expected back.
+fn expect_back(census: &Census, settings: &Settings) {
+    let pause = settings.deregistration.idle_seconds;
+    census.expect_http1_back_within(Duration::from_secs(pause.into()));
 }
 
 /// The outcome as a label of a metric.

@@ -1,6 +1,7 @@
 //! What the drain machine and the policy want of the relay.
 
 use ebb_api::connections::ConnectionSettings;
+use std::time::{Duration, Instant};
 
 /// How the relay treats connections, and by which settings. It is a level, not an event: handed over
 /// in a `tokio::sync::watch`, so a connection that looks late sees the newest, and a changed policy
@@ -9,8 +10,20 @@ use ebb_api::connections::ConnectionSettings;
 pub struct Conduct {
     /// What is done.
     pub stance: Stance,
+    /// When it is done to long-lived connections, from [`Stance::Parting`] on; nothing means at once.
+    pub pace: Option<Pace>,
     /// The policy's settings of how.
     pub connections: ConnectionSettings,
+}
+
+/// A time over which goodbyes are spread, so that not all clients connect elsewhere in one second:
+/// each connection has a moment of its own in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// When it begins.
+    pub from: Instant,
+    /// How long it is.
+    pub length: Duration,
 }
 
 /// What the relay does about connections, from the gentlest to the last.
@@ -31,4 +44,20 @@ pub enum Stance {
     Closing,
     /// The deadline: whatever is in flight is cut, so that it can't pass for whole, and counted.
     Cut,
+}
+
+// === impl Pace ===
+
+impl Pace {
+    /// The moment of the connection at this place, which is a part of 2^32 of the whole.
+    pub fn turn(&self, place: u32) -> Instant {
+        let nanoseconds = (self.length.as_nanos() * u128::from(place)) >> 32;
+        // It is less than the length, of which 584 years fit.
+        self.from + Duration::from_nanos(nanoseconds as u64)
+    }
+
+    /// When the last of them has come.
+    pub fn ends(&self) -> Instant {
+        self.from + self.length
+    }
 }

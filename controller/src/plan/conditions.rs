@@ -1,5 +1,6 @@
 //! The two conditions of a policy: Ready (it is in force) and Protected (all its pods can drain).
 
+use super::effective;
 use super::protection::{Gap, Remedy};
 use crate::cluster::{Owner, PolicyView};
 use ebb_api::status::Targets;
@@ -50,11 +51,7 @@ pub struct Short {
 /// The condition Ready of a valid policy.
 pub fn ready(policy: &PolicyView, reach: &Reach) -> Finding {
     let selected = reach.targets.selected;
-    let values = if policy.settings.enabled {
-        format!("up to {} s each", policy.settings.timeout_seconds)
-    } else {
-        "Ebb stands aside (enabled: false)".to_owned()
-    };
+    let values = effective::values(&policy.settings);
     if reach.held_by_older.is_empty() {
         return Finding {
             kind: "Ready",

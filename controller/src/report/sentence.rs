@@ -50,6 +50,10 @@ pub fn summary(drain: &Drain) -> String {
             sentence.push_str(&format!(" (open for {})", seconds(oldest)));
         }
     }
+    if drain.handed_over > 0 {
+        let handed_over = count(drain.handed_over, "connection");
+        sentence.push_str(&format!(", {handed_over} left to the app's shutdown"));
+    }
     if drain.idle_closed > 0 {
         let idle = count(drain.idle_closed, "idle connection");
         sentence.push_str(&format!(", {idle} closed"));
@@ -191,6 +195,7 @@ pub(crate) mod tests {
             endpoints_gone_ms: Some(310),
             finished: 12,
             cut: BTreeMap::from([(Protocol::Opaque, 1)]),
+            handed_over: 0,
             oldest_cut_ms: Some(2_460_000),
             idle_closed: 0,
             late: 0,
@@ -209,6 +214,20 @@ pub(crate) mod tests {
             summary(&timed_out()),
             "5m0s: 12 requests finished, 1 connection cut (open for 41m); out of endpoints after \
              0.3s"
+        );
+    }
+
+    /// What was handed over is told apart from what was cut, for it may have ended well.
+    #[test]
+    fn what_was_handed_over_is_told() {
+        let drain = Drain {
+            handed_over: 2,
+            ..timed_out()
+        };
+        assert_eq!(
+            summary(&drain),
+            "5m0s: 12 requests finished, 1 connection cut (open for 41m), 2 connections left to the \
+             app's shutdown; out of endpoints after 0.3s"
         );
     }
 

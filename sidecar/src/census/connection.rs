@@ -1,12 +1,12 @@
 //! One connection's line in the census: written by its task, read by whoever takes a snapshot.
 
 use super::records::Place;
-use super::{Census, HEAD_PATIENCE, HTTP1_PAUSE, add};
+use super::{Census, HEAD_PATIENCE, add};
 use ebb_api::report::Protocol;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// No protocol is known: counted as opaque. Those that are known have their number plus one.
 const UNKNOWN: u8 = 0;
@@ -73,6 +73,8 @@ pub(super) struct Reading {
     pub(super) settles_at: Option<Instant>,
     /// Until when the connection may come back before it was told to leave.
     pub(super) pausing_until: Option<Instant>,
+    /// It has carried something, was not told to leave, and is no HTTP/1 connection.
+    pub(super) untold: bool,
     pub(super) buffered: bool,
 }
 
@@ -87,6 +89,13 @@ impl Connection {
         }
     }
 
+    /// Where the connection stands among all that are open, as a part of 2^32: the golden ratio
+    /// spreads neighbors, and any number of them, evenly.
+    pub fn place(&self) -> u32 {
+        const GOLDEN_RATIO: u32 = 0x9E37_79B9;
+        (self.record.number() as u32).wrapping_mul(GOLDEN_RATIO)
+    }
+
     /// Who made the connection, and to which port: it may be one of kubelet's probes.
     pub fn made_by(&mut self, from: IpAddr, port: u16) {
         let probed = self.census.probes().connect_to(port);
@@ -94,11 +103,10 @@ impl Connection {
     }
 
     /// Whether the first request of this connection, at `now`, is one of a probe, and therefore not
-    /// to be told here. To be asked once.
-    pub fn is_probe(&self, now: Instant) -> bool {
-        self.made
-            .as_deref()
-            .is_some_and(|(from, port)| self.census.probes().include(*from, *port, now))
+    /// to be told here before the moment that this answers. To be asked once.
+    pub fn probe_until(&self, now: Instant) -> Option<Instant> {
+        let (from, port) = self.made.as_deref()?;
+        self.census.probes().include(*from, *port, now)
     }
 
     /// The first bytes of a request head came, and the head is not complete.
@@ -404,6 +412,7 @@ impl Record {
             since: since.filter(|_| in_flight > 0),
             settles_at: patience,
             buffered: self.buffered.load(Ordering::Relaxed),
+            untold: self.is_untold(protocol),
             pausing_until: self
                 .pausing_until(census)
                 .filter(|until| protocol == Protocol::Http1 && open == 0 && *until > now),
@@ -424,17 +433,30 @@ impl Record {
         known.unwrap_or(Protocol::Opaque)
     }
 
-    /// Three times the connection's own longest gap after its last request, at most
-    /// [`HTTP1_PAUSE`]; with one request so far nothing is known of its gaps, so all of that.
+    fn is_untold(&self, protocol: Protocol) -> bool {
+        let carried = match protocol {
+            // With an answer, and while one goes on the connection is in flight.
+            Protocol::Http1 | Protocol::EventStream => false,
+            Protocol::Http2 => self.last_request.load(Ordering::Relaxed) != 0,
+            Protocol::WebSocket | Protocol::Opaque | Protocol::Tls => {
+                self.spoken.load(Ordering::Relaxed)
+            }
+        };
+        carried && !self.told.load(Ordering::Relaxed)
+    }
+
+    /// Three times the connection's own longest gap after its last request, at most the pause that
+    /// the census expects; with one request so far nothing is known of its gaps, so all of that.
     fn pausing_until(&self, census: &Census) -> Option<Instant> {
         if self.told.load(Ordering::Relaxed) {
             return None;
         }
         let last = census.instant(self.last_request.load(Ordering::Relaxed))?;
+        let longest = census.http1_pause.load(Ordering::Relaxed);
         let pause = match self.longest_gap.load(Ordering::Relaxed) {
-            0 => HTTP1_PAUSE,
-            gap => std::time::Duration::from_nanos(gap.saturating_mul(3)).min(HTTP1_PAUSE),
+            0 => longest,
+            gap => gap.saturating_mul(3).min(longest),
         };
-        Some(last + pause)
+        Some(last + Duration::from_nanos(pause))
     }
 }

@@ -5,7 +5,7 @@
 //! sends not a byte, which is nothing in flight and no work. What is left are gRPC probes: an HTTP/2
 //! connection with one request, of which the headers are not opened. One connection for each probe's
 //! period is taken for it, on the probe's port, from the address that calls the hooks (kubelet's),
-//! and only as long as it has one request: behind a node that hides its clients' addresses
+//! and only as long as it has one request, for no longer than that period: behind a node that hides its clients' addresses
 //! (`externalTrafficPolicy: Cluster`) no more than that is mistaken. Before the first hook call
 //! nothing is, since kubelet's address is not known. Nothing waits then, and a probe of that time
 //! makes a drain that begins within the policy's quiet time that much longer at most.
@@ -61,25 +61,23 @@ impl Probes {
     }
 
     /// Whether a connection from `from` to this port, with its first request at `now`, is one of a
-    /// probe. The next of that probe is expected a period later.
-    pub fn include(&mut self, from: IpAddr, port: u16, now: Instant) -> bool {
+    /// probe: if so, when that must be over, which is when the next one is due.
+    pub fn include(&mut self, from: IpAddr, port: u16, now: Instant) -> Option<Instant> {
         if self.caller != Some(from) {
-            return false;
+            return None;
         }
         let due = |probe: &&mut Expected| {
             let soon = now + probe.jitter();
             probe.port == port && probe.next.is_none_or(|next| next <= soon)
         };
-        let Some(probe) = self.expected.iter_mut().find(due) else {
-            return false;
-        };
+        let probe = self.expected.iter_mut().find(due)?;
         // Counted from when it was due and not from now, so that early ones don't add up.
         let due = match probe.next {
             Some(next) if now <= next + probe.jitter() => next,
             _ => now,
         };
         probe.next = Some(due + probe.period);
-        true
+        Some(now + probe.period)
     }
 }
 
@@ -134,14 +132,15 @@ mod tests {
         let now = Instant::now();
         let mut probes = probes();
         assert!(probes.connect_to(9090) && !probes.connect_to(8080));
-        assert!(!probes.include(CLIENT, 9090, now));
-        assert!(!probes.include(KUBELET, 8080, now));
-        assert!(probes.include(KUBELET, 9090, now));
+        assert_eq!(probes.include(CLIENT, 9090, now), None);
+        assert_eq!(probes.include(KUBELET, 8080, now), None);
+        let over = now + Duration::from_secs(10);
+        assert_eq!(probes.include(KUBELET, 9090, now), Some(over));
         let mut unknown = Probes {
             caller: None,
             ..probes
         };
-        assert!(!unknown.include(KUBELET, 9090, now + 2 * JITTER));
+        assert_eq!(unknown.include(KUBELET, 9090, now), None);
     }
 
     /// Each probe is one connection in its period, and the one beyond is a client.
@@ -149,13 +148,13 @@ mod tests {
     fn one_connection_in_each_period() {
         let start = Instant::now();
         let mut probes = probes();
-        assert!(probes.include(KUBELET, 9090, start));
-        assert!(probes.include(KUBELET, 9090, start));
-        assert!(!probes.include(KUBELET, 9090, start));
+        assert!(probes.include(KUBELET, 9090, start).is_some());
+        assert!(probes.include(KUBELET, 9090, start).is_some());
+        assert_eq!(probes.include(KUBELET, 9090, start), None);
         let mut included = 0;
         for tenths in 1..=1200 {
             let now = start + Duration::from_millis(100 * tenths);
-            included += u32::from(probes.include(KUBELET, 9090, now));
+            included += u32::from(probes.include(KUBELET, 9090, now).is_some());
         }
         assert!((42..=43).contains(&included), "{included} in 120 s");
     }
@@ -168,12 +167,12 @@ mod tests {
         for (probe, jitter) in [0, 200, -300, 400, -900, 0].into_iter().enumerate() {
             let millis = 1000 + 10_000 * probe as i64 + jitter;
             let now = start + Duration::from_millis(millis.unsigned_abs());
-            assert!(kubelet.include(KUBELET, 9090, now), "{probe}");
+            assert!(kubelet.include(KUBELET, 9090, now).is_some(), "{probe}");
         }
         let mut client = of_period(10);
         let early = (0..20).filter(|count| {
             let now = start + Duration::from_millis(9_100) * *count;
-            client.include(KUBELET, 9090, now)
+            client.include(KUBELET, 9090, now).is_some()
         });
         assert!(early.count() < 20);
     }

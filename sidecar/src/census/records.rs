@@ -65,6 +65,13 @@ impl Records {
 
 // === impl Place ===
 
+impl Place {
+    /// No other connection that is open has the same.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+}
+
 impl Deref for Place {
     type Target = Record;
 

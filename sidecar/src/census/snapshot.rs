@@ -22,6 +22,8 @@ pub struct Snapshot {
     /// Until when some HTTP/1 connection that was busy lately and was not told to leave may still
     /// come back. It can end sooner; look again then.
     pub http1_pausing_until: Option<Instant>,
+    /// Connections of other protocols that have carried something and were not told to leave.
+    pub untold: u64,
     /// Connections whose client has not taken all that the app sent: those bytes wait in the relay,
     /// and would be lost with it.
     pub buffered: u64,
@@ -93,7 +95,9 @@ impl Census {
             connections[reading.protocol as usize] += 1;
             in_flight[reading.protocol as usize] += reading.in_flight;
             snapshot.buffered += u64::from(reading.buffered);
-            if record.way() != Way::Relayed {
+            if record.way() == Way::Relayed {
+                snapshot.untold += u64::from(reading.untold);
+            } else {
                 snapshot.past.connections += 1;
                 snapshot.past.in_flight += reading.in_flight;
                 snapshot.bypassing += u64::from(record.way() == Way::Bypassing);

@@ -27,10 +27,6 @@ const NOT_SERVING_LAG: Duration = Duration::from_secs(1);
 /// the endpoints.
 const WORD_LAG: Duration = Duration::from_secs(2);
 
-/// How long Draining waits for idle HTTP/1 clients that may be expected back, to give them their
-/// goodbye with an answer instead of a closed connection.
-const IDLE_WAIT: Duration = Duration::from_secs(5);
-
 /// How long after its release a restart keeps the pod out of service when no port tells that the
 /// app is back. Longer is of no use: a pod whose container does not run, or fails its readiness
 /// probe, is unready without us; and there may be no port that could ever tell.
@@ -160,7 +156,8 @@ impl Agenda {
             self.at(now, Move::Restate(trigger));
         }
         if leaving.stage == Stage::Cutting {
-            let due = if idle { now } else { leaving.since + CUTTING };
+            let done = facts.to_cut(sight) == 0;
+            let due = if done { now } else { leaving.since + CUTTING };
             self.at(due, Move::Finish(Outcome::TimedOut));
             return;
         }
@@ -168,7 +165,12 @@ impl Agenda {
         if leaving.stage == Stage::Draining {
             if idle {
                 let expected_back = sight.http1_pausing_until.unwrap_or(now).max(now);
-                let due = expected_back.min((leaving.since + IDLE_WAIT).max(now));
+                let due = expected_back.min((leaving.since + facts.idle_wait()).max(now));
+                let due = match facts.pace(leaving) {
+                    // The end of the app would be a goodbye to all of them in one moment.
+                    Some(pace) if sight.untold > 0 => due.max(pace.ends()),
+                    _ => due,
+                };
                 let due = if unused(leaving, facts, sight) {
                     due
                 } else {

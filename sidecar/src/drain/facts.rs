@@ -2,7 +2,10 @@
 
 use super::clock::{self, Grace};
 use super::state::{Leaving, Stage};
+use crate::census::Snapshot;
+use crate::stance::Pace;
 use ebb_api::birth::{Birth, OwnHook};
+use ebb_api::connections::AtTimeout;
 use ebb_api::desired::{Desired, Endpoints, Leave};
 use ebb_api::phase::Trigger;
 use ebb_api::settings::Settings;
@@ -19,6 +22,10 @@ const RESTART_HOLD: Duration = Duration::from_secs(10);
 
 /// What a sign that the pod goes may be late by, before a drain is taken for nothing.
 const HEALING_MARGIN: Duration = Duration::from_secs(10);
+
+/// What the goodbyes that come last take until they are through: a WebSocket or HTTP/2 connection
+/// that never pauses waits a second for it, and the other end has 2 s to answer.
+const LAST_GOODBYE: Duration = Duration::from_secs(5);
 
 /// What never changes while the process lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,6 +230,42 @@ impl Facts {
         let least = Duration::from_secs(settings.min_seconds.into()).max(self.pod.own_sleep);
         let most = Duration::from_secs(settings.max_seconds.into()).max(least);
         (least, most)
+    }
+
+    /// How long Draining waits at most for idle HTTP/1 clients that may be expected back, to give them
+    /// their goodbye with an answer instead of a closed connection.
+    pub(crate) fn idle_wait(&self) -> Duration {
+        Duration::from_secs(self.settings.deregistration.idle_seconds.into())
+    }
+
+    /// The time over which goodbyes are spread: what the policy asks for, as far as the last of them
+    /// is through at the deadline. Nothing where they are said at once; the restart of a container
+    /// has no time for more.
+    pub(crate) fn pace(&self, leaving: &Leaving) -> Option<Pace> {
+        let from = leaving
+            .parting
+            .filter(|_| leaving.stage != Stage::Restarting)?;
+        let asked = Duration::from_secs(self.settings.connections.pace_seconds.into());
+        let left = self.deadline(leaving).saturating_duration_since(from);
+        let length = asked.min(left.saturating_sub(LAST_GOODBYE));
+        (length > Duration::ZERO).then_some(Pace { from, length })
+    }
+
+    /// How much is in flight that the app's own shutdown does not take care of.
+    pub(crate) fn to_cut(&self, sight: &Snapshot) -> u64 {
+        sight.in_flight_in_all() - self.to_hand_over(sight)
+    }
+
+    /// How many connections in flight the deadline leaves to the app's own shutdown.
+    pub(crate) fn to_hand_over(&self, sight: &Snapshot) -> u64 {
+        let opaque = sight
+            .in_flight
+            .iter()
+            .filter(|(protocol, _)| protocol.is_opaque());
+        match self.settings.connections.at_timeout {
+            AtTimeout::Handover => opaque.map(|(_, count)| count).sum(),
+            AtTimeout::Close | AtTimeout::Reset => 0,
+        }
     }
 
     pub(crate) fn quiet(&self) -> Duration {

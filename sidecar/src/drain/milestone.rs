@@ -25,6 +25,8 @@ pub enum Milestone {
     Cutting {
         /// What is cut.
         in_flight: u64,
+        /// What is left to the app's own shutdown.
+        handed_over: u64,
     },
     /// The hooks are released.
     Ended(Box<Drain>),
@@ -52,9 +54,14 @@ impl Milestone {
                 tracing::info!(in_flight, "draining, nothing new is accepted");
             }
             Milestone::LastByte => tracing::info!("last in-flight byte read"),
-            Milestone::Cutting { in_flight } => {
-                tracing::warn!(in_flight, "deadline reached, cutting what is left");
-            }
+            Milestone::Cutting {
+                in_flight,
+                handed_over,
+            } => tracing::warn!(
+                in_flight,
+                handed_over,
+                "deadline reached, cutting what is left"
+            ),
             Milestone::Ended(drain) if drain.outcome == Outcome::TimedOut => tracing::warn!(
                 outcome = %drain.outcome,
                 took_ms = drain.took_ms,

@@ -3,7 +3,7 @@
 use super::facts::Facts;
 use super::state::{Leaving, Stage, State};
 use crate::census::Snapshot;
-use crate::stance::Stance;
+use crate::stance::{Pace, Stance};
 use ebb_api::phase::{Outcome, Phase, Trigger};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -15,6 +15,9 @@ const GOODBYES_WITHOUT_CONTROLLER: Duration = Duration::from_secs(1);
 /// How long the pod's own hook must have been alone before it is let go: the app's are called at
 /// most 78 ms apart from it.
 const OWN_ALONE: Duration = Duration::from_millis(100);
+
+/// How old the last words of a process may be that is killed before what is in flight has ended.
+const RECOUNT: Duration = Duration::from_secs(1);
 
 /// Which hooks may be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub enum Release {
 pub struct Orders {
     /// How connections are treated.
     pub stance: Stance,
+    /// Over which time goodbyes are spread; nothing means that they are said at once.
+    pub pace: Option<Pace>,
     /// What the readiness probe is told.
     pub ready: bool,
     /// Which hooks may be answered.
@@ -61,6 +66,10 @@ pub(crate) fn give(state: &State, facts: &Facts, sight: &Snapshot, now: Instant)
     let (stance, goodbyes_due) = stance(state, facts, now);
     Orders {
         stance,
+        pace: match state {
+            State::Leaving(leaving) => facts.pace(leaving),
+            State::Serving | State::Ended(_) => None,
+        },
         ready: ready(state, facts),
         release,
         phase: state.phase(),
@@ -79,6 +88,7 @@ pub(crate) fn give(state: &State, facts: &Facts, sight: &Snapshot, now: Instant)
             .into_iter()
             .chain(goodbyes_due)
             .chain(sight.settles_at)
+            .chain(recount_due(state, facts, sight, now))
             .filter(|due| *due > now)
             .min(),
     }
@@ -122,16 +132,24 @@ fn stance(state: &State, facts: &Facts, now: Instant) -> (Stance, Option<Instant
             (sigterm_or(facts, stance), None)
         }
         State::Leaving(leaving) => match leaving.stage {
-            Stage::Suspected => (Stance::Serving, None),
-            Stage::Restarting => (Stance::Parting, None),
             Stage::Draining => (Stance::Draining, None),
             Stage::Cutting => (Stance::Cut, None),
-            Stage::LameDuck | Stage::Unready => match goodbyes(leaving, facts) {
-                Some(due) if due <= now => (Stance::Parting, None),
-                due => (Stance::Serving, due),
-            },
+            Stage::Suspected | Stage::Restarting | Stage::LameDuck | Stage::Unready => {
+                match goodbyes(leaving, facts) {
+                    Some(due) if due <= now => (Stance::Parting, None),
+                    due => (Stance::Serving, due),
+                }
+            }
         },
     }
+}
+
+/// When the books of a drain are to be looked at again although nothing tells of a change: of many
+/// that are in flight when the process is killed, those that ended by then were not cut.
+fn recount_due(state: &State, facts: &Facts, sight: &Snapshot, now: Instant) -> Option<Instant> {
+    let ends = matches!(state, State::Ended(ended) if !ended.is_restart());
+    let going = ends && facts.sigterm.is_some() && sight.in_flight_in_all() > 0;
+    going.then(|| now + RECOUNT)
 }
 
 fn until_idle(state: &State, facts: &Facts) -> bool {
@@ -148,7 +166,12 @@ fn until_idle(state: &State, facts: &Facts) -> bool {
 }
 
 /// From when on clients are told to leave.
-fn goodbyes(leaving: &Leaving, facts: &Facts) -> Option<Instant> {
+pub(crate) fn goodbyes(leaving: &Leaving, facts: &Facts) -> Option<Instant> {
+    match leaving.stage {
+        Stage::Suspected => return None,
+        Stage::Restarting | Stage::Draining | Stage::Cutting => return Some(leaving.since),
+        Stage::LameDuck | Stage::Unready => {}
+    }
     // Where the endpoints never go, the last seconds of the lame-duck phase must do.
     let unready = (leaving.stage == Stage::Unready).then_some(leaving.since);
     match facts.guidance() {

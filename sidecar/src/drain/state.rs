@@ -2,7 +2,7 @@
 
 use crate::census::Snapshot;
 use ebb_api::phase::{Outcome, Phase, Trigger};
-use ebb_api::report::Drain;
+use ebb_api::report::{Drain, Protocol};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,8 @@ pub(crate) struct Leaving {
     pub(crate) at_signal: Snapshot,
     /// When the endpoints were gone, and how much work had begun by then.
     pub(crate) gone: Option<(Instant, u64)>,
+    /// Since when clients are told to leave.
+    pub(crate) parting: Option<Instant>,
     /// When the lame-duck phase ended.
     pub(crate) deregistered: Option<Instant>,
     /// When readiness was withdrawn.
@@ -55,6 +57,8 @@ pub(crate) struct Leaving {
     pub(crate) moved: ((u64, u64), Instant),
     /// The age of the oldest that was in flight when cutting began.
     pub(crate) oldest_cut: Option<Duration>,
+    /// How many opaque connections were in flight then, and left to the app's shutdown.
+    pub(crate) handed_over: u64,
 }
 
 /// A drain that has ended.
@@ -95,10 +99,12 @@ impl Leaving {
             signal: now,
             at_signal: sight.clone(),
             gone: None,
+            parting: None,
             deregistered: None,
             unready: None,
             moved: ((sight.work, sight.finished), now),
             oldest_cut: None,
+            handed_over: 0,
         }
     }
 
@@ -114,6 +120,10 @@ impl Leaving {
         if trigger != Trigger::Deleted {
             self.unready.get_or_insert(now);
         }
+    }
+
+    fn is_handed_over(&self, protocol: Protocol) -> bool {
+        self.handed_over > 0 && protocol.is_opaque()
     }
 
     pub(crate) fn end(self, outcome: Outcome, sight: &Snapshot, now: Instant) -> Ended {
@@ -135,12 +145,14 @@ impl Leaving {
         // What is still in flight when the process or the app goes is lost with it. It is counted
         // now: nobody may be left to count it later.
         if matches!(outcome, Outcome::Killed | Outcome::TimedOut) {
-            for (protocol, count) in &sight.in_flight {
-                *cut.entry(*protocol).or_default() += count;
-            }
+            lose(&mut cut, sight, |protocol| !self.is_handed_over(protocol));
             oldest_cut = oldest_cut.max(sight.oldest);
         }
         cut.retain(|_, count| *count > 0);
+        if self.handed_over > 0 {
+            // The oldest that was in flight may be one that was not cut.
+            oldest_cut = sight.oldest_cut.filter(|_| !cut.is_empty());
+        }
         let begun_before = self
             .gone
             .map_or(self.at_signal.work, |(_, begun_before)| begun_before);
@@ -152,6 +164,7 @@ impl Leaving {
             endpoints_gone_ms: self.gone.map(|(at, _)| after(at)),
             finished: since(self.at_signal.finished, sight.finished),
             cut,
+            handed_over: self.handed_over,
             oldest_cut_ms: oldest_cut.map(milliseconds),
             idle_closed: since(self.at_signal.idle_closed, sight.idle_closed),
             late: since(begun_before, sight.work),
@@ -160,9 +173,34 @@ impl Leaving {
     }
 }
 
+/// Counts what is in flight of these protocols as cut.
+fn lose(cut: &mut BTreeMap<Protocol, u64>, sight: &Snapshot, is_lost: impl Fn(Protocol) -> bool) {
+    for (protocol, count) in &sight.in_flight {
+        if is_lost(*protocol) {
+            *cut.entry(*protocol).or_default() += count;
+        }
+    }
+}
+
 // === impl Ended ===
 
 impl Ended {
+    /// The drain as it is told if the process ends at this moment, and takes with it what was handed
+    /// over and still flows.
+    pub(crate) fn last_words(&self, sight: &Snapshot) -> Drain {
+        let mut drain = self.drain.clone();
+        if self.leaving.handed_over > 0 {
+            let before = drain.cut_in_all();
+            lose(&mut drain.cut, sight, |protocol| {
+                self.leaving.is_handed_over(protocol)
+            });
+            if drain.cut_in_all() > before {
+                drain.oldest_cut_ms = drain.oldest_cut_ms.max(sight.oldest.map(milliseconds));
+            }
+        }
+        drain
+    }
+
     /// Counts on: between the release of the hooks and the end of the process the app's last bytes
     /// are still relayed, and requests still finish or are lost.
     pub(crate) fn recount(&mut self, sight: &Snapshot) {

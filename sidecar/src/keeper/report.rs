@@ -2,6 +2,7 @@
 
 use super::Keeper;
 use crate::capture::lookout::Lookout;
+use crate::census::Snapshot;
 use ebb_api::report::{FinalReport, Report};
 use std::time::Instant;
 
@@ -30,12 +31,12 @@ impl Keeper {
 
     /// Makes the termination message say how things stand. A sidecar without anything to tell (it
     /// serves, or was never told to go) leaves the file empty.
-    pub(super) fn say_last_words(&mut self) {
+    pub(super) fn say_last_words(&mut self, sight: &Snapshot) {
         self.termination.say(FinalReport {
             boot: self.boot.clone(),
             mode: self.captured.standing.mode(),
             policy: self.machine.settings().policy.clone(),
-            drain: self.machine.ending().cloned(),
+            drain: self.machine.last_words(sight),
         });
     }
 }

@@ -166,9 +166,7 @@ impl Connection {
 
     fn take_up(&mut self, conduct: Conduct) {
         self.stance = conduct.stance;
-        let leaving = conduct.stance >= Stance::Parting;
-        self.exchange
-            .set_leaving(leaving, &conduct.connections, Instant::now());
+        self.exchange.take_up(&conduct, Instant::now());
     }
 
     fn poll(&mut self, context: &mut Context<'_>, scratch: &mut [u8]) -> Poll<End> {

@@ -11,10 +11,11 @@ mod verdict;
 mod websocket;
 
 use crate::census::{Connection, HEAD_PATIENCE};
+use crate::stance::{Conduct, Stance};
 use crate::track::http1::Upgrade;
 use crate::track::opaque::{Opaque, Side};
 use crate::track::tls::Hello;
-use ebb_api::connections::{ConnectionSettings, EventStreams};
+use ebb_api::connections::{AtTimeout, ConnectionSettings, EventStreams, WebSockets};
 use edit::{Next, Passed};
 use http1::Http1;
 use http2::{Goodbye, Http2};
@@ -32,7 +33,8 @@ pub(crate) struct Exchange {
     /// Nor anything that contradicts TLS.
     hello: Option<Hello>,
     line: Connection,
-    /// Since when goodbyes are said.
+    /// From when on the connection's goodbye is said. HTTP/1 says it with the next answer, whenever
+    /// that is: its own requests spread it.
     leaving: Option<Instant>,
     /// Bytes of the client that were held back, and have to go to the app: see
     /// [`Exchange::released`].
@@ -68,26 +70,26 @@ impl Exchange {
         &self.line
     }
 
-    /// Whether goodbyes are to be said from now on, and by which settings.
-    pub(crate) fn set_leaving(
-        &mut self,
-        leaving: bool,
-        settings: &ConnectionSettings,
-        now: Instant,
-    ) {
-        self.leaving = leaving.then(|| self.leaving.unwrap_or(now));
-        let silence_changed = self.settings.idle_seconds != settings.idle_seconds;
-        self.settings = *settings;
+    /// Whether goodbyes are to be said from now on, when, and by which settings.
+    pub(crate) fn take_up(&mut self, conduct: &Conduct, now: Instant) {
+        let leaving = conduct.stance >= Stance::Parting;
+        self.leaving = leaving.then(|| match (conduct.pace, self.leaving) {
+            (Some(pace), _) => pace.turn(self.line.place()),
+            (None, Some(turn)) => turn.min(now),
+            (None, None) => now,
+        });
+        let silence_changed = self.settings.idle_seconds != conduct.connections.idle_seconds;
+        self.settings = conduct.connections;
         match &mut self.kind {
             Kind::Http1(http1) => {
-                let ends = settings.event_streams == EventStreams::End;
+                let ends = self.settings.event_streams == EventStreams::End;
                 http1.end_streams(self.leaving.filter(|_| ends));
                 if !leaving {
                     http1.stay();
                 }
             }
             Kind::Opaque(opaque, _) if silence_changed => {
-                opaque.set_patience(silence(settings));
+                opaque.set_patience(silence(&self.settings));
                 self.line.patience_changed(opaque.idle_at());
             }
             _ => {}
@@ -126,7 +128,8 @@ impl Exchange {
                 }
             }
             Kind::WebSocket(socket) => {
-                if !socket.client_sent(input, self.leaving, &self.line, now) {
+                let leaving = sockets(self.leaving, &self.settings);
+                if !socket.client_sent(input, leaving, &self.line, now) {
                     self.turn_opaque(now);
                 }
             }
@@ -169,7 +172,10 @@ impl Exchange {
         let passed = match &mut self.kind {
             Kind::Http1(http1) => http1.app_sent(input, self.leaving.is_some(), &self.line, now),
             Kind::Http2(http2) => http2.app_sent(input, self.leaving, &self.line, now),
-            Kind::WebSocket(socket) => socket.app_sent(input, self.leaving, &self.line, now),
+            Kind::WebSocket(socket) => {
+                let leaving = sockets(self.leaving, &self.settings);
+                socket.app_sent(input, leaving, &self.line, now)
+            }
             Kind::Opaque(..) => Passed {
                 bytes: Cow::Borrowed(input),
                 last: false,
@@ -209,7 +215,8 @@ impl Exchange {
                 Some(ToClient { bytes, last })
             }
             Kind::WebSocket(socket) => {
-                let (bytes, last) = socket.goodbye(self.leaving, &self.line, now)?;
+                let leaving = sockets(self.leaving, &self.settings);
+                let (bytes, last) = socket.goodbye(leaving, &self.line, now)?;
                 let bytes = Cow::Borrowed(bytes);
                 Some(ToClient { bytes, last })
             }
@@ -287,7 +294,11 @@ impl Exchange {
     /// What to do at the deadline, with so many bytes taken for the app and not yet written to it.
     pub(crate) fn deadline(&self, unwritten: usize) -> Deadline {
         match &self.kind {
-            Kind::Opaque(..) => Deadline::Close,
+            Kind::Opaque(..) => match self.settings.at_timeout {
+                AtTimeout::Close => Deadline::Close,
+                AtTimeout::Reset => Deadline::Reset,
+                AtTimeout::Handover => Deadline::Handover,
+            },
             Kind::Http1(http1) => http1.deadline(unwritten as u64),
             Kind::Http2(http2) => http2.deadline(unwritten as u64),
             Kind::WebSocket(socket) => socket.deadline(),
@@ -309,10 +320,13 @@ impl Exchange {
     pub(crate) fn wakes_at(&self, now: Instant) -> Option<Instant> {
         let patient = |head_began: Option<Instant>| head_began.map(|began| began + HEAD_PATIENCE);
         let (idle_at, goodbye_at) = match &self.kind {
-            Kind::Opaque(opaque, _) => (opaque.idle_at(), None),
+            Kind::Opaque(opaque, _) => (opaque.idle_at(), self.half_close_at(opaque)),
             Kind::Http1(http1) => (patient(http1.head_began()), http1.goodbye_at()),
             Kind::Http2(http2) => (patient(http2.head_began()), http2.goodbye_at(self.leaving)),
-            Kind::WebSocket(socket) => (None, socket.goodbye_at(self.leaving)),
+            Kind::WebSocket(socket) => {
+                let leaving = sockets(self.leaving, &self.settings);
+                (None, socket.goodbye_at(leaving))
+            }
         };
         // A moment that has passed must not hide one to come.
         [idle_at, goodbye_at]
@@ -327,10 +341,15 @@ impl Exchange {
     /// said.
     pub(crate) fn wants_half_close(&self, now: Instant) -> bool {
         match &self.kind {
-            Kind::Opaque(opaque, _) => opaque.idle_at().is_some_and(|at| at <= now),
+            Kind::Opaque(opaque, _) => self.half_close_at(opaque).is_some_and(|at| at <= now),
             Kind::WebSocket(socket) => socket.is_answered(),
             Kind::Http1(_) | Kind::Http2(_) => false,
         }
+    }
+
+    /// When the app is to be half-closed, if nothing moves before.
+    fn half_close_at(&self, opaque: &Opaque) -> Option<Instant> {
+        Some(opaque.idle_at()?.max(self.leaving?))
     }
 
     /// Both sides have closed.
@@ -414,6 +433,11 @@ impl Exchange {
         }
         self.kind = Kind::Opaque(opaque, owed);
     }
+}
+
+/// From when on a WebSocket gets its goodbye.
+fn sockets(leaving: Option<Instant>, settings: &ConnectionSettings) -> Option<Instant> {
+    leaving.filter(|_| settings.web_sockets == WebSockets::Goodbye)
 }
 
 /// What an opaque connection is waited for after the app spoke last.

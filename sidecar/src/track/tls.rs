@@ -5,7 +5,7 @@ use super::Odd;
 
 /// So many bytes tell: the header of a record (5), that of a handshake message (4), and the first of
 /// that message's version.
-const TELLING: usize = 10;
+const TELLING: u8 = 10;
 
 /// The content type of a record that carries a handshake message.
 const HANDSHAKE: u8 = 22;
@@ -23,7 +23,7 @@ const LENGTH_LIMIT: u8 = 0x40;
 /// The start of a connection, for as long as it may be that of TLS.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hello {
-    seen: usize,
+    seen: u8,
 }
 
 impl Hello {
@@ -33,7 +33,7 @@ impl Hello {
     ///
     /// They are not.
     pub fn advance(&mut self, input: &[u8]) -> Result<bool, Odd> {
-        for byte in input.iter().take(TELLING - self.seen) {
+        for byte in input.iter().take(usize::from(TELLING - self.seen)) {
             let plausible = match self.seen {
                 0 => *byte == HANDSHAKE,
                 1 | 9 => *byte == MAJOR,
@@ -57,13 +57,13 @@ impl Hello {
 mod tests {
     use super::*;
 
-    const START: &[u8; TELLING] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03";
+    const START: &[u8; TELLING as usize] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03";
 
     /// A hello is known by its first bytes, however they come, and by no fewer.
     #[test]
     fn a_hello_is_known() {
         let mut hello = Hello::default();
-        for byte in &START[..TELLING - 1] {
+        for byte in &START[..START.len() - 1] {
             assert_eq!(hello.advance(&[*byte]), Ok(false));
         }
         assert_eq!(hello.advance(b"\x03\x03 and so on"), Ok(true));

@@ -55,6 +55,7 @@ pub(crate) fn quick(timeout_seconds: u32) -> Settings {
         deregistration: DeregistrationSettings {
             min_seconds: 0,
             quiet_seconds: 0,
+            idle_seconds: 5,
             max_seconds: 3,
         },
         connections: ConnectionSettings::default(),

@@ -9,7 +9,7 @@ use ebb_api::report::Protocol;
 use ebb_sidecar::census::{Census, Snapshot};
 use ebb_sidecar::listener::{self, Bound};
 use ebb_sidecar::relay::Relay;
-use ebb_sidecar::stance::{Conduct, Stance};
+use ebb_sidecar::stance::{Conduct, Pace, Stance};
 use ebb_sidecar::upstream::{OriginalDestination, Upstream};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -55,6 +55,7 @@ impl Bed {
         let census = Census::new(Instant::now());
         let (conduct, told) = watch::channel(Conduct {
             stance: Stance::Serving,
+            pace: None,
             // Long enough for a test to see a silent opaque connection in flight, short enough to
             // wait for.
             connections: ConnectionSettings {
@@ -99,6 +100,11 @@ impl Bed {
 
     pub(crate) fn stance(&self, stance: Stance) {
         self.conduct.send_modify(|conduct| conduct.stance = stance);
+    }
+
+    /// Goodbyes are spread over this time from now on.
+    pub(crate) fn pace(&self, pace: Option<Pace>) {
+        self.conduct.send_modify(|conduct| conduct.pace = pace);
     }
 
     /// The policy is another one from now on.

@@ -2,6 +2,7 @@
 //! byte by byte what each of them sends and must see.
 
 mod bed;
+mod connections;
 mod event_stream;
 mod goodbye;
 mod http1;

@@ -1,6 +1,7 @@
 //! WebSocket through sockets: 1001 reaches the client, its answer the app, and then all is closed.
 
 use crate::bed::{Bed, End};
+use ebb_api::connections::WebSockets;
 use ebb_api::report::Protocol::WebSocket;
 use ebb_sidecar::goodbye::websocket::GOING_AWAY;
 use ebb_sidecar::stance::Stance;
@@ -62,6 +63,35 @@ async fn nobody_holds_it() {
     silent.hear_end().await;
     assert_eq!(bed.snapshot().in_flight_in_all(), 0);
     assert!(bed.snapshot().cut.is_empty());
+}
+
+/// A policy that waits for WebSockets says nothing to them; another one that follows does, at once;
+/// and at the deadline they hear the same goodbye.
+#[tokio::test]
+async fn the_policy_may_wait_for_them() {
+    let bed = Bed::new().await;
+    bed.settings(|settings| settings.web_sockets = WebSockets::Wait);
+    let (mut first, mut first_app) = connect(&bed).await;
+    let (mut second, mut second_app) = connect(&bed).await;
+    bed.stance(Stance::Draining);
+    for (client, app) in [(&mut first, &mut first_app), (&mut second, &mut second_app)] {
+        client.say(ASKED).await;
+        app.hear(ASKED).await;
+        app.say(TOLD).await;
+        client.hear(TOLD).await;
+    }
+    assert_eq!(bed.in_flight(WebSocket), 2);
+    bed.settings(|settings| settings.web_sockets = WebSockets::Goodbye);
+    first.hear(GOING_AWAY).await;
+    second.hear(GOING_AWAY).await;
+
+    let bed = Bed::new().await;
+    bed.settings(|settings| settings.web_sockets = WebSockets::Wait);
+    let (mut client, _app) = connect(&bed).await;
+    bed.stance(Stance::Cut);
+    client.hear(GOING_AWAY).await;
+    client.hear_end().await;
+    assert_eq!(bed.snapshot().cut[&WebSocket], 1);
 }
 
 /// The deadline: a Close between two frames, an end inside of one; each is counted.

@@ -1,5 +1,6 @@
 """What a client program counts, and how it starts and ends: see tests/src/clients/client.rs."""
 
+import asyncio
 import json
 import signal
 import sys
@@ -11,20 +12,22 @@ HELLO = "hello from "
 
 
 class Tally:
-    """Counts of one service. Each is counted by one thread or task only."""
+    """What was counted at one service."""
 
     def __init__(self):
         self.answers = 0
         self.pods = {}
         self.errors = {}
         self.closed = {}
+        self.crossed = 0
 
     def answered(self, text):
         """Counts an answer, which must name its pod."""
         if not text.startswith(HELLO):
             self.failed(f"an odd answer: {text!r}")
             return
-        self.answers += 1
+        with LOCK:
+            self.answers += 1
         self._count(self.pods, text.removeprefix(HELLO).split()[0])
 
     def failed(self, error):
@@ -36,13 +39,22 @@ class Tally:
         if isinstance(error, BaseException):
             traceback.print_exception(error, file=sys.stderr)
 
-    def was_closed(self, code):
-        """Counts a WebSocket that the server closed."""
+    def was_closed(self, code, waited=None):
+        """Counts a WebSocket that the server closed. If an answer had been waited for that many seconds,
+        the Close must have crossed the message: the app would have had the time to answer."""
         self._count(self.closed, str(code))
+        if waited is not None:
+            self.crossed += 1
+            if waited > 1:
+                self.failed(f"closed with {code} after {waited:.1f} s without an answer")
 
     @staticmethod
     def _count(counts, key):
-        counts[key] = counts.get(key, 0) + 1
+        with LOCK:
+            counts[key] = counts.get(key, 0) + 1
+
+
+LOCK = threading.Lock()
 
 
 def pauses():
@@ -57,15 +69,16 @@ def report(tallies):
     print(json.dumps({url: vars(tally) for url, tally in tallies.items()}))
 
 
-def run_threads(loop):
-    """Runs loop(url, tally, stopping) in a thread for each address until SIGTERM; then prints what was
-    counted. The loop ends soon after stopping is set."""
+def run_threads(*loops):
+    """Runs each loop(url, tally, stopping) in a thread for each address until SIGTERM, and then prints
+    what was counted. A loop ends soon after the event stopping is set."""
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     tallies = {url: Tally() for url in sys.argv[1:]}
     threads = [
         threading.Thread(target=loop, args=(url, tally, stopping), daemon=True)
         for url, tally in tallies.items()
+        for loop in loops
     ]
     for thread in threads:
         thread.start()
@@ -77,3 +90,30 @@ def run_threads(loop):
     for thread in threads:
         thread.join()
     report(tallies)
+
+
+def run_tasks(loop):
+    """The same for an asynchronous loop, each in a task."""
+
+    async def run():
+        stopping = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+        tallies = {url: Tally() for url in sys.argv[1:]}
+        tasks = [asyncio.ensure_future(loop(url, tally, stopping)) for url, tally in tallies.items()]
+        while not all(tally.answers for tally in tallies.values()):
+            if await stops(stopping, 0.01):
+                break
+        print("ready")
+        await asyncio.gather(*tasks)
+        report(tallies)
+
+    asyncio.run(run())
+
+
+async def stops(stopping, seconds):
+    """Waits that long, or until stopping is set; returns whether it is."""
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        pass
+    return stopping.is_set()

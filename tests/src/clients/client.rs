@@ -31,10 +31,31 @@ const PATIENCE: Duration = Duration::from_secs(90);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Client {
-    /// curl, one process with an endless list of POSTs.
+    /// curl: one process with an endless list of POSTs. With HTTP/1 only: the 7.88 of Debian 12 can't use
+    /// a connection twice that speaks HTTP/2 without TLS, whoever the server is.
     Curl,
     /// Python: requests, with a `Session`.
     Requests,
+    /// Python: httpx, with a `Client`.
+    Httpx,
+    /// Python: httpx with HTTP/2, one request after the other.
+    HttpxHttp2,
+    /// Python: aiohttp, with a `ClientSession`.
+    Aiohttp,
+    /// Python: grpcio, unary calls and streams in both directions.
+    Grpcio,
+    /// Python: websockets.
+    Websockets,
+    /// Node: its own http, with the global agent.
+    NodeHttp,
+    /// Node: undici's `request`.
+    Undici,
+    /// Node: undici with HTTP/2, one request after the other.
+    UndiciHttp2,
+    /// Node: ws.
+    Ws,
+    /// Node: @grpc/grpc-js, unary calls and streams in both directions.
+    GrpcJs,
 }
 
 /// A client that runs.
@@ -52,13 +73,21 @@ impl Client {
     /// What it speaks.
     pub fn protocol(self) -> Protocol {
         match self {
-            Self::Curl | Self::Requests => Protocol::Http1,
+            Self::Curl | Self::Requests | Self::Httpx | Self::Aiohttp => Protocol::Http1,
+            Self::NodeHttp | Self::Undici => Protocol::Http1,
+            Self::HttpxHttp2 | Self::UndiciHttp2 => Protocol::Http2,
+            Self::Grpcio | Self::GrpcJs => Protocol::Grpc,
+            Self::Websockets | Self::Ws => Protocol::WebSocket,
         }
     }
 
     /// Its program, without the addresses.
     fn command(self, plan: &Plan) -> Command {
         let runtimes = &plan.runtimes;
+        let http2 = |mut command: Command| {
+            command.arg("--http2");
+            command
+        };
         match self {
             Self::Curl => {
                 let mut command = runtimes.python("curl_client.py");
@@ -68,6 +97,16 @@ impl Client {
                 command
             }
             Self::Requests => runtimes.python("requests_client.py"),
+            Self::Httpx => runtimes.python("httpx_client.py"),
+            Self::HttpxHttp2 => http2(runtimes.python("httpx_client.py")),
+            Self::Aiohttp => runtimes.python("aiohttp_client.py"),
+            Self::Grpcio => runtimes.python("grpcio_client.py"),
+            Self::Websockets => runtimes.python("websockets_client.py"),
+            Self::NodeHttp => runtimes.node("http_client.js"),
+            Self::Undici => runtimes.node("undici_client.js"),
+            Self::UndiciHttp2 => http2(runtimes.node("undici_client.js")),
+            Self::Ws => runtimes.node("ws_client.js"),
+            Self::GrpcJs => runtimes.node("grpc_client.js"),
         }
     }
 

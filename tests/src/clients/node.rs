@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::runtimes::Runtimes;
+use super::runtimes::{Runtimes, bare};
 use crate::bed::command;
 use crate::bed::holder::Holder;
 use crate::bed::process::enter;
@@ -127,11 +127,20 @@ impl PodNetwork {
         self.address
     }
 
-    /// A program in the pod's network; its arguments follow. The process that is started becomes it.
-    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = enter(self.holder.identity(), &["--net"]);
-        command.arg("--").arg(program);
-        command
+    /// The same command in the pod's network; the process that is started becomes its program.
+    pub fn enter(&self, command: &Command) -> Command {
+        let mut entered = enter(self.holder.identity(), &["--net"]);
+        entered
+            .arg("--")
+            .arg(command.get_program())
+            .args(command.get_args());
+        // A program has the environment that it was given, and no other.
+        bare(&mut entered);
+        let set = command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?)));
+        entered.envs(set);
+        entered
     }
 }
 

@@ -1,6 +1,7 @@
 //! A pod: a network with the redirect's rules, a server, and the sidecar before it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -48,21 +49,22 @@ impl Pod {
     pub fn start(plan: &Plan, node: &Node, server: Server, name: &str) -> Result<Self> {
         let network = node.pod_network()?;
         let birth = serde_json::to_string(&birth(server))?;
-        let mut redirect = network.command(&plan.sidecar);
-        redirect
-            .arg("redirect")
-            .env(BIRTH_VARIABLE, &birth)
-            .env(POD_UID_VARIABLE, name);
-        command::run(&mut redirect).context("the redirect step failed")?;
+        let with_birth = |mut command: Command| {
+            command
+                .env(BIRTH_VARIABLE, &birth)
+                .env(POD_UID_VARIABLE, name);
+            network.enter(&command)
+        };
+        let mut redirect = Command::new(&plan.sidecar);
+        redirect.arg("redirect");
+        command::run(&mut with_birth(redirect)).context("the redirect step failed")?;
         // As in a pod: only the redirect step has privileges.
-        let mut sidecar = network.command("setpriv");
+        let mut sidecar = Command::new("setpriv");
         sidecar
             .args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"])
-            .arg(&plan.sidecar)
-            .env(BIRTH_VARIABLE, &birth)
-            .env(POD_UID_VARIABLE, name);
+            .arg(&plan.sidecar);
         let logs = &plan.scratch;
-        let sidecar = Process::start(sidecar, &format!("{name}-sidecar"), logs)?;
+        let sidecar = Process::start(with_birth(sidecar), &format!("{name}-sidecar"), logs)?;
         let app = server.command(plan, &network, name)?;
         let app = Process::start(app, name, logs)?;
         let mut pod = Self {

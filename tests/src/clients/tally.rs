@@ -20,8 +20,10 @@ pub struct Tally {
     /// Everything else that came of a request, by the text of its error.
     pub errors: BTreeMap<String, u64>,
     /// The codes with which the server closed WebSockets.
-    #[serde(default)]
     pub closed: BTreeMap<String, u64>,
+    /// Messages that crossed such a Close, and have no answer: a Close can't be taken back, whoever
+    /// says it.
+    pub crossed: u64,
 }
 
 /// What a client counted.
@@ -55,7 +57,7 @@ impl Report {
         let mut report = Self {
             table: format!(
                 "{:<12} {:<12} {:>9} {:>7}  {}\n",
-                "client", "service", "answers", "errors", "close codes"
+                "client", "service", "answers", "errors", "closed"
             ),
             failures: Vec::new(),
         };
@@ -86,7 +88,10 @@ impl Report {
         let errors: u64 = tally.errors.values().sum();
         // Names are padded as text: they have no widths of their own.
         let (client, server) = (client.to_string(), server.to_string());
-        let codes = codes(&tally.closed);
+        let mut codes = codes(&tally.closed);
+        if tally.crossed > 0 {
+            codes.push_str(&format!(", {} crossed a message", tally.crossed));
+        }
         self.line(format_args!(
             "{client:<12} {server:<12} {:>9} {errors:>7}  {codes}",
             tally.answers

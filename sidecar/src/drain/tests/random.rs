@@ -2,6 +2,7 @@
 //! every hook is answered.
 
 use super::*;
+use ebb_api::connections::AtTimeout;
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -10,12 +11,17 @@ enum Happening {
     Hook(&'static str),
     Begin,
     Finish,
+    /// An opaque connection becomes busy, or idle.
+    Opaque(bool),
+    /// So many connections are there that were not told to leave.
+    Untold(u64),
     Expect(u64),
     Put {
         leave: Option<Leave>,
         endpoints: Endpoints,
         enabled: bool,
-        seconds: [u32; 5],
+        seconds: [u32; 7],
+        handover: bool,
     },
     AppAnswered,
     Sigterm,
@@ -37,20 +43,34 @@ fn happening() -> impl Strategy<Value = Happening> {
         proptest::option::of(leave),
         endpoints,
         proptest::bool::weighted(0.85),
-        [1..120u32, 0..20u32, 0..5u32, 0..40u32, 0..60u32],
+        [
+            1..120u32,
+            0..20u32,
+            0..5u32,
+            0..10u32,
+            0..40u32,
+            0..60u32,
+            0..200u32,
+        ],
+        proptest::bool::ANY,
     )
-        .prop_map(|(leave, endpoints, enabled, seconds)| Happening::Put {
-            leave,
-            endpoints,
-            enabled,
-            seconds,
-        });
+        .prop_map(
+            |(leave, endpoints, enabled, seconds, handover)| Happening::Put {
+                leave,
+                endpoints,
+                enabled,
+                seconds,
+                handover,
+            },
+        );
     prop_oneof![
         8 => (0..5_000u64).prop_map(Happening::Pass),
         2 => (0..90_000u64).prop_map(Happening::Pass),
         4 => prop_oneof![Just("own"), Just("web"), Just("log")].prop_map(Happening::Hook),
         4 => Just(Happening::Begin),
         4 => Just(Happening::Finish),
+        2 => proptest::bool::ANY.prop_map(Happening::Opaque),
+        2 => (0..3u64).prop_map(Happening::Untold),
         1 => (0..20_000u64).prop_map(Happening::Expect),
         4 => put,
         1 => Just(Happening::AppAnswered),
@@ -65,6 +85,14 @@ impl Bench {
             Happening::Hook(name) => self.hook(name),
             Happening::Begin => self.begin(),
             Happening::Finish => self.finish(),
+            Happening::Opaque(busy) => {
+                self.sight.in_flight.insert(Protocol::Opaque, busy.into());
+                self.tell(Event::Tick);
+            }
+            Happening::Untold(count) => {
+                self.sight.untold = count;
+                self.tell(Event::Tick);
+            }
             Happening::Expect(milliseconds) => {
                 let until = self.now + Duration::from_millis(milliseconds);
                 self.sight.http1_pausing_until = Some(until);
@@ -74,7 +102,8 @@ impl Bench {
                 leave,
                 endpoints,
                 enabled,
-                seconds: [timeout, min, quiet, max, shutdown],
+                seconds: [timeout, min, quiet, idle, max, shutdown, pace],
+                handover,
             } => {
                 self.leave = leave;
                 self.endpoints = endpoints;
@@ -85,9 +114,18 @@ impl Bench {
                     deregistration: DeregistrationSettings {
                         min_seconds: min,
                         quiet_seconds: quiet,
+                        idle_seconds: idle,
                         max_seconds: max,
                     },
-                    connections: ConnectionSettings::default(),
+                    connections: ConnectionSettings {
+                        pace_seconds: pace,
+                        at_timeout: if handover {
+                            AtTimeout::Handover
+                        } else {
+                            AtTimeout::Close
+                        },
+                        ..ConnectionSettings::default()
+                    },
                     shutdown_seconds: Some(shutdown),
                 };
                 self.put();
@@ -115,9 +153,12 @@ proptest! {
         for happening in &happenings {
             bench.happen(happening);
         }
-        bench.run(Duration::from_secs(7200));
+        bench.run(Duration::from_secs(300));
         prop_assert!(bench.waiting.is_empty(), "held for ever: {:?}", bench.waiting);
         prop_assert!(bench.orders.trigger.is_none(), "a drain without an end: {:?}", bench.orders);
+        // After SIGTERM the books are kept for as long as something is in flight.
+        bench.sight.in_flight.clear();
+        bench.tell(Event::Tick);
         prop_assert_eq!(bench.orders.wake, None);
     }
 }

@@ -15,6 +15,11 @@ impl Connection {
     /// The deadline: what is in flight ends here, so that it can't pass for whole. Answers that are
     /// whole and wait for a slow client may go on to it for as long as the process lives.
     pub(super) fn cut(&mut self, now: Instant) -> Result<(), End> {
+        let deadline = self.exchange.deadline(self.to_app.len());
+        if deadline == Deadline::Handover && !self.closing {
+            // Another policy may still have it cut.
+            return Ok(());
+        }
         self.is_cut = true;
         if self.closing {
             if !self.exchange.is_idle(now) {
@@ -22,17 +27,17 @@ impl Connection {
             }
             return Ok(());
         }
-        let deadline = self.exchange.deadline(self.to_app.len());
-        if self.exchange.line().cut(now) {
+        let in_flight = self.exchange.line().cut(now);
+        if in_flight {
             self.until = Some(now + PATIENCE);
+        }
+        match deadline {
+            Deadline::Reset if in_flight => return Err(End::Reset),
+            Deadline::Reset | Deadline::Close | Deadline::Handover => {}
+            Deadline::Answer(answer) => self.to_client.push(&answer),
         }
         self.closing = true;
         self.app = App::Gone;
-        match deadline {
-            Deadline::Close => {}
-            Deadline::Reset => return Err(End::Reset),
-            Deadline::Answer(answer) => self.to_client.push(&answer),
-        }
         Ok(())
     }
 
@@ -76,7 +81,8 @@ impl Connection {
             return Poll::Pending;
         }
         // The app has said all and the client has our FIN: a client that stays hears nothing more.
-        if self.stance == Stance::Closing && self.app_side.read && self.client_side.written {
+        if self.stance >= Stance::Closing && self.app_side.read && self.client_side.written {
+            self.exchange.finished();
             return Poll::Ready(End::Close);
         }
         let at_rest = self.to_client.is_empty() && self.to_app.is_empty() && !self.closing;

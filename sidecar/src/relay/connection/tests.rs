@@ -17,7 +17,7 @@ async fn taken_in() -> (Connection, TcpStream) {
 
 /// 10,000 idle connections are to fit into 30 MB, of which tokio and the census need half. The size
 /// also depends on the features that tokio is built with: more of them in a build of the whole
-/// workspace than in the sidecar's own, where it is at most 1,024.
+/// workspace than in the sidecar's own, where it is at most 1,072.
 #[tokio::test]
 async fn an_idle_connection_is_small() {
     let (connection, _client) = taken_in().await;

@@ -26,7 +26,9 @@ const QUIET: Duration = Duration::from_millis(10);
 /// How long to wait for that moment before the client is asked to begin nothing more.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// The most streams that may be open on one connection; servers commonly allow 100 to 1000.
+/// The most streams that may be open on one connection, which bounds the memory of each to 100 KB;
+/// servers commonly allow 100 to 1000. Where an app allows more and a client uses them, the
+/// connection is opaque from there on: waited for while the client waits, and not told to leave.
 const OPEN_LIMIT: usize = 4096;
 
 /// One HTTP/2 connection.
@@ -54,8 +56,9 @@ pub(super) struct Http2 {
     held: Vec<u8>,
     /// What the app's own GOAWAY said.
     app_last: Option<u32>,
-    /// All that it has carried is a request of kubelet's probe, of which the census does not hear.
-    probe: bool,
+    /// All that it has carried is a request of kubelet's probe, of which the census does not hear up
+    /// to then.
+    probe: Option<Instant>,
     /// The app has closed its side: no stream will be answered any more.
     app_closed: bool,
 }
@@ -111,7 +114,7 @@ impl Http2 {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.open.is_empty() || self.probe
+        self.open.is_empty() || self.probe.is_some()
     }
 
     pub(super) fn head_began(&self) -> Option<Instant> {
@@ -214,6 +217,9 @@ impl Http2 {
         line: &Connection,
         now: Instant,
     ) -> Option<Goodbye> {
+        if self.probe.is_some_and(|until| until <= now) {
+            self.count_after_all(line, now);
+        }
         let (at, word) = self.next_word(leaving)?;
         if at > now || !self.can_speak() {
             return None;
@@ -237,9 +243,11 @@ impl Http2 {
 
     /// When there will be something to say, if nothing happens before.
     pub(super) fn goodbye_at(&self, leaving: Option<Instant>) -> Option<Instant> {
-        self.next_word(leaving)
-            .filter(|_| self.can_speak())
-            .map(|(at, _)| at)
+        let word = self.next_word(leaving).filter(|_| self.can_speak());
+        [word.map(|(at, _)| at), self.probe]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What to do at the deadline; the last `unwritten` bytes have not reached the app.
@@ -281,7 +289,12 @@ impl Http2 {
     /// The last stream that the app may have seen: `unwritten` bytes have not reached it.
     fn last(&self, unwritten: u64) -> u32 {
         let written = self.taken.saturating_sub(unwritten);
-        let unseen = self.open.iter().find(|open| open.end > written);
+        // The numbers of streams that the app began itself (pushed) are not the client's.
+        let mut of_client = self
+            .open
+            .iter()
+            .filter(|open| !open.stream.is_multiple_of(2));
+        let unseen = of_client.find(|open| open.end > written);
         let last = unseen.map_or(self.client.last(), |open| open.stream.saturating_sub(2));
         last.min(self.app_last.unwrap_or(LAST_STREAM))
     }
@@ -293,9 +306,9 @@ impl Http2 {
                 self.head_began = None;
                 if self.first.is_none() {
                     self.first = Some(now);
-                    self.probe = line.is_probe(now);
+                    self.probe = line.probe_until(now);
                 } else {
-                    self.count_after_all(line);
+                    self.count_after_all(line, now);
                 }
                 return self.began(stream, line, now);
             }
@@ -312,7 +325,7 @@ impl Http2 {
             AppEvent::Ended(stream) => {
                 if let Some(index) = self.open.iter().position(|open| open.stream == stream) {
                     self.open.remove(index);
-                    if !self.probe {
+                    if self.probe.is_none() {
                         line.request_ended(self.open.first().map(|open| open.began));
                     }
                     self.note_quiet(line, now);
@@ -351,7 +364,7 @@ impl Http2 {
             end: self.taken,
         });
         self.quiet = None;
-        if self.probe {
+        if self.probe.is_some() {
             line.settled();
         } else {
             line.request_began(now, true);
@@ -359,12 +372,11 @@ impl Http2 {
         true
     }
 
-    /// A probe makes one request: with a second one the first was a client's, too.
-    fn count_after_all(&mut self, line: &Connection) {
-        if std::mem::take(&mut self.probe) {
-            for open in &self.open {
-                line.request_began(open.began, true);
-            }
+    /// A probe makes one request and is over in time: with a second one, or later, the first was a
+    /// client's, too.
+    fn count_after_all(&mut self, line: &Connection, now: Instant) {
+        if self.probe.take().is_some() {
+            self.open.iter().for_each(|_| line.request_began(now, true));
         }
     }
 
@@ -375,7 +387,7 @@ impl Http2 {
         let count = before - self.open.len();
         if count > 0 {
             let next_began = self.open.first().map(|open| open.began);
-            if !self.probe {
+            if self.probe.is_none() {
                 line.requests_dropped(count as u32, next_began);
             }
             self.note_quiet(line, now);

@@ -16,7 +16,7 @@ use differences::Until;
 
 use super::{AppEnd, Deadline, Exchange};
 use crate::census::Census;
-use ebb_api::connections::ConnectionSettings;
+use crate::stance::{Conduct, Stance};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ pub struct Played {
     pub(super) exchange: Exchange,
     pub(super) census: Arc<Census>,
     pub(super) now: Instant,
-    pub(super) settings: ConnectionSettings,
+    pub(super) conduct: Conduct,
     /// All that the client said.
     pub(super) client_said: Vec<u8>,
     /// All that the app said.
@@ -47,14 +47,17 @@ impl Played {
     pub fn new(leaving: bool) -> Played {
         let now = Instant::now();
         let census = Census::new(now);
-        let settings = ConnectionSettings::default();
+        let conduct = Conduct {
+            stance: stance(leaving),
+            ..Conduct::default()
+        };
         let mut exchange = Exchange::new(census.connect());
-        exchange.set_leaving(leaving, &settings, now);
+        exchange.take_up(&conduct, now);
         Played {
             exchange,
             census,
             now,
-            settings,
+            conduct,
             client_said: Vec::new(),
             app_said: Vec::new(),
             to_app: Vec::new(),
@@ -93,7 +96,7 @@ impl Played {
             Act::Leave => self.leave(true),
             Act::Stay => self.leave(false),
             Act::Policy(settings) => {
-                self.settings = *settings;
+                self.conduct.connections = *settings;
                 self.leave(self.leaving);
             }
             Act::ClientEnds => self.client_ends(),
@@ -165,7 +168,8 @@ impl Played {
     pub(super) fn leave(&mut self, leaving: bool) {
         self.leaving = leaving;
         self.has_left |= leaving;
-        self.exchange.set_leaving(leaving, &self.settings, self.now);
+        self.conduct.stance = stance(leaving);
+        self.exchange.take_up(&self.conduct, self.now);
         self.go_on();
     }
 
@@ -221,5 +225,13 @@ impl Played {
         let passed = self.exchange.client_sent(&input, self.now);
         self.to_app.extend_from_slice(&passed.bytes);
         self.behind_gate.extend_from_slice(&input[passed.taken..]);
+    }
+}
+
+pub(super) fn stance(leaving: bool) -> Stance {
+    if leaving {
+        Stance::Parting
+    } else {
+        Stance::Serving
     }
 }

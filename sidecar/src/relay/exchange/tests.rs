@@ -1,4 +1,4 @@
-use super::scenario::{Act, Played};
+use super::scenario::{Act, Played, stance};
 use super::*;
 use ebb_api::report::Protocol;
 use proptest::prelude::*;
@@ -6,6 +6,7 @@ use proptest::prelude::*;
 mod conversations;
 mod equivalence;
 mod event_stream;
+mod http1;
 mod http2;
 mod websocket;
 
@@ -22,7 +23,8 @@ const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\
 impl Played {
     /// From now on goodbyes are said, or not any more.
     fn set_leaving(&mut self, leaving: bool) {
-        self.exchange.set_leaving(leaving, &self.settings, self.now);
+        self.conduct.stance = stance(leaving);
+        self.exchange.take_up(&self.conduct, self.now);
     }
 
     fn forget(&mut self) {
@@ -185,6 +187,7 @@ fn tls_is_recognized_and_not_opened() {
         played.app(b"\x16\x03\x03\x00\x02??");
         played.pass(Duration::from_secs(15));
         assert_eq!(played.in_flight(), 0, "the app spoke last");
+        played.set_leaving(true);
         assert!(played.exchange.wants_half_close(played.now));
     }
 }

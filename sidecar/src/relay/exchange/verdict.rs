@@ -31,8 +31,11 @@ pub(crate) enum AppEnd {
 pub(crate) enum Deadline {
     /// Close it. What is out can't pass for whole.
     Close,
-    /// Reset it: a plain close would make what is out pass for whole.
+    /// Reset it, if anything is in flight: a plain close would make what is out pass for whole, or
+    /// the policy asks for it.
     Reset,
+    /// Leave it to the app's own shutdown.
+    Handover,
     /// Say this and close.
     Answer(Cow<'static, [u8]>),
 }

@@ -1,7 +1,7 @@
 //! A WebSocket connection (RFC 6455): when it gets its Close, and what becomes of it then.
 //!
 //! ```text
-//!  leaving, between messages, 250 ms of silence or after 1 s --Close 1001--> client
+//!  leaving, between messages, 250 ms of silence behind the app's or 1 s --Close 1001--> client
 //!  client --its frames, at last its Close--> app (whose own frames go nowhere now)
 //!  then the app is half-closed, and the client closed; 2 s after our Close at the latest
 //! ```
@@ -14,7 +14,8 @@ use crate::track::Odd;
 use crate::track::websocket::{Ended, Frames};
 use std::time::{Duration, Instant};
 
-/// The silence that is taken for the end of an exchange of messages.
+/// The silence that is taken for the end of an exchange of messages. Behind a client's message it says
+/// nothing: the app may still think about its answer, which would be lost.
 const SILENCE: Duration = Duration::from_millis(250);
 
 /// How long to wait for that silence; from then on any place between messages will do.
@@ -31,6 +32,8 @@ pub(super) struct WebSocket {
     began: Instant,
     /// When a byte passed last.
     moved: Instant,
+    /// The last message was the client's.
+    asked: bool,
     closing: Closing,
     /// The client was between messages when any such place would do.
     ripe: bool,
@@ -56,6 +59,7 @@ impl WebSocket {
             app: Frames::of_app(),
             began: now,
             moved: now,
+            asked: false,
             closing: Closing::Open,
             ripe: false,
         }
@@ -86,6 +90,7 @@ impl WebSocket {
                 (None, _) => break,
                 (Some(Ended::Close), Closing::Open) => self.closing = Closing::Theirs,
                 (Some(Ended::Close), Closing::Ours(_)) => self.answered(line),
+                (Some(Ended::Message), _) => self.asked = true,
                 _ => {}
             }
             let any_place = leaving.is_some_and(|leaving| self.any_place_from(leaving) <= now);
@@ -117,7 +122,8 @@ impl WebSocket {
             match step.event {
                 None => return edit.same(),
                 Some(Ended::Close) => self.closing = Closing::Theirs,
-                Some(Ended::Message | Ended::Frame) => {}
+                Some(Ended::Message) => self.asked = false,
+                Some(Ended::Frame) => {}
             }
             if self.close(leaving, line, now) {
                 edit.put(used, input.len(), &GOING_AWAY);
@@ -193,8 +199,12 @@ impl WebSocket {
     fn due(&self, leaving: Instant) -> Option<Instant> {
         let client = self.ripe || self.client.is_between_messages();
         let place = self.app.is_between_messages() && client;
+        let any_place = self.any_place_from(leaving);
         let silent = (self.moved + SILENCE).max(leaving);
-        place.then(|| silent.min(self.any_place_from(leaving)))
+        place.then(|| match self.asked {
+            true => any_place,
+            false => silent.min(any_place),
+        })
     }
 
     /// From when on silence is not waited for.

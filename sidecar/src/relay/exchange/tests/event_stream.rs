@@ -15,7 +15,7 @@ impl Played {
     /// An event stream under a policy that ends those.
     fn event_stream(ask: &str, begin: &str) -> Played {
         let mut played = Played::new(false);
-        played.settings.event_streams = EventStreams::End;
+        played.conduct.connections.event_streams = EventStreams::End;
         played.leave(false);
         played.client(ask.as_bytes());
         played.app(begin.as_bytes());
@@ -135,7 +135,7 @@ fn the_policy_decides() {
     played.pass(Duration::from_secs(60));
     assert!(!played.over);
     assert_eq!(played.exchange.wakes_at(played.now), None);
-    played.settings.event_streams = EventStreams::End;
+    played.conduct.connections.event_streams = EventStreams::End;
     played.leave(true);
     assert!(played.over);
 }
@@ -160,4 +160,59 @@ pub(super) fn talk() -> impl Strategy<Value = Vec<Act>> {
         let begin = Act::App(BEGIN.as_bytes().to_vec());
         [ask, begin].into_iter().chain(turns).collect()
     })
+}
+
+/// The text in a chunked body, by the book (RFC 9112, section 7.1.3) and without a tracker; nothing
+/// if it is not whole.
+fn text(mut body: &str) -> Option<String> {
+    let mut text = String::new();
+    loop {
+        let (size, rest) = body.split_once("\r\n")?;
+        let size = usize::from_str_radix(size, 16).ok()?;
+        text.push_str(rest.get(..size)?);
+        body = rest[size..].strip_prefix("\r\n")?;
+        if size == 0 {
+            return body.is_empty().then_some(text);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    /// A stream that was ended is a whole body, and its text the app's up to the end of some event.
+    #[test]
+    fn what_was_ended_is_whole(
+        chunks in prop::collection::vec("[a\r\n]{1,5}", 0..12),
+        cuts in prop::collection::vec(any::<usize>(), 0..4),
+        leaves in any::<prop::sample::Index>(),
+    ) {
+        let mut played = Played::event_stream(ASK, BEGIN);
+        let leaves = leaves.index(chunks.len() + 1);
+        for (index, chunk) in chunks.iter().enumerate() {
+            if index == leaves {
+                played.leave(true);
+            }
+            let chunk = format!("{:x}\r\n{chunk}\r\n", chunk.len());
+            for piece in in_pieces(chunk.as_bytes(), &cuts) {
+                played.app(piece);
+            }
+        }
+        played.leave(true);
+        let said = played.said();
+        let body = &said[BEGIN.len()..];
+        if played.over {
+            let text = text(body);
+            prop_assert!(text.is_some(), "{:?}", body);
+            let text = text.unwrap_or_default();
+            prop_assert!(chunks.concat().starts_with(&text));
+            let lines = text.replace("\r\n", "\n").replace('\r', "\n");
+            prop_assert!(lines.ends_with("\n\n"), "{:?}", text);
+        } else {
+            let rests = chunks.last().is_some_and(|last| {
+                last.ends_with("\n\n") || last.ends_with("\r\n\r\n")
+            });
+            prop_assert!(!rests, "it is between two events");
+        }
+    }
 }

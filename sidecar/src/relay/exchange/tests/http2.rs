@@ -349,6 +349,37 @@ fn the_deadline_names_what_the_app_has_seen() {
     assert_eq!(played.exchange.deadline(request(7).len() + 1), said(1));
 }
 
+/// A stream that the app pushes is no stream of the client's, whose last one is named.
+#[test]
+fn the_deadline_does_not_name_what_was_pushed() {
+    let mut played = Played::http2(true);
+    played.client(&request(1));
+    played.client(&request(3));
+    played.app(&frame(5, 0x4, 1, &[0, 0, 0, 2, b'x']));
+    let said = |last| Deadline::Answer(go_away(last).to_vec().into());
+    assert_eq!(played.exchange.deadline(1), said(1));
+    played.app(&[answer(1), answer(3)].concat());
+    assert_eq!(played.exchange.deadline(1), said(3));
+}
+
+/// More streams than can be followed make it an opaque connection: nothing is lost.
+#[test]
+fn too_many_streams_are_opaque() {
+    let mut played = Played::http2(true);
+    let most: Vec<u8> = (0..4096)
+        .flat_map(|stream| request(2 * stream + 1))
+        .collect();
+    played.client(&most);
+    assert_eq!(played.in_flight(), 4096);
+    played.client(&request(8193));
+    let snapshot = played.census.snapshot(played.now);
+    assert_eq!(snapshot.in_flight, [(Protocol::Opaque, 1)].into());
+    played.app(&answer(1));
+    played.pass(Duration::from_secs(5));
+    assert_eq!(played.heard(), answer(1));
+    assert_eq!(played.to_app, [most, request(8193)].concat());
+}
+
 /// A drain that heals: what was not said yet is not said.
 #[test]
 fn a_drain_that_heals() {

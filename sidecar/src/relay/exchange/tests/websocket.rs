@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::goodbye::websocket::GOING_AWAY;
+use crate::stance::Pace;
 
 const ASK: &[u8] = b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const SWITCH: &[u8] =
@@ -60,14 +61,75 @@ fn the_goodbye_comes_in_silence() {
     let mut played = Played::websocket(true);
     for _ in 0..3 {
         played.pass(249 * MS);
-        played.client(ASKED);
+        played.app(TOLD);
     }
-    assert!(played.to_client.is_empty());
+    assert_eq!(played.heard(), TOLD.repeat(3));
     assert_eq!(
         played.exchange.wakes_at(played.now),
         Some(played.now + 250 * MS)
     );
     played.pass(250 * MS);
+    assert_eq!(played.heard(), GOING_AWAY);
+}
+
+/// The Close waits for the connection's own moment where goodbyes are spread, and is not said at all
+/// where the policy waits for WebSockets.
+#[test]
+fn the_goodbye_comes_when_the_policy_says() {
+    let mut played = Played::websocket(false);
+    let _first = played.census.connect();
+    let mut second = Played::new(false);
+    second.exchange = Exchange::new(played.census.connect());
+    second.client(ASK);
+    second.app(SWITCH);
+    second.forget();
+    let pace = Pace {
+        from: second.now,
+        length: Duration::from_secs(1000),
+    };
+    let mut conduct = Conduct {
+        stance: Stance::Parting,
+        pace: Some(pace),
+        ..Conduct::default()
+    };
+    played.exchange.take_up(&conduct, played.now);
+    played.pass(250 * MS);
+    assert_eq!(played.heard(), GOING_AWAY, "the first place is the first");
+    second.exchange.take_up(&conduct, second.now);
+    let turn = second.exchange.wakes_at(second.now).expect("a moment");
+    assert_eq!(turn, pace.turn(second.exchange.line().place()));
+    assert!(turn > pace.from + Duration::from_secs(100) && turn < pace.ends());
+    conduct.connections.web_sockets = WebSockets::Wait;
+    second.exchange.take_up(&conduct, second.now);
+    assert_eq!(second.exchange.wakes_at(second.now), None);
+    second.pass(Duration::from_secs(3600));
+    assert!(second.to_client.is_empty());
+    conduct.connections.web_sockets = WebSockets::Goodbye;
+    second.exchange.take_up(&conduct, second.now);
+    second.pass(Duration::ZERO);
+    assert_eq!(second.heard(), GOING_AWAY);
+}
+
+/// A client that has spoken last may wait for its answer: it gets a second for it.
+#[test]
+fn an_answer_may_take_its_time() {
+    let mut played = Played::websocket(true);
+    played.client(ASKED);
+    played.pass(999 * MS);
+    assert!(played.to_client.is_empty());
+    played.pass(MS);
+    assert_eq!(played.heard(), GOING_AWAY);
+
+    let mut played = Played::websocket(true);
+    played.client(ASKED);
+    played.pass(500 * MS);
+    played.app(b"\x8a\0");
+    played.pass(250 * MS);
+    played.app(TOLD);
+    assert_eq!(played.heard(), [b"\x8a\0", TOLD].concat());
+    played.pass(249 * MS);
+    assert!(played.to_client.is_empty());
+    played.pass(MS);
     assert_eq!(played.heard(), GOING_AWAY);
 }
 
@@ -230,5 +292,63 @@ proptest! {
         let app = &played.app_said;
         let told = played.to_client.strip_suffix(&GOING_AWAY[..]);
         prop_assert!(*app == played.to_client || told.is_some_and(|told| app.starts_with(told)));
+    }
+}
+
+/// How many bytes of `frames`, as an app sends them, are whole messages: by the book (RFC 6455,
+/// section 5.2) and without a tracker.
+fn whole_messages(frames: &[u8]) -> usize {
+    let (mut at, mut whole) = (0, 0);
+    let mut inside = false;
+    while let [first, length, ..] = frames[at..] {
+        at += 2 + usize::from(length);
+        if at > frames.len() {
+            break;
+        }
+        let (last, control) = (first & 0x80 != 0, first & 8 != 0);
+        inside = if control { inside } else { !last };
+        if !inside {
+            whole = at;
+        }
+    }
+    whole
+}
+
+proptest! {
+    /// A Close of ours comes behind a whole message of the app's.
+    #[test]
+    fn the_goodbye_is_between_messages(
+        messages in prop::collection::vec((any::<bool>(), 0..3u8), 0..12),
+        cuts in prop::collection::vec(any::<usize>(), 0..4),
+        pace in 0..600u32,
+    ) {
+        let mut turns = vec![Act::Client(ASK.to_vec()), Act::App(SWITCH.to_vec())];
+        for (by_client, kind) in messages {
+            turns.push(match (by_client, kind) {
+                (true, 0) => Act::Client(ASKED.to_vec()),
+                (true, 1) => Act::Client(b"\x01\x80mask\x89\x80mask\x80\x80mask".to_vec()),
+                (true, _) => Act::Client(b"\x8a\x80mask".to_vec()),
+                (false, 0) => Act::App(TOLD.to_vec()),
+                (false, 1) => Act::App(b"\x01\x01a\x89\0\x80\x01b".to_vec()),
+                (false, _) => Act::App(b"\x89\0".to_vec()),
+            });
+        }
+        let mut played = Played::new(true);
+        for turn in &turns {
+            let (by_client, bytes) = said(turn);
+            for piece in in_pieces(bytes, &cuts) {
+                match by_client {
+                    true => played.client(piece),
+                    false => played.app(piece),
+                }
+                played.pass(pace * MS);
+            }
+        }
+        let heard = &played.to_client[SWITCH.len()..];
+        if let Some(told) = heard.strip_suffix(&GOING_AWAY[..]) {
+            prop_assert_eq!(whole_messages(told), told.len());
+        } else {
+            prop_assert_eq!(&played.to_client, &played.app_said);
+        }
     }
 }

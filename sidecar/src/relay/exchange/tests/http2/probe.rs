@@ -86,6 +86,25 @@ fn two_requests_are_a_client_s() {
     assert_eq!((played.in_flight(), census.snapshot(now).finished), (0, 2));
 }
 
+/// So is one that takes longer than a probe's period, whether anything moves or not.
+#[test]
+fn what_takes_too_long_is_a_client_s() {
+    let now = Instant::now();
+    let census = census(now);
+    census.probes_come_from(kubelet());
+    let mut played = probed(&census, now);
+    played.client(&request(1));
+    played.leave(true);
+    played.pass(Duration::from_secs(2));
+    assert_eq!(played.in_flight(), 0);
+    let over = now + Duration::from_secs(10);
+    assert_eq!(played.exchange.wakes_at(played.now), Some(over));
+    played.pass(Duration::from_secs(8));
+    assert_eq!(played.in_flight(), 1);
+    played.app(&answer(1));
+    assert_eq!((played.in_flight(), census.snapshot(now).finished), (0, 1));
+}
+
 /// So is a connection beyond the one of the period, and any before kubelet's address is known.
 #[test]
 fn one_too_many_is_a_client() {

@@ -33,3 +33,139 @@ pub(in super::super) fn talk() -> impl Strategy<Value = Vec<Act>> {
         talk
     })
 }
+
+/// A frame as its receiver sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+    payload: Vec<u8>,
+}
+
+/// All whole frames of `bytes`, by the book (RFC 9113, section 4.1) and without a tracker.
+fn seen(mut bytes: &[u8]) -> Vec<Seen> {
+    let mut frames = Vec::new();
+    while let [l0, l1, l2, kind, flags, s0, s1, s2, s3, rest @ ..] = bytes {
+        let length = u32::from_be_bytes([0, *l0, *l1, *l2]) as usize;
+        let Some((payload, behind)) = rest.split_at_checked(length) else {
+            break;
+        };
+        frames.push(Seen {
+            kind: *kind,
+            flags: *flags,
+            stream: u32::from_be_bytes([*s0, *s1, *s2, *s3]),
+            payload: payload.to_vec(),
+        });
+        bytes = behind;
+    }
+    frames
+}
+
+/// What a lawful app says to streams that a lawful client has opened, in its own order.
+fn lawful() -> impl Strategy<Value = Vec<Act>> {
+    let answers = |stream: u32| {
+        vec![
+            frame(1, 0x4, stream, b"interim"),
+            [frame(1, 0x1, stream, b"he"), frame(9, 0x4, stream, b"ad")].concat(),
+            answer(stream),
+            frame(3, 0, stream, &[0; 4]),
+        ]
+    };
+    let turn = (
+        any::<prop::sample::Index>(),
+        any::<prop::sample::Index>(),
+        0..10u8,
+    );
+    prop::collection::vec(turn, 1..24).prop_map(move |turns| {
+        let mut talk = vec![
+            Act::Client([PREFACE, &settings()[..]].concat()),
+            Act::App(settings()),
+        ];
+        let (mut next, mut open) = (1, Vec::new());
+        for (which, what, choice) in turns {
+            if choice < 4 || open.is_empty() {
+                talk.push(Act::Client(request(next)));
+                open.push(next);
+                next += 2;
+                continue;
+            }
+            let place = which.index(open.len());
+            let said = answers(open[place]);
+            let kind = what.index(said.len());
+            talk.push(Act::App(match choice {
+                9 => frame(6, 0, 0, b"question"),
+                _ => said[kind].clone(),
+            }));
+            if choice != 9 && kind > 0 {
+                open.remove(place);
+            }
+        }
+        talk
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    /// A client that obeys the rules sees frames that do: all of the app's up to the last, ours only
+    /// where a frame may stand, and at the end the exact number of the last stream that the app has
+    /// seen, when it has answered all of them.
+    #[test]
+    fn the_goodbye_is_lawful(
+        talk in lawful(),
+        cuts in prop::collection::vec(any::<usize>(), 0..6),
+        leaves in any::<prop::sample::Index>(),
+        pace in prop_oneof![0..20u32, 0..1500u32],
+    ) {
+        let mut played = Played::new(false);
+        let leaves = leaves.index(talk.len());
+        for (index, turn) in talk.iter().enumerate() {
+            if index == leaves {
+                played.leave(true);
+            }
+            let (by_client, bytes) = said(turn);
+            for piece in in_pieces(bytes, &cuts) {
+                match by_client {
+                    true => played.client(piece),
+                    false => played.app(piece),
+                }
+                played.pass(pace * MS);
+            }
+        }
+        let heard = seen(&played.to_client);
+        let (exact, heard) = match heard.split_last() {
+            Some((last, others)) if played.over => (Some(last), others),
+            _ => (None, &heard[..]),
+        };
+        let ours = |frame: &&Seen| frame.kind == 7 || (frame.kind == 6 && frame.payload == PING);
+        let warned: Vec<usize> = (0..heard.len()).filter(|at| ours(&&heard[*at])).collect();
+        match warned[..] {
+            [] => {}
+            [first, second] => {
+                prop_assert_eq!((second, heard[first].kind), (first + 1, 7));
+                let continues = heard.get(second + 1).is_some_and(|frame| frame.kind == 9);
+                prop_assert!(!continues, "inside of a header block");
+            }
+            _ => prop_assert!(false, "said more than once: {:?}", heard),
+        }
+        let theirs: Vec<&Seen> = heard.iter().filter(|frame| !ours(frame)).collect();
+        let app = seen(&played.app_said);
+        prop_assert!(theirs.iter().zip(&app).all(|(heard, said)| *heard == said));
+        prop_assert!(played.over || theirs.len() == app.len());
+
+        if let Some(exact) = exact {
+            prop_assert_eq!(exact.kind, 7);
+            let asked = seen(&played.to_app[PREFACE.len()..]);
+            let opened = asked.iter().filter(|frame| frame.kind == 1).map(|frame| frame.stream);
+            let opened: Vec<u32> = opened.collect();
+            let last = opened.iter().max().copied().unwrap_or(0);
+            prop_assert_eq!(&exact.payload[..4], &last.to_be_bytes());
+            let ends = |frame: &Seen| frame.kind == 3 || (frame.kind < 2 && frame.flags & 1 != 0);
+            for stream in opened {
+                let ended = heard.iter().any(|frame| frame.stream == stream && ends(frame));
+                prop_assert!(ended, "stream {} is open", stream);
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What a person writes about connections.
+
+use super::seconds;
+use crate::connections::{
+    AtTimeout, ConnectionSettings, DEFAULT_IDLE_SECONDS, EventStreams, WebSockets,
+};
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// How connections are treated while the pod leaves. HTTP/1 needs no words: its goodbye is in the
+/// next answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Connections {
+    /// An opaque connection (TLS, databases) on which the app spoke last and nothing moved for this
+    /// long is idle, in seconds: 1 to 3600. Default: 15.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 3600")
+        .message("idleSeconds is the silence that makes an opaque connection idle: 1 to 3600 seconds"))]
+    pub idle_seconds: Option<i32>,
+    /// The goodbyes to long-lived connections (HTTP/2, WebSocket, event streams, idle opaque ones)
+    /// are spread over this long, in seconds: 0 to 3600, and never beyond the timeout. The pod stays
+    /// until the last of them is said. Default: 0, all at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self >= 0 && self <= 3600")
+        .message("paceSeconds is the time over which goodbyes are spread: 0 to 3600 seconds"))]
+    pub pace_seconds: Option<i32>,
+    /// What becomes of WebSockets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web_sockets: Option<WebSockets>,
+    /// What becomes of event streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_streams: Option<EventStreams>,
+    /// What becomes of opaque connections that are in flight at the timeout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_timeout: Option<AtTimeout>,
+}
+
+impl Connections {
+    /// Applies the defaults, as [`DrainPolicySpec::resolve`](super::DrainPolicySpec::resolve) does.
+    pub(super) fn resolve(&self) -> ConnectionSettings {
+        ConnectionSettings {
+            idle_seconds: seconds(self.idle_seconds, DEFAULT_IDLE_SECONDS, 1, 3600),
+            pace_seconds: seconds(self.pace_seconds, 0, 0, 3600),
+            web_sockets: self.web_sockets.unwrap_or_default(),
+            event_streams: self.event_streams.unwrap_or_default(),
+            at_timeout: self.at_timeout.unwrap_or_default(),
+        }
+    }
+}
