@@ -9,6 +9,7 @@
 
 mod connection;
 mod probes;
+mod record;
 mod records;
 mod snapshot;
 
@@ -130,6 +131,12 @@ impl Census {
     /// When the last new work came (see [`Snapshot::work`]). Cheap.
     pub fn last_work(&self) -> Option<Instant> {
         self.instant(self.totals.last_work.load(Ordering::Relaxed))
+    }
+
+    /// Open requests and busy opaque connections, by the books that [`Changes`] goes by.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn busy(&self) -> u64 {
+        self.busy.load(Ordering::Relaxed)
     }
 
     /// From now on an idle HTTP/1 connection is expected to come back within three of its own gaps,

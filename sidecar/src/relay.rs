@@ -11,6 +11,7 @@ mod closing;
 mod connection;
 pub mod delivery;
 mod exchange;
+mod herald;
 mod leftover;
 
 use crate::census::{self, Census};
@@ -21,6 +22,7 @@ use connection::Connection;
 use exchange::Exchange;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use exchange::scenario;
+use herald::{Herald, Seat};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -34,6 +36,7 @@ pub struct Relay {
     census: Arc<Census>,
     conduct: watch::Receiver<Conduct>,
     upstream: Arc<Upstream>,
+    herald: Arc<Herald>,
     workers: NonZeroUsize,
     direct: Arc<Seldom>,
 }
@@ -50,6 +53,7 @@ impl Relay {
             census,
             conduct,
             upstream,
+            herald: Arc::default(),
             workers: NonZeroUsize::MIN,
             direct: Arc::default(),
         }
@@ -71,6 +75,16 @@ impl Relay {
 
     pub(crate) fn conduct(&self) -> watch::Receiver<Conduct> {
         self.conduct.clone()
+    }
+
+    /// A place in the audience of [`Relay::herald`], for a connection that is to run.
+    pub(crate) fn seat(&self) -> Seat {
+        self.herald.seat(self.conduct())
+    }
+
+    /// Tells the connections whenever something else is wanted of them; never ends.
+    pub(crate) fn herald(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.herald.clone().run(self.conduct())
     }
 
     /// Takes an accepted connection in, which `peer` has made: from here on it counts. Nothing where

@@ -8,8 +8,8 @@ pub mod event_stream;
 pub mod http1;
 pub mod http2;
 pub mod opaque;
-#[cfg(test)]
-mod pieces;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod pieces;
 pub mod tls;
 pub mod websocket;
 

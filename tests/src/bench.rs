@@ -16,8 +16,10 @@
 pub mod accounting;
 pub mod backend;
 pub mod case;
+pub mod hooks;
 pub mod isolate;
 pub mod load;
+pub mod measure;
 pub mod place;
 pub mod programs;
 pub mod proxy;
@@ -32,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bed::progress::say;
 use case::Case;
+use measure::Turn;
 use place::Place;
 use programs::Programs;
 use proxy::Proxy;
@@ -87,8 +90,13 @@ impl Plan {
     fn measure(&self, case: Case, proxy: Proxy) -> Result<Vec<(case::Metric, f64)>> {
         let place = Place::make(&self.scratch)?;
         let _backend = backend::start(&place, &self.programs)?;
-        let running = proxy.start(&place, &self.programs, case.protocol())?;
-        let duration = Duration::from_secs(self.seconds.into());
-        case.measure(&place, &self.programs, &running, duration)
+        let turn = Turn {
+            place: &place,
+            programs: &self.programs,
+            case,
+            proxy,
+            duration: Duration::from_secs(self.seconds.into()),
+        };
+        turn.take()
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::generated;
-use crate::programs::{bed, cargo, status};
+use crate::programs::{bed, cargo, status, workspace};
 
 /// Runs every check, also after one has failed, and names those that failed.
 pub(crate) fn all() -> Result<u8> {
@@ -19,7 +19,9 @@ pub(crate) fn all() -> Result<u8> {
     ];
     let results = [
         check("formatting", || {
-            succeeds(status(cargo().args(["fmt", "--all", "--check"])))
+            succeeds(status(cargo().args(["fmt", "--all", "--check"])))?;
+            let fuzz = workspace().join("fuzz");
+            succeeds(status(cargo().args(["fmt", "--check"]).current_dir(fuzz)))
         }),
         check("lints", || succeeds(status(cargo().args(clippy)))),
         check("generated files", generated::compare),

@@ -7,6 +7,7 @@
 mod check;
 #[cfg(target_os = "linux")]
 mod disk;
+mod fuzz;
 mod generated;
 #[cfg(target_os = "linux")]
 mod nftables;
@@ -96,6 +97,23 @@ enum Task {
     Soak {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
+    },
+    /// Fuzzes the relay: every protocol's tracker and goodbye, from any bytes.
+    ///
+    /// Starts from the inputs in fuzz/corpus. What is found beside them is kept in target/fuzz/corpus, and
+    /// an input that breaks something in target/fuzz/broken.
+    ///
+    /// Needs Rust (stable), and a C++ compiler for libFuzzer: where there is none, Debian's is fetched
+    /// into the cache.
+    Fuzz {
+        /// The time for each target.
+        #[arg(long, default_value_t = 30, value_name = "N")]
+        seconds: u64,
+        /// Puts what was found into fuzz/corpus, which is minimized.
+        #[arg(long)]
+        keep: bool,
+        /// Only these: the files in fuzz/src/bin.
+        targets: Vec<String>,
     },
     /// A real two-node Kubernetes on this computer, in network namespaces of its own.
     #[command(subcommand)]
@@ -193,6 +211,15 @@ fn run(task: Task) -> Result<u8> {
             requirements::root()?;
             programs::soak(arguments.into_iter().map(Into::into))
         }
+        Task::Fuzz {
+            seconds,
+            keep,
+            targets,
+        } => fuzz::run(&fuzz::Options {
+            seconds,
+            keep,
+            targets,
+        }),
         Task::Cluster(Cluster::Up) => {
             requirements::of_the_cluster()?;
             programs::bed("up", [])

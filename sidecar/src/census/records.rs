@@ -2,7 +2,7 @@
 //! reads memory in order and does not hold up the bytes that pass meanwhile.
 
 use super::Way;
-use super::connection::Record;
+use super::record::Record;
 use std::ops::Deref;
 use std::sync::Arc;
 

@@ -16,7 +16,7 @@ use tokio::task::{JoinError, JoinSet};
 /// What runs connections. Dropping it drops them.
 pub(super) struct Crew {
     relay: Relay,
-    /// Connections on this thread.
+    /// Connections on this thread, and the herald of all.
     connections: JoinSet<()>,
     /// The ways to the others; none where this thread does it all. A queue holds what was accepted
     /// a moment ago: it empties as fast as a thread takes in sockets.
@@ -44,9 +44,11 @@ impl Crew {
     /// waits for them.
     pub(super) fn new(relay: Relay) -> Crew {
         let workers = relay.workers().get();
+        let mut connections = JoinSet::new();
+        connections.spawn(relay.herald());
         let mut crew = Crew {
             relay,
-            connections: JoinSet::new(),
+            connections,
             queues: Vec::new(),
             workers: JoinSet::new(),
             turn: 0,
@@ -77,7 +79,7 @@ impl Crew {
         };
         if self.queues.is_empty() {
             let connection = taken.begin(client);
-            self.connections.spawn(connection.run(self.relay.conduct()));
+            self.connections.spawn(connection.run(self.relay.seat()));
             return Ok(());
         }
         let client = match client.into_std() {
@@ -124,7 +126,7 @@ fn work(mut handed: UnboundedReceiver<Handed>, relay: &Relay) -> io::Result<()> 
                     None => return Ok(()),
                     Some(Handed { client, taken }) => match TcpStream::from_std(client) {
                         Ok(client) => {
-                            connections.spawn(taken.begin(client).run(relay.conduct()));
+                            connections.spawn(taken.begin(client).run(relay.seat()));
                         }
                         Err(error) => {
                             tracing::warn!(%error, "a connection is lost");

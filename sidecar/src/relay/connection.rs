@@ -5,18 +5,18 @@ mod orphan;
 
 use super::closing;
 use super::exchange::{AppEnd, Exchange};
+use super::herald::Seat;
 use super::leftover::Leftover;
 use crate::stance::{Conduct, Stance};
 use crate::upstream::Destination;
 use std::cell::RefCell;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::Sleep;
 
 /// The most that is read at once. Copies of this size beat splicing.
@@ -32,14 +32,6 @@ thread_local! {
 /// Lends the buffer that all connections of a thread share, so that an idle one holds none.
 pub(crate) fn with_scratch<T>(use_it: impl FnOnce(&mut [u8]) -> T) -> T {
     BUFFER.with_borrow_mut(|buffer| use_it(buffer))
-}
-
-/// Waits for the next conduct; for ever if there will be none.
-async fn next(mut conduct: watch::Receiver<Conduct>) -> watch::Receiver<Conduct> {
-    if conduct.changed().await.is_err() {
-        pending::<()>().await;
-    }
-    conduct
 }
 
 /// A connection that was taken in.
@@ -143,21 +135,16 @@ impl Connection {
         clippy::manual_async_fn,
         reason = "an async function keeps a second copy of itself, and there are 10,000 of these"
     )]
-    pub(crate) fn run(
-        mut self,
-        conduct: watch::Receiver<Conduct>,
-    ) -> impl Future<Output = ()> + Send {
+    pub(crate) fn run(mut self, mut seat: Seat) -> impl Future<Output = ()> + Send {
         async move {
-            self.take_up(*conduct.borrow());
-            let mut changed = pin!(next(conduct));
             let end = poll_fn(|context| {
-                while let Poll::Ready(mut conduct) = changed.as_mut().poll(context) {
-                    self.take_up(*conduct.borrow_and_update());
-                    changed.set(next(conduct));
+                if let Some(conduct) = seat.news(context) {
+                    self.take_up(conduct);
                 }
                 with_scratch(|scratch| self.poll(context, scratch))
             })
             .await;
+            drop(seat);
             if self.end(end) {
                 closing::linger(&mut self.client).await;
             }

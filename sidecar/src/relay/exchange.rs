@@ -7,19 +7,19 @@ mod http2;
 mod opening;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod scenario;
+mod turning;
 mod verdict;
 mod websocket;
 
 use crate::census::{Connection, HEAD_PATIENCE};
 use crate::stance::{Conduct, Stance};
-use crate::track::http1::Upgrade;
 use crate::track::opaque::{Opaque, Side};
 use crate::track::tls::Hello;
 use ebb_api::connections::{AtTimeout, ConnectionSettings, EventStreams, WebSockets};
 use edit::{Next, Passed};
 use http1::Http1;
 use http2::{Goodbye, Http2};
-use opening::{Opened, Opening};
+use opening::Opening;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 pub(crate) use verdict::{AppEnd, Deadline, Orphan, ToApp, ToClient};
@@ -359,79 +359,6 @@ impl Exchange {
             Kind::WebSocket(_) | Kind::Opaque(..) => self.line.opaque_finished(),
             Kind::Http1(_) | Kind::Http2(_) => self.line.settled(),
         }
-    }
-
-    /// Whether the connection is HTTP/2 becomes known in its first bytes: how many of these are the
-    /// preface.
-    fn look_for_preface(&mut self, input: &[u8], now: Instant) -> usize {
-        let Some(mut opening) = self.opening.take() else {
-            return 0;
-        };
-        match opening.client_sent(input) {
-            Opened::Perhaps => self.opening = Some(opening),
-            Opened::No if opening.is_neither() => self.turn_opaque(now),
-            Opened::No => {}
-            Opened::Yes(length) => {
-                self.kind = Kind::Http2(opening.into_http2());
-                self.line.turned_http2();
-                return length;
-            }
-        }
-        0
-    }
-
-    /// Whether the connection is TLS shows in its client's first bytes: true with the one that tells.
-    fn look_for_hello(&mut self, input: &[u8]) -> bool {
-        let Some(hello) = &mut self.hello else {
-            return false;
-        };
-        let told = hello.advance(input);
-        if told != Ok(false) {
-            self.hello = None;
-        }
-        told == Ok(true)
-    }
-
-    /// The connection has changed to another protocol.
-    fn upgrade(&mut self, upgrade: Upgrade, now: Instant) {
-        let Kind::Http1(http1) = &self.kind else {
-            return;
-        };
-        match upgrade {
-            Upgrade::Http2 => {
-                let began = http1.oldest_began().unwrap_or(now);
-                self.kind = Kind::Http2(Box::new(Http2::upgraded(began)));
-                self.line.turned_http2();
-            }
-            Upgrade::WebSocket => {
-                self.kind = Kind::WebSocket(WebSocket::new(now));
-                self.line.turned_websocket();
-            }
-            Upgrade::Other => self.turn_opaque(now),
-        }
-    }
-
-    fn turn_opaque(&mut self, now: Instant) {
-        let mut opaque = Opaque::new(now, silence(&self.settings));
-        let mut owed = Vec::new();
-        let has_begun = match &mut self.kind {
-            Kind::Http1(http1) => {
-                owed = http1.release();
-                http1.has_begun()
-            }
-            Kind::Http2(http2) => {
-                self.released = http2.release();
-                true
-            }
-            Kind::WebSocket(_) => true,
-            Kind::Opaque(..) => return,
-        };
-        self.line.turned_opaque();
-        if has_begun {
-            opaque.spoke(Side::Client, now);
-            self.line.client_spoke(now);
-        }
-        self.kind = Kind::Opaque(opaque, owed);
     }
 }
 

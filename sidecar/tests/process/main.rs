@@ -6,6 +6,7 @@
 
 mod admin;
 mod app;
+mod connections;
 mod drain;
 mod own_hook;
 mod port;

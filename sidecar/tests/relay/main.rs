@@ -1,6 +1,7 @@
 //! The relay over real sockets of the loopback: a test is the client and the app at once, and says
 //! byte by byte what each of them sends and must see.
 
+mod abuse;
 mod bed;
 mod connections;
 mod event_stream;

@@ -1,6 +1,7 @@
 //! Brings the programs of the bed into the cache: Debian packages unpacked there, and Kubernetes
 //! and Helm built there from their Go modules. Nothing is installed into the system.
 
+pub mod cxx;
 pub mod debian;
 pub mod golang;
 

@@ -1,7 +1,7 @@
 //! What the kernel says that a proxy has used.
 
 use std::fs;
-use std::ops::Sub;
+use std::ops::{Mul, Sub};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +34,17 @@ impl Sub for CpuTime {
         Self {
             user: self.user.saturating_sub(earlier.user),
             system: self.system.saturating_sub(earlier.system),
+        }
+    }
+}
+
+impl Mul<f64> for CpuTime {
+    type Output = Self;
+
+    fn mul(self, factor: f64) -> Self {
+        Self {
+            user: self.user.mul_f64(factor),
+            system: self.system.mul_f64(factor),
         }
     }
 }

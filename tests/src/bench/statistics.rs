@@ -27,7 +27,7 @@ impl Measurements {
     /// first; there is none where that was not measured.
     pub fn median(&self, case: Case, proxy: Proxy, metric: Metric) -> Option<f64> {
         let mut values = self.rounds.get(&(case, proxy, metric))?.clone();
-        if case == Case::Latency && proxy != Proxy::Direct {
+        if case.is_latency() && proxy != Proxy::Direct {
             let direct = self.rounds.get(&(case, Proxy::Direct, metric))?;
             for (value, direct) in values.iter_mut().zip(direct) {
                 *value -= direct;

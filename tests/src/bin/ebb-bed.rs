@@ -35,6 +35,8 @@ enum Door {
     Helm(Rest),
     /// A helm for what needs no cluster: lint, template.
     LocalHelm(Rest),
+    /// Fetches a C++ compiler, and prints where it and its libraries are.
+    LocalCxx,
     /// Prepares, and runs the demo.
     Demo(demo::Options),
     /// The first process of a machine of the bed.
@@ -89,6 +91,12 @@ fn run(command: Door) -> Result<u8> {
         Door::LocalHelm(rest) => {
             let helm = fetch::golang::helm(&Folders::from_environment()?)?;
             return command::interactive(std::process::Command::new(helm).args(rest.arguments));
+        }
+        Door::LocalCxx => {
+            let cxx = fetch::cxx::fetch(&Folders::from_environment()?)?;
+            let mut out = std::io::stdout();
+            writeln!(out, "{}", cxx.program.display())?;
+            writeln!(out, "{}", cxx.libraries.display())?;
         }
         Door::Demo(options) => demo::run(&prepare()?, options)?,
         Door::MachineInit { name, cache } => machine::init(&name, &Folders::at(cache))?,

@@ -84,7 +84,7 @@ fn run(command: Benchmark) -> Result<u8> {
 
 fn relay(arguments: Relay) -> Result<u8> {
     // In the order of their declaration: without a proxy comes first, to count latency from.
-    let proxies: Vec<Proxy> = Proxy::value_variants()
+    let mut proxies: Vec<Proxy> = Proxy::value_variants()
         .iter()
         .filter(|proxy| {
             let chosen = arguments.proxies.is_empty() || arguments.proxies.contains(proxy);
@@ -93,14 +93,14 @@ fn relay(arguments: Relay) -> Result<u8> {
         .copied()
         .collect();
     let cases = if arguments.only.is_empty() {
-        Case::ALL.to_vec()
+        Case::value_variants().to_vec()
     } else {
         arguments.only
     };
     let sidecar = arguments.sidecar.map(std::path::absolute).transpose()?;
     let folders = Folders::from_environment()?;
     let plan = Plan {
-        programs: Programs::fetch(&folders, &proxies, sidecar)?,
+        programs: Programs::fetch(&folders, &mut proxies, sidecar)?,
         scratch: folders.cache().join("bench/run"),
         cases,
         proxies,
@@ -117,6 +117,7 @@ fn relay(arguments: Relay) -> Result<u8> {
 }
 
 fn inside(plan: &Plan, path: Option<&Path>) -> Result<u8> {
+    isolate::go_first()?;
     let (measurements, failures) = plan.run();
     let rows = report::rows(&measurements);
     if let Some(path) = path {

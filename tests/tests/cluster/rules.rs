@@ -66,6 +66,42 @@ fn nonsense_is_refused_with_a_sentence() {
                 "quietSeconds is how long",
             ),
             (
+                with("deregistration", json!({"idleSeconds": 301})),
+                "idleSeconds is how long idle HTTP/1 clients are waited for: 0 to 300 seconds",
+            ),
+            (
+                with("deregistration", json!({"idleSeconds": -1})),
+                "idleSeconds is how long idle HTTP/1 clients are waited for: 0 to 300 seconds",
+            ),
+            (
+                with("connections", json!({"idleSeconds": 0})),
+                "idleSeconds is the silence that makes an opaque connection idle: 1 to 3600",
+            ),
+            (
+                with("connections", json!({"idleSeconds": 3601})),
+                "idleSeconds is the silence that makes an opaque connection idle: 1 to 3600",
+            ),
+            (
+                with("connections", json!({"paceSeconds": -1})),
+                "paceSeconds is the time over which goodbyes are spread: 0 to 3600 seconds",
+            ),
+            (
+                with("connections", json!({"paceSeconds": 3601})),
+                "paceSeconds is the time over which goodbyes are spread: 0 to 3600 seconds",
+            ),
+            (
+                with("connections", json!({"webSockets": "End"})),
+                "webSockets: Unsupported value",
+            ),
+            (
+                with("connections", json!({"eventStreams": "Goodbye"})),
+                "eventStreams: Unsupported value",
+            ),
+            (
+                with("connections", json!({"atTimeout": "close"})),
+                "atTimeout: Unsupported value",
+            ),
+            (
                 with("deregistration", json!({"maxSeconds": 3601})),
                 "maxSeconds is the greatest length",
             ),
@@ -125,7 +161,7 @@ fn nonsense_is_refused_with_a_sentence() {
             assert!(said.contains(sentence), "{spec}: {said}");
             sentences.insert(sentence);
         }
-        assert_eq!(sentences.len(), 13, "every rule was asked");
+        assert_eq!(sentences.len(), 19, "every rule was asked");
         Ok(())
     });
 }
@@ -139,6 +175,15 @@ fn sense_is_taken() {
             json!({"selector": {}}),
             json!({"selector": {"matchLabels": {"app": "web"}}, "timeoutSeconds": 1}),
             json!({
+                "selector": {},
+                "deregistration": {"idleSeconds": 0},
+                "connections": {
+                    "idleSeconds": 1, "paceSeconds": 0, "webSockets": "Goodbye",
+                    "eventStreams": "Wait", "atTimeout": "Reset",
+                },
+            }),
+            json!({"selector": {}, "connections": {"atTimeout": "Close"}}),
+            json!({
                 "selector": {"matchExpressions": [
                     {"key": "app", "operator": "In", "values": ["web"]},
                     {"key": "canary", "operator": "DoesNotExist"},
@@ -146,7 +191,13 @@ fn sense_is_taken() {
                 "enabled": false,
                 "timeoutSeconds": 3600,
                 "shutdownSeconds": 0,
-                "deregistration": {"minSeconds": 3600, "quietSeconds": 300, "maxSeconds": 3600},
+                "deregistration": {
+                    "minSeconds": 3600, "quietSeconds": 300, "idleSeconds": 300, "maxSeconds": 3600,
+                },
+                "connections": {
+                    "idleSeconds": 3600, "paceSeconds": 3600, "webSockets": "Wait",
+                    "eventStreams": "End", "atTimeout": "Handover",
+                },
                 "capture": {"excludePorts": [1, 65535], "proxyProtocolPorts": [5432]},
             }),
         ] {

@@ -1,6 +1,7 @@
 //! What the stance wants of a connection: the deadline, and what to do with one at rest.
 
 use super::{App, Connection, End};
+use crate::relay::closing;
 use crate::relay::exchange::Deadline;
 use crate::stance::Stance;
 use std::future::Future;
@@ -51,6 +52,9 @@ impl Connection {
                 self.to_client.push(&goodbye.bytes);
             }
             self.closing = goodbye.last;
+            if self.closing {
+                closing::with_last_bytes(&self.client);
+            }
         }
         if self.to_app.is_empty() && self.exchange.is_over() {
             self.closing = true;

@@ -1,7 +1,10 @@
 use super::*;
 use crate::census::Census;
+use crate::relay::herald::Herald;
 use crate::upstream::{OriginalDestination, Upstream};
+use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// A connection whose app has not been dialed, and its client.
 async fn taken_in() -> (Connection, TcpStream) {
@@ -21,8 +24,9 @@ async fn taken_in() -> (Connection, TcpStream) {
 #[tokio::test]
 async fn an_idle_connection_is_small() {
     let (connection, _client) = taken_in().await;
-    let (_stance, told) = watch::channel(Conduct::default());
-    let size = std::mem::size_of_val(&connection.run(told));
+    let (_conduct, told) = watch::channel(Conduct::default());
+    let seat = Arc::<Herald>::default().seat(told);
+    let size = std::mem::size_of_val(&connection.run(seat));
     assert!(size <= 1280, "the task of a connection takes {size} bytes");
 }
 

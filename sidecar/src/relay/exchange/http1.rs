@@ -1,15 +1,16 @@
 //! An HTTP/1 connection: which requests are open, and the goodbye in the next answer.
 
+mod event_stream;
+
 use super::edit::{Edit, Passed};
 use super::{AppEnd, Deadline, Orphan};
 use crate::census::Connection;
 use crate::goodbye::http1::{LAST_CHUNK, TIMEOUT, UNAVAILABLE, with_close};
-use crate::track::event_stream::{Boundary, EventStream};
+use crate::track::Odd;
+use crate::track::event_stream::EventStream;
 use crate::track::http1::{
-    EventStreamBody, Framing, Method, RequestEvent, RequestHead, Requests, ResponseEvent,
-    ResponseHead, Responses,
+    Framing, Method, RequestEvent, RequestHead, Requests, ResponseEvent, ResponseHead, Responses,
 };
-use crate::track::{Odd, Step};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -91,12 +92,6 @@ impl Http1 {
         if !self.hold && !self.parted {
             self.gate = false;
         }
-    }
-
-    /// From when on an event stream is ended between two of its events; nothing means that it is
-    /// waited for.
-    pub(super) fn end_streams(&mut self, from: Option<Instant>) {
-        self.streams_end = from;
     }
 
     /// Goes over the client's bytes: so many of them go to the app.
@@ -202,7 +197,7 @@ impl Http1 {
                     self.answer_began(&head, line);
                 }
                 Some(ResponseEvent::End) => {
-                    self.request_ended(line, now);
+                    self.request_ended(line);
                     if self.is_over() {
                         return edit.last(used);
                     }
@@ -228,27 +223,6 @@ impl Http1 {
         self.hold = false;
         self.stream = None;
         AppEnd::Pass
-    }
-
-    /// What is to be said at this moment, and whether that ends the connection: the last chunk of an
-    /// event stream; or what was held of a response head that the app will never complete, of which
-    /// the client is to hear as much as it would without us.
-    pub(super) fn goodbye(&mut self, line: &Connection, now: Instant) -> Option<(Vec<u8>, bool)> {
-        if !self.hold && !self.held.is_empty() {
-            return Some((self.release(), false));
-        }
-        let due = self.goodbye_at().is_some_and(|at| at <= now);
-        due.then(|| {
-            self.end_stream(line);
-            (LAST_CHUNK.to_vec(), true)
-        })
-    }
-
-    /// When there will be something to say, if nothing happens before.
-    pub(super) fn goodbye_at(&self) -> Option<Instant> {
-        let between_events = self.stream.as_ref()?.is_between_events();
-        self.streams_end
-            .filter(|_| between_events && self.is_alone())
     }
 
     /// Bytes from a client whose app has gone.
@@ -358,41 +332,8 @@ impl Http1 {
             line.told();
         }
         if let Some(body) = head.event_stream {
-            self.streams = true;
-            line.began_event_stream();
-            let accepted = self
-                .open
-                .front()
-                .is_some_and(|open| open.accepts_event_stream);
-            if accepted && body == EventStreamBody::Chunked {
-                self.stream = Some(Box::default());
-            }
+            self.begin_stream(body, line);
         }
-    }
-
-    /// Goes over a piece of the answer: at which length of it an event stream is to be ended.
-    fn stream_ends(&mut self, piece: &[u8], now: Instant) -> Option<usize> {
-        let due = self.streams_end.is_some_and(|from| from <= now) && self.is_alone();
-        let stream = self.stream.as_mut()?;
-        let mut length = 0;
-        while let Ok(Step {
-            used,
-            event: Some(Boundary),
-        }) = stream.advance(&piece[length..])
-        {
-            length += used;
-            if due {
-                return Some(length);
-            }
-        }
-        None
-    }
-
-    /// The answer that is an event stream ends here, and the connection with it.
-    fn end_stream(&mut self, line: &Connection) {
-        self.parted = true;
-        line.told();
-        self.answered(line);
     }
 
     /// The oldest request has its whole answer.
@@ -412,10 +353,11 @@ impl Http1 {
         }
     }
 
-    fn request_ended(&mut self, line: &Connection, now: Instant) {
+    fn request_ended(&mut self, line: &Connection) {
         self.answered(line);
-        if self.open.is_empty() && self.requests.is_in_head() {
-            line.head_began(now);
+        // The next head may have begun long ago.
+        if let Some(began) = self.head_began.filter(|_| self.open.is_empty()) {
+            line.head_began(began);
         }
     }
 }

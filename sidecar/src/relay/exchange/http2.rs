@@ -11,20 +11,14 @@
 //! is read and dropped, and safe to send again. A GOAWAY of the app's own passes, and no later one
 //! of ours names a higher stream (RFC 9113, section 6.8).
 
-use super::Deadline;
+mod goodbye;
+
 use super::edit::{Edit, Passed};
-use crate::census::{Connection, HEAD_PATIENCE};
-use crate::goodbye::http2::{PING, go_away, warning};
-use crate::track::http2::{App, AppEvent, Client, ClientEvent, LAST_STREAM, PREFACE};
-use std::borrow::Cow;
-use std::time::{Duration, Instant};
-
-/// How long no stream must be open: a client that sends one request behind the other has its next on
-/// the way by then, and clients that fail what is open at a GOAWAY have nothing open.
-const QUIET: Duration = Duration::from_millis(10);
-
-/// How long to wait for that moment before the client is asked to begin nothing more.
-const BUSY: Duration = Duration::from_secs(1);
+use crate::census::Connection;
+use crate::goodbye::http2::PING;
+use crate::track::http2::{App, AppEvent, Client, ClientEvent, PREFACE};
+pub(super) use goodbye::Goodbye;
+use std::time::Instant;
 
 /// The most streams that may be open on one connection, which bounds the memory of each to 100 KB;
 /// servers commonly allow 100 to 1000. Where an app allows more and a client uses them, the
@@ -81,20 +75,6 @@ enum Answer {
     Awaited,
     /// Here: the client begins nothing more.
     Seen,
-}
-
-/// What is to be said next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Word {
-    Exact,
-    Warning,
-}
-
-/// Bytes of ours for the client.
-pub(super) struct Goodbye {
-    pub(super) bytes: Cow<'static, [u8]>,
-    /// Nothing comes behind them.
-    pub(super) last: bool,
 }
 
 impl Http2 {
@@ -209,94 +189,12 @@ impl Http2 {
         }
     }
 
-    /// What is to be said at this moment, if it can be: nothing comes before the app's SETTINGS,
-    /// inside of a frame, or inside of a header block.
-    pub(super) fn goodbye(
-        &mut self,
-        leaving: Option<Instant>,
-        line: &Connection,
-        now: Instant,
-    ) -> Option<Goodbye> {
-        if self.probe.is_some_and(|until| until <= now) {
-            self.count_after_all(line, now);
-        }
-        let (at, word) = self.next_word(leaving)?;
-        if at > now || !self.can_speak() {
-            return None;
-        }
-        line.told();
-        Some(match word {
-            Word::Exact => Goodbye {
-                bytes: go_away(self.last(0)).to_vec().into(),
-                last: true,
-            },
-            Word::Warning => {
-                self.warned = true;
-                self.answer = Answer::Awaited;
-                Goodbye {
-                    bytes: warning().to_vec().into(),
-                    last: false,
-                }
-            }
-        })
-    }
-
-    /// When there will be something to say, if nothing happens before.
-    pub(super) fn goodbye_at(&self, leaving: Option<Instant>) -> Option<Instant> {
-        let word = self.next_word(leaving).filter(|_| self.can_speak());
-        [word.map(|(at, _)| at), self.probe]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// What to do at the deadline; the last `unwritten` bytes have not reached the app.
-    pub(super) fn deadline(&self, unwritten: u64) -> Deadline {
-        if self.can_speak() {
-            Deadline::Answer(go_away(self.last(unwritten)).to_vec().into())
-        } else {
-            Deadline::Close
-        }
-    }
-
     /// The app closed its side: it answers none of the streams that are open, and none that the
     /// client still begins.
     pub(super) fn app_closed(&mut self, line: &Connection, now: Instant) {
         self.app_closed = true;
         self.drop_streams(line, now, |_| true);
         line.settled();
-    }
-
-    fn can_speak(&self) -> bool {
-        self.app.has_greeted() && self.app.is_between()
-    }
-
-    fn next_word(&self, leaving: Option<Instant>) -> Option<(Instant, Word)> {
-        let (leaving, first) = (leaving?, self.first?);
-        let exact = self.quiet.map(|quiet| {
-            let answered = self.answer == Answer::Seen;
-            let over = if answered { quiet } else { quiet + QUIET };
-            let head = self.head_began.map(|began| began + HEAD_PATIENCE);
-            (over.max(leaving).max(head.unwrap_or(over)), Word::Exact)
-        });
-        let warning = (!self.warned).then(|| (leaving.max(first) + BUSY, Word::Warning));
-        [exact, warning]
-            .into_iter()
-            .flatten()
-            .min_by_key(|(at, _)| *at)
-    }
-
-    /// The last stream that the app may have seen: `unwritten` bytes have not reached it.
-    fn last(&self, unwritten: u64) -> u32 {
-        let written = self.taken.saturating_sub(unwritten);
-        // The numbers of streams that the app began itself (pushed) are not the client's.
-        let mut of_client = self
-            .open
-            .iter()
-            .filter(|open| !open.stream.is_multiple_of(2));
-        let unseen = of_client.find(|open| open.end > written);
-        let last = unseen.map_or(self.client.last(), |open| open.stream.saturating_sub(2));
-        last.min(self.app_last.unwrap_or(LAST_STREAM))
     }
 
     /// False if that is more than can be followed.
@@ -332,7 +230,10 @@ impl Http2 {
                 }
             }
             AppEvent::Reset(stream) => self.drop_streams(line, now, |open| open == stream),
-            AppEvent::Promised(stream) => return self.began(stream, line, now),
+            AppEvent::Promised(stream) => {
+                // It belongs to a request (RFC 9113, section 8.4): without any it is odd.
+                return self.client.last() > 0 && self.began(stream, line, now);
+            }
             AppEvent::Takes(length) => self.client.allow(length),
             AppEvent::GoAway(last) => {
                 self.warned = true;

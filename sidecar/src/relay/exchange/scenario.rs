@@ -5,20 +5,29 @@
 //!  acts (what both sides say, in pieces; time; the stance) --> Played --> differences::check
 //! ```
 //!
-//! It stands in for the connection: what an exchange gives out is delivered at once.
+//! It stands in for the connection and its sockets (see `turns`).
 
 mod acts;
 mod differences;
+mod frames;
+mod promises;
+mod start;
+mod turns;
 
-pub use acts::{Act, acts_from, acts_to};
+pub use acts::{Act, acts_from};
+pub use promises::hold;
+pub use start::Start;
 
-use differences::Until;
-
-use super::{AppEnd, Deadline, Exchange};
+use super::Exchange;
 use crate::census::Census;
 use crate::stance::{Conduct, Stance};
+use differences::Until;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// More than any connection has reasons to wake up for while nothing else happens.
+const WAKES: usize = 16;
 
 /// An exchange, what each side has said, and what has come out on the other.
 pub struct Played {
@@ -26,20 +35,55 @@ pub struct Played {
     pub(super) census: Arc<Census>,
     pub(super) now: Instant,
     pub(super) conduct: Conduct,
-    /// All that the client said.
+    /// All that was read of the client.
     pub(super) client_said: Vec<u8>,
-    /// All that the app said.
+    /// All that was read of the app.
     pub(super) app_said: Vec<u8>,
     pub(super) to_app: Vec<u8>,
     pub(super) to_client: Vec<u8>,
-    behind_gate: Vec<u8>,
     /// Nothing goes on in either direction.
     pub(super) over: bool,
-    client_ended: bool,
-    app_ended: bool,
-    leaving: bool,
+    client: Party,
+    app: Party,
+    behind_gate: Vec<u8>,
+    /// The app has closed its side, and the client was kept.
+    orphaned: bool,
+    app_listens: bool,
+    client_takes: bool,
+    /// Bytes for the client that it does not take.
+    waiting: bool,
+    is_cut: bool,
+    /// The goodbye of an opaque connection began, or the deadline came: when it is over.
+    until: Option<Instant>,
+    ended: Option<End>,
     /// The pod left at some time.
     has_left: bool,
+}
+
+/// One end of the connection.
+#[derive(Default)]
+struct Party {
+    unread: VecDeque<Vec<u8>>,
+    /// What comes behind that.
+    end: Option<PartyEnd>,
+    /// That was read.
+    has_ended: bool,
+    /// It was told that the other has said all.
+    is_told: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PartyEnd {
+    Fin,
+    Reset,
+}
+
+/// How the connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Over,
+    Close,
+    Reset,
 }
 
 impl Played {
@@ -47,28 +91,30 @@ impl Played {
     pub fn new(leaving: bool) -> Played {
         let now = Instant::now();
         let census = Census::new(now);
-        let conduct = Conduct {
-            stance: stance(leaving),
-            ..Conduct::default()
-        };
-        let mut exchange = Exchange::new(census.connect());
-        exchange.take_up(&conduct, now);
-        Played {
-            exchange,
+        let mut played = Played {
+            exchange: Exchange::new(census.connect()),
             census,
             now,
-            conduct,
+            conduct: Conduct::default(),
             client_said: Vec::new(),
             app_said: Vec::new(),
             to_app: Vec::new(),
             to_client: Vec::new(),
-            behind_gate: Vec::new(),
             over: false,
-            client_ended: false,
-            app_ended: false,
-            leaving,
-            has_left: leaving,
-        }
+            client: Party::default(),
+            app: Party::default(),
+            behind_gate: Vec::new(),
+            orphaned: false,
+            app_listens: true,
+            client_takes: true,
+            waiting: false,
+            is_cut: false,
+            until: None,
+            ended: None,
+            has_left: false,
+        };
+        played.set_leaving(leaving);
+        played
     }
 
     /// Plays all of a conversation.
@@ -90,46 +136,61 @@ impl Played {
     /// Plays one act. What a side says behind its end, or behind the connection's, is not heard.
     pub fn act(&mut self, act: &Act) {
         match act {
-            Act::Client(bytes) => self.client(bytes),
-            Act::App(bytes) => self.app(bytes),
-            Act::Wait(time) => self.pass(*time),
-            Act::Leave => self.leave(true),
-            Act::Stay => self.leave(false),
+            Act::Client(bytes) => return self.client(bytes),
+            Act::App(bytes) => return self.app(bytes),
+            Act::Wait(time) => return self.pass(*time),
+            Act::Leave => self.take_up(self.conduct.stance.max(Stance::Parting)),
+            Act::Stay => self.take_up(Stance::Serving),
             Act::Policy(settings) => {
                 self.conduct.connections = *settings;
-                self.leave(self.leaving);
+                self.take_up(self.conduct.stance);
             }
-            Act::ClientEnds => self.client_ends(),
-            Act::AppEnds => self.app_ends(),
-            Act::Cut => self.cut(),
+            Act::Close => self.take_up(self.conduct.stance.max(Stance::Closing)),
+            Act::Cut => self.take_up(Stance::Cut),
+            Act::ClientEnds => self.client.end = Some(PartyEnd::Fin),
+            Act::AppEnds => self.app.end = self.app.end.or(Some(PartyEnd::Fin)),
+            Act::AppResets => self.app.end = self.app.end.or(Some(PartyEnd::Reset)),
+            Act::AppStops => self.app_listens = false,
+            Act::ClientStalls => self.client_takes = false,
+            Act::ClientTakes => self.client_takes = true,
         }
-        let wakes_at = self.exchange.wakes_at(self.now);
-        assert!(
-            wakes_at.is_none_or(|at| at > self.now),
-            "a connection that wakes at once never rests"
-        );
+        self.go_on();
     }
 
-    /// Whether what came out is what went in, but for goodbyes while the pod leaves.
+    /// Whether what came out is what went in, but for goodbyes while the pod leaves, and all agree
+    /// on what is in flight.
     ///
     /// # Errors
     ///
     /// What is wrong, and where.
     pub fn check(&self) -> Result<(), String> {
+        self.check_census()?;
         if !self.has_left {
             // At once, too: nothing is ever held.
             return differences::none("to the app", &self.client_said, &self.to_app).and_then(
                 |()| differences::none("to the client", &self.app_said, &self.to_client),
             );
         }
-        let until = match (self.over, self.app_ended) {
+        let is_over = self.over || matches!(self.ended, Some(End::Close | End::Reset));
+        let until = match (is_over, self.app.has_ended) {
             (true, _) => Until::Over,
             (false, true) => Until::End,
             (false, false) => Until::Now,
         };
         let words = differences::to_client(&self.app_said, &self.to_client, until)?;
-        let waits = self.over || !self.behind_gate.is_empty();
+        let waits = is_over || self.orphaned || !self.behind_gate.is_empty();
         differences::to_app(&self.client_said, &self.to_app, &words, waits)
+    }
+
+    /// Whoever goes by time must find what whoever counts has found.
+    fn check_census(&self) -> Result<(), String> {
+        let is_served =
+            self.ended.is_none() && !self.app.has_ended && !self.orphaned && !self.waiting;
+        let in_flight = self.in_flight();
+        if is_served && in_flight > 0 && self.exchange.is_idle(self.now) {
+            return Err(format!("{in_flight} in flight on an idle connection"));
+        }
+        Ok(())
     }
 
     /// Requests and connections in flight at this moment.
@@ -137,101 +198,49 @@ impl Played {
         self.census.snapshot(self.now).in_flight_in_all()
     }
 
-    /// Gives the client's bytes as the connection does: what the gate holds back comes first.
+    /// The client says this, in one read.
     pub(super) fn client(&mut self, bytes: &[u8]) {
-        if self.over || self.client_ended {
-            return;
+        if self.client.end.is_none() && !bytes.is_empty() {
+            self.client.unread.push_back(bytes.to_vec());
+            self.hear_client();
         }
-        self.client_said.extend_from_slice(bytes);
-        self.behind_gate.extend_from_slice(bytes);
-        self.pass_gate();
     }
 
+    /// The app says this, in one read.
     pub(super) fn app(&mut self, bytes: &[u8]) {
-        if self.over || self.app_ended || bytes.is_empty() {
-            return;
+        if self.app.end.is_none() && !bytes.is_empty() {
+            self.app.unread.push_back(bytes.to_vec());
         }
-        self.app_said.extend_from_slice(bytes);
-        let passed = self.exchange.app_sent(bytes, self.now);
-        self.to_client.extend_from_slice(&passed.bytes);
-        self.over = passed.last;
-        self.exchange.handed_over(true, self.now);
         self.go_on();
     }
 
-    /// Lets time pass, and says what is due then.
+    /// Lets time pass; what is due on the way is done on the way.
     pub(super) fn pass(&mut self, time: Duration) {
-        self.now += time;
+        let end = self.now + time;
+        let mut wakes = 0;
+        while let Some(at) = self.wakes_at().filter(|at| *at <= end) {
+            assert!(at > self.now, "a connection that wakes at once never rests");
+            wakes += 1;
+            assert!(wakes <= WAKES, "it wakes again and again for nothing");
+            self.now = at;
+            self.go_on();
+        }
+        self.now = end;
         self.go_on();
     }
 
-    pub(super) fn leave(&mut self, leaving: bool) {
-        self.leaving = leaving;
-        self.has_left |= leaving;
-        self.conduct.stance = stance(leaving);
+    /// From now on goodbyes are said, or not any more; nothing else happens yet.
+    pub(super) fn set_leaving(&mut self, leaving: bool) {
+        self.take_up(if leaving {
+            Stance::Parting
+        } else {
+            Stance::Serving
+        });
+    }
+
+    fn take_up(&mut self, stance: Stance) {
+        self.conduct.stance = stance;
+        self.has_left |= stance > Stance::Serving;
         self.exchange.take_up(&self.conduct, self.now);
-        self.go_on();
-    }
-
-    /// The client sends its FIN.
-    fn client_ends(&mut self) {
-        self.client_ended = true;
-        self.go_on();
-    }
-
-    /// The app sends its FIN. A client that is kept meets the app again with its next request.
-    fn app_ends(&mut self) {
-        if self.over || self.app_ended {
-            return;
-        }
-        self.exchange.app_said_all();
-        self.app_ended = self.exchange.app_closed(self.now) == AppEnd::Pass;
-        self.go_on();
-    }
-
-    /// The deadline comes.
-    fn cut(&mut self) {
-        if self.over {
-            return;
-        }
-        self.has_left = true;
-        if let Deadline::Answer(answer) = self.exchange.deadline(0) {
-            self.to_client.extend_from_slice(&answer);
-        }
-        self.exchange.line().cut(self.now);
-        self.over = true;
-    }
-
-    /// What the connection does whenever it has its turn.
-    fn go_on(&mut self) {
-        if self.over {
-            return;
-        }
-        if let Some(goodbye) = self.exchange.goodbye(self.now) {
-            self.to_client.extend_from_slice(&goodbye.bytes);
-            self.over = goodbye.last;
-        }
-        self.over |= self.exchange.is_over();
-        self.to_app
-            .extend(self.exchange.released(self.client_ended));
-        self.pass_gate();
-    }
-
-    fn pass_gate(&mut self) {
-        if self.over || self.behind_gate.is_empty() || self.exchange.is_gated() {
-            return;
-        }
-        let input = std::mem::take(&mut self.behind_gate);
-        let passed = self.exchange.client_sent(&input, self.now);
-        self.to_app.extend_from_slice(&passed.bytes);
-        self.behind_gate.extend_from_slice(&input[passed.taken..]);
-    }
-}
-
-pub(super) fn stance(leaving: bool) -> Stance {
-    if leaving {
-        Stance::Parting
-    } else {
-        Stance::Serving
     }
 }

@@ -1,4 +1,4 @@
-use super::scenario::{Act, Played, stance};
+use super::scenario::{Act, Played};
 use super::*;
 use ebb_api::report::Protocol;
 use proptest::prelude::*;
@@ -22,9 +22,9 @@ const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\
 
 impl Played {
     /// From now on goodbyes are said, or not any more.
-    fn set_leaving(&mut self, leaving: bool) {
-        self.conduct.stance = stance(leaving);
-        self.exchange.take_up(&self.conduct, self.now);
+    fn leave(&mut self, leaving: bool) {
+        self.set_leaving(leaving);
+        self.pass(Duration::ZERO);
     }
 
     fn forget(&mut self) {
@@ -148,6 +148,21 @@ fn an_app_s_own_goodbye_is_left_alone() {
         );
         assert!(!played.over, "the app closes by itself");
     }
+}
+
+/// A head that dribbles behind a long answer has its 5 s from its own first byte on.
+#[test]
+fn a_head_that_dribbles_behind_an_answer() {
+    let mut played = Played::new(false);
+    played.client(GET.as_bytes());
+    played.pass(Duration::from_secs(60));
+    played.client(&GET.as_bytes()[..5]);
+    played.pass(4999 * MS);
+    played.app(OK.as_bytes());
+    assert_eq!(played.in_flight(), 1);
+    played.pass(MS);
+    assert_eq!(played.in_flight(), 0);
+    assert!(played.exchange.is_idle(played.now));
 }
 
 /// The deadline: only a request of which the app has not seen a byte may be sent again.

@@ -56,14 +56,53 @@ pub fn fetch_into(folder: &Path, packages: &[&str], what: &str) -> Result<String
     ]);
     if !super::is_stamped(&stamp_file, &stamp) {
         step(what, || {
-            unpack(folder, packages)?;
+            unpack(folder, packages, None)?;
             super::write_stamp(&stamp_file, &stamp)
         })?;
     }
     Ok(stamp)
 }
 
-fn unpack(folder: &Path, packages: &[&str]) -> Result<()> {
+/// The same with packages of another release than the system's, from where the system's come from.
+/// Their C library is to be among them: programs then run by its own loader.
+pub fn fetch_release_into(
+    folder: &Path,
+    release: &str,
+    packages: &[&str],
+    what: &str,
+) -> Result<()> {
+    let stamp_file = folder.join("stamp");
+    let stamp = super::digest(&[packages.join(" ").as_bytes(), release.as_bytes()]);
+    if super::is_stamped(&stamp_file, &stamp) {
+        return Ok(());
+    }
+    step(what, || {
+        unpack(folder, packages, Some(release))?;
+        super::write_stamp(&stamp_file, &stamp)
+    })
+}
+
+/// The line of a source list for another release, beside the system's own first source.
+fn source(release: &str) -> Result<String> {
+    let system = fs::read_to_string("/etc/os-release")?;
+    let system = system
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
+        .context("/etc/os-release does not name Debian's release")?;
+    let sources = command::run(
+        Command::new("apt-get")
+            .args(["indextargets", "--format", "$(REPO_URI)"])
+            .args(["Identifier: Packages", "Component: main"])
+            .arg(format!("Release: {system}")),
+    )?;
+    let first = sources.lines().next();
+    let first = first.with_context(|| format!("apt knows no source of {system}'s packages"))?;
+    Ok(format!(
+        "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {first} {release} main\n"
+    ))
+}
+
+fn unpack(folder: &Path, packages: &[&str], release: Option<&str>) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("can't empty {}", folder.display()))?;
     }
@@ -72,15 +111,25 @@ fn unpack(folder: &Path, packages: &[&str]) -> Result<()> {
     for needed in [apt.join("lists/partial"), archives.join("partial")] {
         fs::create_dir_all(&needed).with_context(|| format!("can't make {}", needed.display()))?;
     }
+    let list = apt.join("sources.list");
+    let apt_get = || -> Result<Command> {
+        let mut command = apt_get(&apt);
+        if let Some(release) = release {
+            fs::write(&list, source(release)?)?;
+            command.arg("-o").arg(option("Dir::Etc::SourceList", &list));
+            command.args(["-o", "Dir::Etc::SourceParts=/dev/null"]);
+        }
+        Ok(command)
+    };
     // A broken source that has nothing to do with us (apt then fails as a whole) is no reason to
     // stop: what counts is whether the packages can be downloaded.
-    if let Err(error) = command::run(apt_get(&apt).arg("update")) {
+    if let Err(error) = command::run(apt_get()?.arg("update")) {
         say(format!(
             "a package source failed, going on with the others: {error:#}"
         ));
     }
     command::run(
-        apt_get(&apt)
+        apt_get()?
             .arg("download")
             .args(packages)
             .current_dir(&archives),
@@ -95,9 +144,12 @@ fn unpack(folder: &Path, packages: &[&str]) -> Result<()> {
     fs::remove_dir_all(&apt).with_context(|| format!("can't remove {}", apt.display()))
 }
 
+fn option(name: &str, path: &Path) -> String {
+    format!("{name}={}", path.display())
+}
+
 fn apt_get(folder: &Path) -> Command {
     let mut command = Command::new("apt-get");
-    let option = |name: &str, path: &Path| format!("{name}={}", path.display());
     command
         .arg("--quiet=2")
         .arg("-o")

@@ -1,4 +1,4 @@
-//! HTTP/1 by one thread that blocks: a low rate, long bodies, connections that just stay.
+//! HTTP/1 by one thread that blocks.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -12,10 +12,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What is read at a time: large, so that the client is not what is measured.
 const BUFFER: usize = 256 * 1024;
 
-/// At a low rate one request is sent each millisecond, in turn on so many connections.
-const PACE: Duration = Duration::from_millis(1);
-const PACED_CONNECTIONS: usize = 8;
-
 /// A client's kept connection.
 #[derive(Debug)]
 pub struct Connection {
@@ -27,14 +23,13 @@ pub struct Connection {
 impl Connection {
     /// Connects.
     pub fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        let stream = connect(address)?;
         Ok(Self { stream })
     }
 
     /// Asks for a path and reads the whole answer; returns its body's length.
+    ///
+    /// `buffer` holds at least the answer's head, and is what is read at a time.
     pub fn get(&mut self, path: &str, buffer: &mut [u8]) -> Result<u64> {
         let request = format!("GET {path} HTTP/1.1\r\nhost: app\r\n\r\n");
         self.stream.write_all(request.as_bytes())?;
@@ -64,28 +59,13 @@ impl Connection {
     }
 }
 
-/// Sends requests at a low rate; returns how long each took.
-pub fn at_a_low_rate(address: SocketAddr, path: &str, duration: Duration) -> Result<Vec<Duration>> {
-    let mut buffer = vec![0; BUFFER];
-    let mut connections = (0..PACED_CONNECTIONS)
-        .map(|_| Connection::open(address))
-        .collect::<Result<Vec<_>>>()?;
-    for connection in &mut connections {
-        connection.get(path, &mut buffer)?;
-    }
-    let mut took = Vec::new();
-    let start = Instant::now();
-    let mut next = start;
-    while start.elapsed() < duration {
-        for connection in &mut connections {
-            next += PACE;
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
-            let began = Instant::now();
-            connection.get(path, &mut buffer)?;
-            took.push(began.elapsed());
-        }
-    }
-    Ok(took)
+/// Connects; whatever is done on the connection later fails rather than wait for ever.
+pub fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
 
 /// Fetches a long body again and again until the time is up; returns how many bytes came.
@@ -98,19 +78,6 @@ pub fn in_bulk(address: SocketAddr, path: &str, duration: Duration) -> Result<u6
         bytes += connection.get(path, &mut buffer)?;
     }
     Ok(bytes)
-}
-
-/// Opens connections that have carried one request each, and leaves them open.
-pub fn that_stay(address: SocketAddr, path: &str, count: usize) -> Result<Vec<Connection>> {
-    let mut buffer = vec![0; BUFFER];
-    let mut one = || -> Result<Connection> {
-        let mut connection = Connection::open(address)?;
-        connection.get(path, &mut buffer)?;
-        Ok(connection)
-    };
-    (0..count)
-        .map(|index| one().with_context(|| format!("connection {index} of {count}")))
-        .collect()
 }
 
 /// The length of an answer's head, with the empty line that ends it.

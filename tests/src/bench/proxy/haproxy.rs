@@ -12,10 +12,29 @@ use crate::bench::isolate::file_limit;
 use crate::bench::place::Place;
 use crate::bench::programs::Programs;
 
-/// Lines that choose the mode.
-pub(super) const TCP: &str = "mode tcp";
-pub(super) const SPLICE: &str = "mode tcp\n  option splice-auto";
-pub(super) const HTTP: &str = "mode http";
+/// How it forwards, and which HAProxy it is.
+#[derive(Clone, Copy)]
+pub(super) struct Mode {
+    /// The lines that choose it.
+    lines: &'static str,
+    forwards_requests: bool,
+    series_3: bool,
+}
+
+pub(super) const TCP: Mode = Mode {
+    lines: "mode tcp",
+    forwards_requests: false,
+    series_3: false,
+};
+pub(super) const SPLICE: Mode = Mode {
+    lines: "mode tcp\n  option splice-auto",
+    ..TCP
+};
+pub(super) const HTTP: Mode = Mode {
+    lines: "mode http",
+    forwards_requests: true,
+    series_3: false,
+};
 
 /// Pipes to splice through, each with two open files; one would do here.
 const PIPES: usize = 16;
@@ -23,35 +42,46 @@ const PIPES: usize = 16;
 /// HAProxy's own open files beside two for each connection, those pipes included.
 const OWN_FILES: usize = 100;
 
-pub(super) fn add(
-    command: &mut Command,
-    folder: &Path,
-    programs: &Programs,
-    mode: &str,
-    protocol: Protocol,
-) -> Result<()> {
-    let file = folder.join("haproxy.cfg");
-    fs::write(&file, configure(mode, protocol))?;
-    command
-        .arg("env")
-        .arg(format!("LD_LIBRARY_PATH={}", programs.libraries()))
-        .arg(programs.debian("usr/sbin/haproxy"))
-        .arg("-db")
-        .arg("-f")
-        .arg(&file);
-    Ok(())
-}
+impl Mode {
+    pub(super) fn of_series_3(self) -> Self {
+        Self {
+            series_3: true,
+            ..self
+        }
+    }
 
-fn configure(mode: &str, protocol: Protocol) -> String {
-    let protocol_of_http = match (mode, protocol) {
-        (HTTP, Protocol::Http2) => " proto h2",
-        _ => "",
-    };
-    let listen = Place::address(PORT);
-    let app = Place::address(backend::port(protocol));
-    let connections = (file_limit().saturating_sub(OWN_FILES) / 2).min(20_000);
-    format!(
-        "global
+    pub(super) fn add(
+        self,
+        command: &mut Command,
+        folder: &Path,
+        programs: &Programs,
+        protocol: Protocol,
+    ) -> Result<()> {
+        let file = folder.join("haproxy.cfg");
+        fs::write(&file, self.configure(protocol))?;
+        if self.series_3 {
+            command.args(programs.haproxy3());
+        } else {
+            command
+                .arg("env")
+                .arg(format!("LD_LIBRARY_PATH={}", programs.libraries()))
+                .arg(programs.debian("usr/sbin/haproxy"));
+        }
+        command.arg("-db").arg("-f").arg(&file);
+        Ok(())
+    }
+
+    fn configure(self, protocol: Protocol) -> String {
+        let protocol_of_http = match protocol {
+            Protocol::Http2 if self.forwards_requests => " proto h2",
+            _ => "",
+        };
+        let mode = self.lines;
+        let listen = Place::address(PORT);
+        let app = Place::address(backend::port(protocol));
+        let connections = (file_limit().saturating_sub(OWN_FILES) / 2).min(20_000);
+        format!(
+            "global
   nbthread 1
   maxconn {connections}
   maxpipes {PIPES}
@@ -65,5 +95,6 @@ listen app
   bind {listen} backlog 4096{protocol_of_http}
   server app {app}{protocol_of_http}
 "
-    )
+        )
+    }
 }

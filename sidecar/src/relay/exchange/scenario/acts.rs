@@ -1,6 +1,6 @@
 //! What happens in a conversation, and how a fuzzer writes it down.
 
-use ebb_api::connections::{ConnectionSettings, EventStreams, WebSockets};
+use ebb_api::connections::{AtTimeout, ConnectionSettings, EventStreams, WebSockets};
 use std::fmt;
 use std::time::Duration;
 
@@ -19,63 +19,103 @@ pub enum Act {
     Stay,
     /// The policy says this from now on.
     Policy(ConnectionSettings),
+    /// The app is about to go: what is idle is closed.
+    Close,
+    /// The deadline comes.
+    Cut,
     /// The client sends its FIN.
     ClientEnds,
     /// The app sends its FIN.
     AppEnds,
-    /// The deadline comes.
-    Cut,
+    /// The app resets the connection.
+    AppResets,
+    /// Nobody listens at the app's port any more.
+    AppStops,
+    /// The client takes nothing more.
+    ClientStalls,
+    /// It takes again.
+    ClientTakes,
 }
 
-/// Reads acts from any bytes: a kind, a number of two bytes, and as many bytes of what is said,
-/// milliseconds, or what the policy says. What is cut short says less; nothing is wrong.
-pub fn acts_from(mut bytes: &[u8]) -> Vec<Act> {
+/// In a script the next byte is said, whatever it is.
+const LITERAL: u8 = 0xf0;
+/// From here on the client speaks, in a read of its own. It is the first.
+const CLIENT: u8 = 0xf1;
+/// From here on the app speaks.
+const APP: u8 = 0xf2;
+/// Time passes; the next byte says how much of it.
+const WAIT: u8 = 0xf3;
+/// The policy changes; the next byte says to what.
+const POLICY: u8 = 0xfe;
+
+/// The bytes that stand for what happens beside that.
+const EVENTS: [(u8, Act); 10] = [
+    (0xf4, Act::Leave),
+    (0xf5, Act::Stay),
+    (0xf6, Act::ClientEnds),
+    (0xf7, Act::AppEnds),
+    (0xf8, Act::AppResets),
+    (0xf9, Act::Cut),
+    (0xfa, Act::ClientStalls),
+    (0xfb, Act::ClientTakes),
+    (0xfc, Act::Close),
+    (0xfd, Act::AppStops),
+];
+
+/// Reads acts from a script, which any bytes are. Most bytes are what is said, as it is, so that a
+/// fuzzer can add and remove some in any place; those from 0xf0 to 0xfe stand for all else.
+pub fn acts_from(script: &[u8]) -> Vec<Act> {
     let mut acts = Vec::new();
-    while let [kind, high, low, rest @ ..] = bytes {
-        let number = u16::from_be_bytes([*high, *low]);
-        let (said, behind) = rest.split_at(usize::from(number).min(rest.len()));
-        let says = kind % 9 < 2;
-        bytes = if says { behind } else { rest };
-        acts.push(match kind % 9 {
-            0 => Act::Client(said.to_vec()),
-            1 => Act::App(said.to_vec()),
-            2 => Act::Wait(Duration::from_millis(number.into())),
-            3 => Act::Leave,
-            4 => Act::Stay,
-            5 => Act::ClientEnds,
-            6 => Act::AppEnds,
-            7 => Act::Cut,
-            _ => Act::Policy(settings_from(number)),
-        });
+    let mut said = Vec::new();
+    let mut speaker = CLIENT;
+    let mut bytes = script.iter().copied();
+    while let Some(byte) = bytes.next() {
+        let event = EVENTS.iter().find(|(sign, _)| *sign == byte);
+        let act = match (byte, event) {
+            (LITERAL, _) => {
+                said.extend(bytes.next());
+                continue;
+            }
+            (CLIENT | APP, _) => None,
+            (WAIT, _) => Some(Act::Wait(time(bytes.next().unwrap_or_default()))),
+            (POLICY, _) => Some(Act::Policy(policy(bytes.next().unwrap_or_default()))),
+            (_, Some((_, event))) => Some(event.clone()),
+            (_, None) => {
+                said.push(byte);
+                continue;
+            }
+        };
+        acts.extend(says(speaker, &mut said));
+        match act {
+            Some(act) => acts.push(act),
+            None => speaker = byte,
+        }
     }
+    acts.extend(says(speaker, &mut said));
     acts
 }
 
-/// Writes acts down as [`acts_from`] reads them: seeds for a fuzzer.
-pub fn acts_to(acts: &[Act]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for act in acts {
-        let (kind, number, said): (u8, usize, &[u8]) = match act {
-            Act::Client(said) => (0, said.len(), said),
-            Act::App(said) => (1, said.len(), said),
-            Act::Wait(time) => (2, usize::try_from(time.as_millis()).unwrap_or(0), &[]),
-            Act::Leave => (3, 0, &[]),
-            Act::Stay => (4, 0, &[]),
-            Act::ClientEnds => (5, 0, &[]),
-            Act::AppEnds => (6, 0, &[]),
-            Act::Cut => (7, 0, &[]),
-            Act::Policy(settings) => (8, settings_to(settings), &[]),
-        };
-        let number = u16::try_from(number).unwrap_or(u16::MAX);
-        bytes.push(kind);
-        bytes.extend_from_slice(&number.to_be_bytes());
-        bytes.extend_from_slice(&said[..said.len().min(number.into())]);
-    }
-    bytes
+fn says(speaker: u8, said: &mut Vec<u8>) -> Option<Act> {
+    let said = std::mem::take(said);
+    let act = if speaker == CLIENT {
+        Act::Client
+    } else {
+        Act::App
+    };
+    (!said.is_empty()).then(|| act(said))
 }
 
-/// The words that a policy has for connections, one bit each.
-fn settings_from(bits: u16) -> ConnectionSettings {
+/// Milliseconds one by one, then tenths of a second, up to 12.8 s.
+fn time(byte: u8) -> Duration {
+    let byte = u64::from(byte);
+    Duration::from_millis(match byte {
+        0..128 => byte,
+        _ => (byte - 127) * 100,
+    })
+}
+
+/// The words that a policy has for connections, a bit or two each.
+fn policy(bits: u8) -> ConnectionSettings {
     ConnectionSettings {
         event_streams: match bits & 1 {
             0 => EventStreams::Wait,
@@ -85,14 +125,13 @@ fn settings_from(bits: u16) -> ConnectionSettings {
             0 => WebSockets::Goodbye,
             _ => WebSockets::Wait,
         },
+        at_timeout: match bits >> 2 & 3 {
+            0 => AtTimeout::Close,
+            1 => AtTimeout::Reset,
+            _ => AtTimeout::Handover,
+        },
         ..ConnectionSettings::default()
     }
-}
-
-fn settings_to(settings: &ConnectionSettings) -> usize {
-    let ends = settings.event_streams == EventStreams::End;
-    let waits = settings.web_sockets == WebSockets::Wait;
-    usize::from(ends) | usize::from(waits) << 1
 }
 
 /// As text where it is text: a conversation that failed is there to be read.
@@ -104,10 +143,15 @@ impl fmt::Debug for Act {
             Act::Wait(time) => write!(f, "Wait({time:?})"),
             Act::Leave => f.write_str("Leave"),
             Act::Stay => f.write_str("Stay"),
+            Act::Policy(settings) => settings.fmt(f),
+            Act::Close => f.write_str("Close"),
+            Act::Cut => f.write_str("Cut"),
             Act::ClientEnds => f.write_str("ClientEnds"),
             Act::AppEnds => f.write_str("AppEnds"),
-            Act::Cut => f.write_str("Cut"),
-            Act::Policy(settings) => settings.fmt(f),
+            Act::AppResets => f.write_str("AppResets"),
+            Act::AppStops => f.write_str("AppStops"),
+            Act::ClientStalls => f.write_str("ClientStalls"),
+            Act::ClientTakes => f.write_str("ClientTakes"),
         }
     }
 }
@@ -116,32 +160,23 @@ impl fmt::Debug for Act {
 mod tests {
     use super::*;
 
-    /// What is written down is read again.
+    /// Signs cut what is said; behind the sign for it any byte is said.
     #[test]
-    fn acts_are_read_as_they_were_written() {
-        let acts = vec![
-            Act::Client(b"hello".to_vec()),
-            Act::Leave,
-            Act::App(Vec::new()),
-            Act::Wait(Duration::from_millis(1500)),
-            Act::Stay,
-            Act::ClientEnds,
-            Act::AppEnds,
-            Act::Cut,
-            Act::Policy(ConnectionSettings {
-                event_streams: EventStreams::End,
-                ..ConnectionSettings::default()
-            }),
-            Act::Policy(ConnectionSettings {
-                web_sockets: WebSockets::Wait,
-                ..ConnectionSettings::default()
-            }),
-        ];
-        assert_eq!(acts_from(&acts_to(&acts)), acts);
+    fn a_script_is_what_is_said_and_what_happens() {
         assert_eq!(
-            acts_from(&[10, 0, 200, b'x']),
-            [Act::App(b"x".to_vec())],
-            "a short one says less"
+            acts_from(b"GET\xf1 /\xf4\xf2\xf0\xf0\xff\xf3\x0a\xf3\x80\xfe\x02"),
+            [
+                Act::Client(b"GET".to_vec()),
+                Act::Client(b" /".to_vec()),
+                Act::Leave,
+                Act::App(vec![0xf0, 0xff]),
+                Act::Wait(Duration::from_millis(10)),
+                Act::Wait(Duration::from_millis(100)),
+                Act::Policy(ConnectionSettings {
+                    web_sockets: WebSockets::Wait,
+                    ..ConnectionSettings::default()
+                }),
+            ]
         );
     }
 }

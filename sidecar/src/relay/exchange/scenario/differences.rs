@@ -63,10 +63,12 @@ pub(super) fn to_app(said: &[u8], heard: &[u8], words: &Words, waits: bool) -> R
     if words.warned {
         let pong = [&[0, 0, 8, 6, 1, 0, 0, 0, 0], &PING[..]].concat();
         for at in (0..=common).rev() {
-            // The highest bit of the stream is for nothing, and may be set.
+            // The highest bit of the stream and all flags but ACK are for nothing, and may be set.
             let mut rest = said[at..].to_vec();
-            if let Some(reserved) = rest.get_mut(5) {
-                *reserved &= 0x7f;
+            for (place, meant) in [(4, 0x1), (5, 0x7f)] {
+                if let Some(byte) = rest.get_mut(place) {
+                    *byte &= meant;
+                }
             }
             // What kind of frame it is shows when its header is complete, and whose answer it is
             // when all of it is.

@@ -4,6 +4,7 @@ use super::*;
 use crate::goodbye::http2::{PING, go_away, warning};
 use crate::track::http2::{LAST_STREAM, PREFACE};
 
+mod deadline;
 mod probe;
 pub(super) mod random;
 
@@ -132,6 +133,18 @@ fn other_beginnings() {
         let in_flight = played.census.snapshot(played.now).in_flight;
         assert_eq!(in_flight.get(&Protocol::Opaque), Some(&1), "{cut}");
     }
+}
+
+/// An app that promises an answer before anybody has asked speaks no HTTP/2, and its idle connection
+/// is not in flight.
+#[test]
+fn a_promise_before_any_request() {
+    let mut played = Played::new(false);
+    played.app(&[settings(), frame(5, 0x4, 1, &[0, 0, 0, 2])].concat());
+    assert_eq!(played.in_flight(), 0);
+    played.client(&[PREFACE, &settings()[..], &request(1)].concat());
+    let in_flight = played.census.snapshot(played.now).in_flight;
+    assert_eq!(in_flight.get(&Protocol::Opaque), Some(&1));
 }
 
 /// A connection at rest gets the exact GOAWAY at once, one that was busy when it has been quiet for
@@ -335,31 +348,6 @@ fn a_dribbled_header_block() {
     assert!(played.exchange.is_idle(played.now));
     assert_eq!(played.in_flight(), 0);
     assert_eq!(played.heard(), go_away(1));
-}
-
-/// At the deadline the client hears of which streams the app has seen nothing.
-#[test]
-fn the_deadline_names_what_the_app_has_seen() {
-    let mut played = Played::http2(true);
-    played.client(&[request(1), request(3), request(7)].concat());
-    let said = |last| Deadline::Answer(go_away(last).to_vec().into());
-    assert_eq!(played.exchange.deadline(0), said(7));
-    assert_eq!(played.exchange.deadline(1), said(5));
-    assert_eq!(played.exchange.deadline(request(7).len()), said(5));
-    assert_eq!(played.exchange.deadline(request(7).len() + 1), said(1));
-}
-
-/// A stream that the app pushes is no stream of the client's, whose last one is named.
-#[test]
-fn the_deadline_does_not_name_what_was_pushed() {
-    let mut played = Played::http2(true);
-    played.client(&request(1));
-    played.client(&request(3));
-    played.app(&frame(5, 0x4, 1, &[0, 0, 0, 2, b'x']));
-    let said = |last| Deadline::Answer(go_away(last).to_vec().into());
-    assert_eq!(played.exchange.deadline(1), said(1));
-    played.app(&[answer(1), answer(3)].concat());
-    assert_eq!(played.exchange.deadline(1), said(3));
 }
 
 /// More streams than can be followed make it an opaque connection: nothing is lost.

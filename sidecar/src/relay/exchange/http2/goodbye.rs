@@ -1,0 +1,117 @@
+//! When a connection of HTTP/2 gets which goodbye.
+
+use super::{Answer, Http2};
+use crate::census::{Connection, HEAD_PATIENCE};
+use crate::goodbye::http2::{go_away, warning};
+use crate::relay::exchange::Deadline;
+use crate::track::http2::LAST_STREAM;
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+/// How long no stream must be open: a client that sends one request behind the other has its next on
+/// the way by then, and clients that fail what is open at a GOAWAY have nothing open.
+const QUIET: Duration = Duration::from_millis(10);
+
+/// How long to wait for that moment before the client is asked to begin nothing more.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// What is to be said next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    Exact,
+    Warning,
+}
+
+/// Bytes of ours for the client.
+pub(in crate::relay::exchange) struct Goodbye {
+    pub(in crate::relay::exchange) bytes: Cow<'static, [u8]>,
+    /// Nothing comes behind them.
+    pub(in crate::relay::exchange) last: bool,
+}
+
+impl Http2 {
+    /// What is to be said at this moment, if it can be: nothing comes before the app's SETTINGS,
+    /// inside of a frame, or inside of a header block.
+    pub(in crate::relay::exchange) fn goodbye(
+        &mut self,
+        leaving: Option<Instant>,
+        line: &Connection,
+        now: Instant,
+    ) -> Option<Goodbye> {
+        if self.probe.is_some_and(|until| until <= now) {
+            self.count_after_all(line, now);
+        }
+        let (at, word) = self.next_word(leaving)?;
+        if at > now || !self.can_speak() {
+            return None;
+        }
+        line.told();
+        Some(match word {
+            Word::Exact => Goodbye {
+                bytes: go_away(self.last(0)).to_vec().into(),
+                last: true,
+            },
+            Word::Warning => {
+                self.warned = true;
+                self.answer = Answer::Awaited;
+                Goodbye {
+                    bytes: warning().to_vec().into(),
+                    last: false,
+                }
+            }
+        })
+    }
+
+    /// When there will be something to say, if nothing happens before.
+    pub(in crate::relay::exchange) fn goodbye_at(
+        &self,
+        leaving: Option<Instant>,
+    ) -> Option<Instant> {
+        let word = self.next_word(leaving).filter(|_| self.can_speak());
+        [word.map(|(at, _)| at), self.probe]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// What to do at the deadline; the last `unwritten` bytes have not reached the app.
+    pub(in crate::relay::exchange) fn deadline(&self, unwritten: u64) -> Deadline {
+        if self.can_speak() {
+            Deadline::Answer(go_away(self.last(unwritten)).to_vec().into())
+        } else {
+            Deadline::Close
+        }
+    }
+
+    fn can_speak(&self) -> bool {
+        self.app.has_greeted() && self.app.is_between()
+    }
+
+    fn next_word(&self, leaving: Option<Instant>) -> Option<(Instant, Word)> {
+        let (leaving, first) = (leaving?, self.first?);
+        let exact = self.quiet.map(|quiet| {
+            let answered = self.answer == Answer::Seen;
+            let over = if answered { quiet } else { quiet + QUIET };
+            let head = self.head_began.map(|began| began + HEAD_PATIENCE);
+            (over.max(leaving).max(head.unwrap_or(over)), Word::Exact)
+        });
+        let warning = (!self.warned).then(|| (leaving.max(first) + BUSY, Word::Warning));
+        [exact, warning]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(at, _)| *at)
+    }
+
+    /// The last stream that the app may have seen: `unwritten` bytes have not reached it.
+    fn last(&self, unwritten: u64) -> u32 {
+        let written = self.taken.saturating_sub(unwritten);
+        // The numbers of streams that the app began itself (pushed) are not the client's.
+        let mut of_client = self
+            .open
+            .iter()
+            .filter(|open| !open.stream.is_multiple_of(2));
+        let unseen = of_client.find(|open| open.end > written);
+        let last = unseen.map_or(self.client.last(), |open| open.stream.saturating_sub(2));
+        last.min(self.app_last.unwrap_or(LAST_STREAM))
+    }
+}

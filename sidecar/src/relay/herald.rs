@@ -1,0 +1,203 @@
+//! Wakes connections when what is wanted of them has changed: a few at a time.
+//!
+//! A `watch` wakes all who wait for it at once. Ten thousand goodbyes would then stand in the
+//! runtime's queue before the next byte of anybody else, and the same number of clients would close,
+//! and the app with them, in the same moment. Here all of them have time for others behind every
+//! few. A connection that moves meanwhile sees the change by itself.
+
+use crate::stance::{Conduct, Stance};
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::yield_now;
+use tokio::time::sleep;
+
+/// How many connections are woken before all others have their turn. Telling one to leave takes some
+/// 20 us, and its close as much of the app. Fewer cost more in all: what they set off comes in
+/// singly, and the process is woken for each.
+const AT_ONCE: usize = 64;
+
+/// How long that turn is: ten thousand are told within a second.
+const TURN: Duration = Duration::from_millis(4);
+
+/// Knows how to wake every connection.
+#[derive(Debug, Default)]
+pub(crate) struct Herald {
+    seats: Mutex<Seats>,
+}
+
+/// One for each connection, used again.
+#[derive(Debug, Default)]
+struct Seats {
+    wakers: Vec<Option<Waker>>,
+    free: Vec<usize>,
+}
+
+/// A connection's place in the audience, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    herald: Arc<Herald>,
+    number: usize,
+    conduct: watch::Receiver<Conduct>,
+    waker: Option<Waker>,
+}
+
+// === impl Herald ===
+
+impl Herald {
+    /// Takes a connection in that does what `conduct` says.
+    pub(crate) fn seat(self: &Arc<Self>, mut conduct: watch::Receiver<Conduct>) -> Seat {
+        // What was said before counts as new.
+        conduct.mark_changed();
+        let mut seats = self.seats();
+        let number = seats.free.pop().unwrap_or_else(|| {
+            seats.wakers.push(None);
+            seats.wakers.len() - 1
+        });
+        drop(seats);
+        Seat {
+            herald: self.clone(),
+            number,
+            conduct,
+            waker: None,
+        }
+    }
+
+    /// Wakes the audience whenever `conduct` changes; never ends.
+    pub(crate) async fn run(self: Arc<Self>, mut conduct: watch::Receiver<Conduct>) {
+        while conduct.changed().await.is_ok() {
+            // A change during the walk begins another one behind it.
+            let mut walked = 0;
+            while let Some(next) = self.wake_some(walked) {
+                walked = next;
+                let stance = conduct.borrow().stance;
+                if stance == Stance::Cut {
+                    // At the deadline nothing else is left to take time for.
+                    yield_now().await;
+                } else {
+                    sleep(TURN).await;
+                }
+            }
+        }
+        pending::<()>().await;
+    }
+
+    /// Wakes a few from this seat on; returns where to go on, or nothing if those were the last.
+    fn wake_some(&self, from: usize) -> Option<usize> {
+        let seats = self.seats();
+        let rest = seats.wakers.iter().enumerate().skip(from);
+        let mut woken = rest.filter_map(|(number, waker)| Some((number, waker.as_ref()?)));
+        let mut last = None;
+        for (number, waker) in woken.by_ref().take(AT_ONCE) {
+            waker.wake_by_ref();
+            last = Some(number + 1);
+        }
+        last
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        // Nothing panics while the lock is held; the seats are whole in any case.
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Seat ===
+
+impl Seat {
+    /// What is wanted, if that is something else than the last time. The task is woken for the next
+    /// change.
+    pub(crate) fn news(&mut self, context: &Context<'_>) -> Option<Conduct> {
+        let known = |waker: &Waker| waker.will_wake(context.waker());
+        if !self.waker.as_ref().is_some_and(known) {
+            self.waker = Some(context.waker().clone());
+            // Before the look at what is wanted: a change behind the look finds the waker.
+            self.herald.seats().wakers[self.number] = Some(context.waker().clone());
+        }
+        // An error means that nobody says anything any more: the last word counts.
+        if !self.conduct.has_changed().unwrap_or(true) {
+            return None;
+        }
+        let conduct = self.conduct.borrow_and_update();
+        conduct.has_changed().then_some(*conduct)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.herald.seats();
+        seats.wakers[self.number] = None;
+        seats.free.push(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use std::task::Poll;
+    use tokio::task::JoinSet;
+
+    /// Waits until it is told to leave.
+    async fn told(mut seat: Seat) {
+        poll_fn(|context| match seat.news(context) {
+            Some(conduct) if conduct.stance == Stance::Parting => Poll::Ready(()),
+            _ => Poll::Pending,
+        })
+        .await;
+    }
+
+    fn parting() -> Conduct {
+        Conduct {
+            stance: Stance::Parting,
+            ..Conduct::default()
+        }
+    }
+
+    /// All are told, and between two turns of anybody else no more than a few.
+    #[tokio::test]
+    async fn others_have_their_turn_behind_every_few() {
+        const AUDIENCE: usize = 4 * AT_ONCE + 1;
+        let (say, conduct) = watch::channel(Conduct::default());
+        let herald = Arc::<Herald>::default();
+        // How many were told since the last turn of anybody else.
+        let (tell, mut turns) = tokio::sync::mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        for _ in 0..AUDIENCE {
+            let (seat, tell) = (herald.seat(conduct.clone()), tell.clone());
+            tasks.spawn(async move {
+                told(seat).await;
+                tell.send(()).unwrap();
+            });
+        }
+        tasks.spawn(herald.clone().run(conduct));
+        while herald.seats().wakers.iter().flatten().count() < AUDIENCE {
+            yield_now().await;
+        }
+        say.send(parting()).unwrap();
+        let mut in_all = 0;
+        while in_all < AUDIENCE {
+            yield_now().await;
+            let mut since = 0;
+            while turns.try_recv().is_ok() {
+                since += 1;
+            }
+            assert!(since <= AT_ONCE, "{since} were told in one go");
+            in_all += since;
+        }
+    }
+
+    /// Who comes late hears at once what was said before, and who has left is forgotten.
+    #[tokio::test]
+    async fn the_level_counts_and_not_the_moment() {
+        let (say, conduct) = watch::channel(Conduct::default());
+        let herald = Arc::<Herald>::default();
+        say.send(parting()).unwrap();
+        told(herald.seat(conduct.clone())).await;
+        drop(say);
+        told(herald.seat(conduct)).await;
+        assert_eq!(herald.seats().wakers.iter().flatten().count(), 0);
+        assert_eq!(herald.seats().wakers.len(), 1, "the seat was used again");
+    }
+}
