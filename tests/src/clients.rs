@@ -19,6 +19,7 @@
 //! node's: nothing of a run is left, however it ends.
 
 pub mod client;
+pub mod conformance;
 pub mod hook;
 pub mod node;
 pub mod pod;
@@ -99,12 +100,12 @@ impl Plan {
         })
     }
 
-    /// Runs the plan below `program`, which is this one, in namespaces of its own. The logs of a run
-    /// that failed are kept.
-    pub fn isolate(&self, program: &Path) -> Result<u8> {
+    /// Runs a hidden command of `program`, which is this one, with this plan as JSON in namespaces of
+    /// its own. The logs of a run that failed are kept.
+    pub fn isolate(&self, program: &Path, hidden: &str) -> Result<u8> {
         let code = command::interactive(
             isolated(program)
-                .arg(INSIDE)
+                .arg(hidden)
                 .arg(serde_json::to_string(self)?),
         )?;
         if code == 0 {

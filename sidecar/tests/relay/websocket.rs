@@ -5,6 +5,7 @@ use ebb_api::connections::WebSockets;
 use ebb_api::report::Protocol::WebSocket;
 use ebb_sidecar::goodbye::websocket::GOING_AWAY;
 use ebb_sidecar::stance::Stance;
+use std::time::{Duration, Instant};
 
 const ASK: &str = "GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const SWITCH: &str =
@@ -74,11 +75,15 @@ async fn the_policy_may_wait_for_them() {
     let (mut first, mut first_app) = connect(&bed).await;
     let (mut second, mut second_app) = connect(&bed).await;
     bed.stance(Stance::Draining);
-    for (client, app) in [(&mut first, &mut first_app), (&mut second, &mut second_app)] {
-        client.say(ASKED).await;
-        app.hear(ASKED).await;
-        app.say(TOLD).await;
-        client.hear(TOLD).await;
+    // Between any two messages of the second second it would be said.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(1500) {
+        for (client, app) in [(&mut first, &mut first_app), (&mut second, &mut second_app)] {
+            client.say(ASKED).await;
+            app.hear(ASKED).await;
+            app.say(TOLD).await;
+            client.hear(TOLD).await;
+        }
     }
     assert_eq!(bed.in_flight(WebSocket), 2);
     bed.settings(|settings| settings.web_sockets = WebSockets::Goodbye);

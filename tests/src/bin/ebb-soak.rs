@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum as _};
 use ebb_tests::clients::client::Client;
-use ebb_tests::clients::{self, Plan};
+use ebb_tests::clients::{self, Plan, conformance};
 
 /// Long runs that look for what is rare.
 #[derive(Parser)]
@@ -28,9 +28,15 @@ enum Soak {
     /// Needs root, network namespaces, nftables, Go, and the package sources of Debian, Python and
     /// Node.
     Clients(Clients),
+    /// Runs a conformance suite for HTTP/2 on servers with and without the sidecar; for the test.
+    #[command(hide = true)]
+    Conformance(Built),
     /// Runs a plan within the namespaces that were made for it.
     #[command(name = clients::INSIDE, hide = true)]
     Inside { plan: String },
+    /// The same for the conformance suite.
+    #[command(name = conformance::INSIDE, hide = true)]
+    ConformanceInside { plan: String },
 }
 
 #[derive(clap::Args)]
@@ -41,6 +47,12 @@ struct Clients {
     /// Only these clients.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<Client>,
+    #[command(flatten)]
+    built: Built,
+}
+
+#[derive(clap::Args)]
+struct Built {
     /// A sidecar that was built already; else the checkout's is built.
     #[arg(long, value_name = "FILE")]
     sidecar: Option<PathBuf>,
@@ -60,30 +72,50 @@ fn main() -> ExitCode {
 }
 
 fn run(soak: Soak) -> Result<u8> {
+    let program = || std::env::current_exe().context("can't find this program's own file");
+    let read = |plan: &str| -> Result<Plan> {
+        serde_json::from_str(plan).context("the plan can't be read")
+    };
     match soak {
         Soak::Clients(arguments) => {
             let clients = match arguments.only {
                 only if only.is_empty() => Client::value_variants().to_vec(),
                 only => only,
             };
-            let absolute = |path: Option<PathBuf>| path.map(std::path::absolute).transpose();
-            let plan = Plan::prepare(
-                clients,
-                arguments.drains,
-                absolute(arguments.sidecar)?,
-                absolute(arguments.sample_app)?,
-            )?;
-            let program = std::env::current_exe().context("can't find this program's own file")?;
-            plan.isolate(&program)
+            let plan = arguments.built.plan(clients, arguments.drains)?;
+            plan.isolate(&program()?, clients::INSIDE)
+        }
+        Soak::Conformance(built) => {
+            let plan = built.plan(Vec::new(), 0)?;
+            plan.isolate(&program()?, conformance::INSIDE)
         }
         Soak::Inside { plan } => {
-            let plan: Plan = serde_json::from_str(&plan).context("the plan can't be read")?;
-            let report = plan.run()?;
-            std::io::stdout().write_all(report.table.as_bytes())?;
-            for failure in &report.failures {
-                eprintln!("failed: {failure}");
-            }
-            Ok(u8::from(!report.failures.is_empty()))
+            let report = read(&plan)?.run()?;
+            show(&report.table, &report.failures)
         }
+        Soak::ConformanceInside { plan } => {
+            let (lines, differences) = conformance::run(&read(&plan)?)?;
+            show(&(lines.join("\n") + "\n"), &differences)
+        }
+    }
+}
+
+/// Prints what came of a run; the status is 1 if something failed.
+fn show(text: &str, failures: &[String]) -> Result<u8> {
+    std::io::stdout().write_all(text.as_bytes())?;
+    for failure in failures {
+        eprintln!("failed: {failure}");
+    }
+    Ok(u8::from(!failures.is_empty()))
+}
+
+// === impl Built ===
+
+impl Built {
+    /// The plan, with all programs in place.
+    fn plan(self, clients: Vec<Client>, drains: u32) -> Result<Plan> {
+        let absolute = |path: Option<PathBuf>| path.map(std::path::absolute).transpose();
+        let (sidecar, sample_app) = (absolute(self.sidecar)?, absolute(self.sample_app)?);
+        Plan::prepare(clients, drains, sidecar, sample_app)
     }
 }

@@ -1,6 +1,6 @@
 //! A pod: a network with the redirect's rules, a server, and the sidecar before it.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -17,16 +17,13 @@ use rustix::process::Signal;
 use super::Plan;
 use super::hook;
 use super::node::{Node, PodNetwork};
-use super::process::Process;
+use super::process::{Process, START};
 use super::server::Server;
 use crate::bed::command;
 use crate::bed::process::wait_for;
 
 /// The name of the app's container.
 const APP: &str = "app";
-
-/// How long a process may take to start, on a computer that is busy.
-const START: Duration = Duration::from_secs(60);
 
 /// Kubernetes' default grace period: how long the app has after SIGTERM.
 const GRACE: Duration = Duration::from_secs(30);
@@ -79,16 +76,13 @@ impl Pod {
     }
 
     fn serving(&mut self) -> Result<()> {
-        for (_, port) in self.server.ports() {
-            let address = SocketAddr::from((self.address(), *port));
-            let what = format!("port {port}{}", self.app.explanation());
-            wait_for(&what, START, || {
-                self.app.still_runs()?;
-                self.sidecar.still_runs()?;
-                Ok(TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok())
-            })?;
-        }
-        let report = hook::status(self.address())?;
+        let address = self.address();
+        self.app.listening(address, self.server)?;
+        // Its ports open one after the other.
+        let report = wait_for("the sidecar's status", START, || {
+            self.sidecar.still_runs()?;
+            Ok(hook::status(address).ok())
+        })?;
         ensure!(
             report.mode == Mode::Redirect,
             "the sidecar runs as {:?}: {:?}",
@@ -163,7 +157,7 @@ fn birth(server: Server) -> Birth {
             own_hook: None,
         }],
         exclude_ports: Vec::new(),
-        proxy_protocol_ports: Vec::new(),
+        proxy_protocol_ports: server.proxy_protocol_ports().to_vec(),
         capture: Capture::default(),
     }
 }

@@ -1,6 +1,7 @@
 //! A process of a pod, or a client: with a log of its own, and an end.
 
 use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -8,7 +9,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::server::Server;
 use crate::bed::process::{explain, wait_for};
+
+/// How long a program may take to start, on a computer that is busy.
+pub const START: Duration = Duration::from_secs(60);
 
 /// A process that ends with this value, if not before.
 #[derive(Debug)]
@@ -65,6 +70,22 @@ impl Process {
             None => Ok(()),
             Some(status) => bail!("{} ended: {status}{}", self.name, self.explanation()),
         }
+    }
+
+    /// Waits until this server takes connections on all its ports.
+    pub fn listening(&mut self, address: Ipv4Addr, server: Server) -> Result<()> {
+        for (_, port) in server.ports() {
+            let address = SocketAddr::from((address, *port));
+            let connected = || {
+                self.still_runs()?;
+                Ok(TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok())
+            };
+            let what = format!("{address} to take connections");
+            let waited = wait_for(&what, START, connected);
+            waited
+                .with_context(|| format!("{} does not serve{}", self.name, self.explanation()))?;
+        }
+        Ok(())
     }
 
     /// Sends a signal.

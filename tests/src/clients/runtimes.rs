@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::programs;
 use crate::bed::command;
-use crate::bed::fetch::{self, debian};
+use crate::bed::fetch::{self, debian, golang};
 use crate::bed::folders::Folders;
 use crate::bed::progress::step;
 
@@ -81,6 +81,7 @@ pub struct Runtimes {
     /// The Node packages.
     modules: PathBuf,
     go_server: PathBuf,
+    h2spec: PathBuf,
 }
 
 /// A Python with pip.
@@ -105,6 +106,7 @@ impl Runtimes {
             site: folder.join("python"),
             modules: folder.join("node"),
             go_server: folder.join("go-server"),
+            h2spec: golang::h2spec(folders)?,
         };
         debian::fetch_into(&runtimes.debian, &PACKAGES, "Debian packages: curl, nginx")?;
         runtimes
@@ -141,6 +143,11 @@ impl Runtimes {
     /// The program of `tests/clients/go`.
     pub fn go_server(&self) -> &Path {
         &self.go_server
+    }
+
+    /// h2spec, a conformance suite for HTTP/2 servers.
+    pub fn h2spec(&self) -> &Path {
+        &self.h2spec
     }
 
     /// A program of `tests/clients/python`.

@@ -11,6 +11,7 @@ use super::Plan;
 use super::node::Node;
 use super::pod::Pod;
 use super::server::{Protocol, Server};
+use crate::bed::progress::say;
 
 /// What a server writes before the code with which a client's WebSocket was closed.
 const WEBSOCKET_CLOSED: &str = "websocket closed ";
@@ -63,15 +64,24 @@ impl Service {
 
     /// Where a protocol is spoken, if it is.
     pub fn url(&self, protocol: Protocol) -> Option<String> {
-        let ports = self.server.ports();
-        let (_, port) = ports.iter().find(|(spoken, _)| *spoken == protocol)?;
+        let port = self.server.port(protocol)?;
         Some(format!("http://{}:{port}", self.address))
     }
 
     /// Replaces the pod as often as planned: the new one serves, the hooks of the old one are called,
     /// and new connections go to the new one, at the latest 0.6 s after that: it takes a node's
     /// kube-proxy a while to hear of it.
+    ///
+    /// What goes wrong is said at once, since the other services may go on for long.
     pub fn drain(&mut self, plan: &Plan, node: &Node) -> Result<Vec<Drained>> {
+        let drained = self.replace_pods(plan, node);
+        if let Err(error) = &drained {
+            say(format!("{} is drained no more: {error:#}", self.server));
+        }
+        drained
+    }
+
+    fn replace_pods(&mut self, plan: &Plan, node: &Node) -> Result<Vec<Drained>> {
         let mut drained = Vec::new();
         for number in 0..plan.drains {
             let new = self.next_pod(plan, node)?;

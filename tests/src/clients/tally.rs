@@ -24,6 +24,9 @@ pub struct Tally {
     /// Messages that crossed such a Close, and have no answer: a Close can't be taken back, whoever
     /// says it.
     pub crossed: u64,
+    /// The longest time between two answers, in milliseconds. Where it is far beyond the client's pauses,
+    /// the computer was too busy for a judgment.
+    pub longest: u64,
 }
 
 /// What a client counted.
@@ -56,8 +59,8 @@ impl Report {
     ) -> Self {
         let mut report = Self {
             table: format!(
-                "{:<12} {:<12} {:>9} {:>7}  {}\n",
-                "client", "service", "answers", "errors", "closed"
+                "{:<12} {:<12} {:>9} {:>7} {:>9}  {}\n",
+                "client", "service", "answers", "errors", "pause", "closed"
             ),
             failures: Vec::new(),
         };
@@ -93,8 +96,8 @@ impl Report {
             codes.push_str(&format!(", {} crossed a message", tally.crossed));
         }
         self.line(format_args!(
-            "{client:<12} {server:<12} {:>9} {errors:>7}  {codes}",
-            tally.answers
+            "{client:<12} {server:<12} {:>9} {errors:>7} {:>6} ms  {codes}",
+            tally.answers, tally.longest
         ));
         for (error, number) in &tally.errors {
             self.failures

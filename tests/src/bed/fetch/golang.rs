@@ -39,6 +39,12 @@ const HELM: Program = Program {
     package: "helm.sh/helm/v3/cmd/helm",
 };
 
+const H2SPEC: Program = Program {
+    name: "h2spec",
+    module: "h2spec",
+    package: "github.com/summerwind/h2spec/cmd/h2spec",
+};
+
 const PROGRAMS: [Program; 7] = [
     kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
     kubernetes(
@@ -75,8 +81,12 @@ pub fn build_all(folders: &Folders) -> Result<String> {
 
 /// Builds Helm alone unless that is done; returns its path.
 pub fn helm(folders: &Folders) -> Result<PathBuf> {
-    HELM.ensure(&folders.programs(), &go_version()?, "")?;
-    Ok(folders.programs().join(HELM.name))
+    HELM.alone(folders)
+}
+
+/// Builds h2spec, a conformance suite for HTTP/2 servers, unless that is done; returns its path.
+pub fn h2spec(folders: &Folders) -> Result<PathBuf> {
+    H2SPEC.alone(folders)
 }
 
 fn go_version() -> Result<String> {
@@ -129,6 +139,12 @@ impl Program {
             go_version.as_bytes(),
             self.package.as_bytes(),
         ]))
+    }
+
+    /// Builds it unless its stamp fits; returns its path.
+    fn alone(&self, folders: &Folders) -> Result<PathBuf> {
+        self.ensure(&folders.programs(), &go_version()?, "")?;
+        Ok(folders.programs().join(self.name))
     }
 
     /// Builds it unless its stamp fits; returns the stamp.
