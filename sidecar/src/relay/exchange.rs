@@ -262,6 +262,9 @@ impl Exchange {
 
     /// The app closed or reset its side: nobody will answer what is still open.
     pub(crate) fn app_closed(&mut self, now: Instant) -> AppEnd {
+        if let Some(opening) = &mut self.opening {
+            opening.app_closed = true;
+        }
         match &mut self.kind {
             Kind::WebSocket(_) | Kind::Opaque(..) => {
                 self.line.settled();

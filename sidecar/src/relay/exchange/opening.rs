@@ -17,6 +17,8 @@ pub(super) struct Opening {
     http2: Option<Box<Http2>>,
     /// What the client has said is no HTTP/1.
     pub(super) doubted: bool,
+    /// The app has closed its side already.
+    pub(super) app_closed: bool,
 }
 
 /// What the client's bytes make of it.
@@ -63,7 +65,11 @@ impl Opening {
     }
 
     /// It is HTTP/2.
-    pub(super) fn into_http2(self) -> Box<Http2> {
-        self.http2.unwrap_or_default()
+    pub(super) fn into_http2(self, line: &Connection, now: Instant) -> Box<Http2> {
+        let mut http2 = self.http2.unwrap_or_default();
+        if self.app_closed {
+            http2.app_closed(line, now);
+        }
+        http2
     }
 }

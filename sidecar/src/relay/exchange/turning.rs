@@ -20,7 +20,7 @@ impl Exchange {
             Opened::No if opening.is_neither() => self.turn_opaque(now),
             Opened::No => {}
             Opened::Yes(length) => {
-                self.kind = Kind::Http2(opening.into_http2());
+                self.kind = Kind::Http2(opening.into_http2(&self.line, now));
                 self.line.turned_http2();
                 return length;
             }

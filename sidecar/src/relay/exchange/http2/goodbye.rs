@@ -95,7 +95,9 @@ impl Http2 {
             let head = self.head_began.map(|began| began + HEAD_PATIENCE);
             (over.max(leaving).max(head.unwrap_or(over)), Word::Exact)
         });
-        let warning = (!self.warned).then(|| (leaving.max(first) + BUSY, Word::Warning));
+        // Nothing can be asked of a client that has heard our FIN.
+        let may_warn = !self.warned && !self.app_closed;
+        let warning = may_warn.then(|| (leaving.max(first) + BUSY, Word::Warning));
         [exact, warning]
             .into_iter()
             .flatten()

@@ -118,6 +118,20 @@ fn the_app_may_greet_first() {
     assert_eq!(in_flight.get(&Protocol::Http2), Some(&1));
 }
 
+/// Nothing that a client begins is waited for when the app had closed before its preface.
+#[test]
+fn an_app_that_closes_before_the_preface() {
+    let mut played = Played::new(true);
+    played.app(&settings());
+    played.act(&Act::AppEnds);
+    played.client(&[PREFACE, &settings()[..], &request(1)].concat());
+    assert_eq!(played.in_flight(), 0);
+    let said = pong();
+    played.pass(Duration::from_secs(1));
+    played.client(&said[..3]);
+    assert!(played.over || played.to_app.ends_with(&said[..3]));
+}
+
 /// What begins like a preface and is none is what it was before.
 #[test]
 fn other_beginnings() {
