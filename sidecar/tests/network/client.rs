@@ -15,6 +15,9 @@ pub(crate) fn connection(
 ) -> (TcpStream, TcpStream) {
     let client = TcpStream::connect((address, port)).unwrap();
     let served = app.recv_timeout(PATIENCE).expect("the app accepts");
+    for end in [&client, &served] {
+        end.set_read_timeout(Some(PATIENCE)).unwrap();
+    }
     (client, served)
 }
 

@@ -108,6 +108,19 @@ fn the_timeout_ends_the_wait() {
     });
 }
 
+/// Connections that the sidecar has no part in do not keep its process: kubelet may restart it alone.
+#[test]
+fn the_sidecar_ends_before_the_connections_that_it_observes() {
+    let pod = PodNetwork::new();
+    let app = pod.app("[::]:8080");
+    let mut sidecar = pod.sidecar(&birth(60));
+    let (mut client, mut served) = connection(pod.addresses[0], 8080, &app);
+    say(&mut client, &mut served, "question");
+    sidecar.until("it in flight", |report| numbers(report) == (1, 1));
+    sidecar.end();
+    say(&mut served, &mut client, "answer");
+}
+
 /// An answer that its client does not read is in flight for as long, whoever spoke last; and the
 /// client's end is the connection's, even if the app does not notice.
 #[test]

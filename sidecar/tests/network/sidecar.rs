@@ -1,6 +1,7 @@
 //! The sidecar's own process in a pod's network, and what is asked of it.
 
 use ebb_api::report::{FinalReport, Report};
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::process::{Child, Command};
@@ -89,6 +90,17 @@ impl Sidecar {
             });
         }
         wait
+    }
+
+    /// Sends SIGTERM, and waits until the process has ended.
+    pub(crate) fn end(&mut self) {
+        let id = Pid::from_child(&self.process);
+        kill_process(id, Signal::TERM).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while self.process.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "the sidecar does not end");
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// The termination message.

@@ -16,7 +16,7 @@ use crate::bed::process::enter;
 
 /// The node's own address on the bridge. 198.18.0.0/15 is set aside for tests (RFC 2544); its lower
 /// half is for pods, its upper half for Services.
-const OWN: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+pub(super) const OWN: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 
 /// Where the addresses of pods begin. Each pod has a new one, as in a cluster, where an address is
 /// long unused before it comes again.

@@ -157,7 +157,7 @@ fn birth(server: Server) -> Birth {
             own_hook: None,
         }],
         exclude_ports: Vec::new(),
-        proxy_protocol_ports: Vec::new(),
+        proxy_protocol_ports: server.proxy_protocol_ports().to_vec(),
         capture: Capture::default(),
     }
 }

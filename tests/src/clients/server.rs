@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Plan;
 use super::client::Client;
-use super::node::PodNetwork;
+use super::node::{OWN, PodNetwork};
 
 /// What a client and a server speak, without TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +94,14 @@ impl Server {
         }
     }
 
+    /// Its ports that speak the PROXY protocol.
+    pub fn proxy_protocol_ports(self) -> &'static [u16] {
+        match self {
+            Self::Nginx => &[8080],
+            _ => &[],
+        }
+    }
+
     /// The port where it speaks a protocol, if it does.
     pub fn port(self, wanted: Protocol) -> Option<u16> {
         let mut ports = self.ports().iter();
@@ -139,7 +147,9 @@ impl Server {
     }
 }
 
-/// nginx with a configuration that is as short as it gets, in a folder of its own.
+/// nginx with a configuration that is as short as it gets, in a folder of its own. Its HTTP/1 port
+/// takes no connection without a header of the PROXY protocol, and no request of anybody but the
+/// node's own clients.
 fn nginx(plan: &Plan, pod: &str) -> Result<Command> {
     let folder = plan.scratch.join(format!("{pod}-files"));
     fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
@@ -151,7 +161,11 @@ http {{
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
     scgi_temp_path scgi; uwsgi_temp_path uwsgi;
     server {{
-        listen 8080;
+        listen 8080 proxy_protocol;
+        if ($proxy_protocol_addr != {OWN}) {{ return 403; }}
+        return 200 \"hello from {pod}\\n\";
+    }}
+    server {{
         listen 8081 http2;
         return 200 \"hello from {pod}\\n\";
     }}
