@@ -120,6 +120,12 @@ impl Census {
         self.probes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many connections are open. Cheap.
+    pub(crate) fn open(&self) -> u64 {
+        let records = self.records();
+        (records.slots.len() - records.free.len()) as u64
+    }
+
     /// A reader's place: the next [`Changes::changed`] tells of everything after this call.
     pub fn changes(self: &Arc<Self>) -> Changes {
         Changes {
