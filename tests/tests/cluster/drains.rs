@@ -8,8 +8,12 @@ use ebb_tests::harness::client::{Client, End};
 use ebb_tests::harness::ground::beside_others;
 use ebb_tests::harness::pods::{self, Witness};
 use ebb_tests::harness::web::HTTP_PORT;
+use futures::{SinkExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::scene::{delete, in_flight, injected_pod, policy, request_of, status, web};
 
@@ -99,6 +103,80 @@ fn an_idle_connection_does_not_hold_a_pod() {
         assert_eq!(drain.outcome, Outcome::Drained);
         assert!(drain.took_ms < 20_000, "{drain:?}");
         assert_eq!(drain.cut_in_all(), 0);
+        Ok(())
+    });
+}
+
+/// A WebSocket on a pod that leaves hears Close 1001, its answer reaches the application, and the pod
+/// waits no longer.
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn a_web_socket_hears_that_the_pod_goes() {
+    beside_others("web-socket", async |ground| {
+        policy(ground, "web", json!({"timeoutSeconds": 300})).await?;
+        let pod = injected_pod(ground, &web(ground, "web")).await?;
+        let mut witness = Witness::of(ground, "web", &["app", "ebb"]).await?;
+        let address = pods::address(&pod, HTTP_PORT)?;
+        let stream = TcpStream::connect(address).await?;
+        let (mut socket, _) =
+            tokio_tungstenite::client_async(format!("ws://{address}/echo"), stream).await?;
+        socket.send(Message::text("ping")).await?;
+        let echo = timeout(Duration::from_secs(5), socket.next()).await?;
+        assert_eq!(echo.transpose()?, Some(Message::text("ping")));
+
+        delete(ground, "web").await?;
+        let told = timeout(Duration::from_secs(20), socket.next()).await?;
+        let Some(Message::Close(Some(frame))) = told.transpose()? else {
+            panic!("it ended without a Close");
+        };
+        assert_eq!(u16::from(frame.code), 1001);
+        // Our answer goes out while we read on to the end.
+        let end = timeout(Duration::from_secs(5), socket.next()).await?;
+        assert!(end.is_none(), "{end:?}");
+        let ended = witness
+            .app_event("webSocket", Duration::from_secs(5))
+            .await?;
+        assert_eq!(ended["code"], 1001, "{ended}");
+
+        let sight = witness.gone(Duration::from_secs(60)).await?;
+        let drain = sight.final_report()?.drain.expect("the drain was reported");
+        assert_eq!(drain.outcome, Outcome::Drained);
+        assert_eq!(drain.cut_in_all(), 0, "{drain:?}");
+        assert!(drain.took_ms < 20_000, "{drain:?}");
+        Ok(())
+    });
+}
+
+/// Kubelet's gRPC probes go on while a pod leaves, each on a connection of its own, and look like a
+/// client's calls. They are no traffic: the pod is gone long before maxSeconds, though they are more
+/// frequent than quietSeconds is long.
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn grpc_probes_do_not_hold_a_pod() {
+    beside_others("grpc-probe", async |ground| {
+        let deregistration = json!({"quietSeconds": 3, "maxSeconds": 60});
+        policy(ground, "web", json!({"deregistration": deregistration})).await?;
+        let probe = json!({"httpGet": null, "grpc": {"port": HTTP_PORT}, "periodSeconds": 1});
+        let probed = web(ground, "web")
+            .container(json!({"readinessProbe": probe.clone(), "livenessProbe": probe}));
+        let pod = injected_pod(ground, &probed).await?;
+        let mut witness = Witness::of(ground, "web", &["app", "ebb"]).await?;
+        let mut client = request_of(&pod, "/slow?seconds=5").await?;
+        in_flight(&pod, 1).await?;
+
+        delete(ground, "web").await?;
+        let answer = client
+            .read_until("slow hello from web\n", Duration::from_secs(10))
+            .await?;
+        assert!(
+            answer.text.starts_with("HTTP/1.1 200 OK"),
+            "{}",
+            answer.text
+        );
+        let sight = witness.gone(Duration::from_secs(90)).await?;
+        let drain = sight.final_report()?.drain.expect("the drain was reported");
+        assert_eq!(drain.outcome, Outcome::Drained);
+        assert!(drain.took_ms < 20_000, "{drain:?}");
         Ok(())
     });
 }

@@ -200,8 +200,10 @@ impl WebSocket {
         let client = self.ripe || self.client.is_between_messages();
         let place = self.app.is_between_messages() && client;
         let any_place = self.any_place_from(leaving);
-        let silent = (self.moved + SILENCE).max(leaving);
-        place.then(|| match self.asked {
+        let silent = self.moved + SILENCE;
+        // Who was silent before may speak at any moment, and what meets our Close on its way gets no
+        // answer. Behind an answer there is most time until then: so we listen for one first.
+        place.then(|| match self.asked || silent <= leaving {
             true => any_place,
             false => silent.min(any_place),
         })

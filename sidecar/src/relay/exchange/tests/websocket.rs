@@ -49,15 +49,35 @@ fn it_is_in_flight_as_long_as_it_lives() {
     assert_eq!(played.census.snapshot(played.now).finished, 1);
 }
 
-/// The Close comes at the first silence: at once if there is one.
+/// One that was silent before it is to leave is listened to for a second: who speaks twice a second
+/// hears the Close behind an answer, with all the time there is until the next message.
 #[test]
-fn the_goodbye_comes_in_silence() {
+fn a_message_does_not_meet_the_goodbye() {
     let mut played = Played::websocket(false);
     played.pass(Duration::from_secs(60));
     played.set_leaving(true);
-    played.pass(Duration::ZERO);
+    played.pass(999 * MS);
+    assert!(played.to_client.is_empty());
+    played.pass(MS);
     assert_eq!(played.heard(), GOING_AWAY);
 
+    let mut played = Played::websocket(false);
+    played.app(TOLD);
+    played.pass(499 * MS);
+    played.set_leaving(true);
+    played.pass(MS);
+    played.client(ASKED);
+    played.pass(50 * MS);
+    played.app(TOLD);
+    played.pass(249 * MS);
+    assert_eq!(played.heard(), TOLD.repeat(2));
+    played.pass(MS);
+    assert_eq!(played.heard(), GOING_AWAY);
+}
+
+/// The Close comes at the first silence that begins while the pod leaves.
+#[test]
+fn the_goodbye_comes_in_silence() {
     let mut played = Played::websocket(true);
     for _ in 0..3 {
         played.pass(249 * MS);
@@ -97,7 +117,9 @@ fn the_goodbye_comes_when_the_policy_says() {
     assert_eq!(played.heard(), GOING_AWAY, "the first place is the first");
     second.exchange.take_up(&conduct, second.now);
     let turn = second.exchange.wakes_at(second.now).expect("a moment");
-    assert_eq!(turn, pace.turn(second.exchange.line().place()));
+    // It is silent when its turn comes, and listened to for a second.
+    let listened = Duration::from_secs(1);
+    assert_eq!(turn, pace.turn(second.exchange.line().place()) + listened);
     assert!(turn > pace.from + Duration::from_secs(100) && turn < pace.ends());
     conduct.connections.web_sockets = WebSockets::Wait;
     second.exchange.take_up(&conduct, second.now);
