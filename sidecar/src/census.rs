@@ -10,6 +10,7 @@
 mod connection;
 mod probes;
 mod record;
+mod records;
 mod snapshot;
 
 pub use connection::{Connection, Way};
@@ -17,7 +18,7 @@ pub use probes::Probes;
 pub use snapshot::{Past, Snapshot};
 
 use ebb_api::report::Protocol;
-use record::Record;
+use records::{Place, Records};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,13 +66,6 @@ struct Totals {
     panics: AtomicU64,
 }
 
-/// The open connections, in slots that are used again.
-#[derive(Debug, Default)]
-struct Records {
-    slots: Vec<Option<Arc<Record>>>,
-    free: Vec<usize>,
-}
-
 /// A reader's place in the stream of changes; see [`Census::changes`].
 #[derive(Debug)]
 pub struct Changes {
@@ -112,21 +106,8 @@ impl Census {
         if way == Way::Bypassing {
             add(&self.totals.bypassed, 1);
         }
-        let record = Arc::new(Record::new(way));
-        let slot = {
-            let mut records = self.records();
-            match records.free.pop() {
-                Some(slot) => {
-                    records.slots[slot] = Some(record.clone());
-                    slot
-                }
-                None => {
-                    records.slots.push(Some(record.clone()));
-                    records.slots.len() - 1
-                }
-            }
-        };
-        Connection::new(self.clone(), record, slot)
+        let record = self.records().take(way);
+        Connection::new(self.clone(), record)
     }
 
     /// Kubelet called from this address: its probes do, too.
@@ -137,6 +118,12 @@ impl Census {
     fn probes(&self) -> MutexGuard<'_, Probes> {
         // Nothing that holds the lock can panic halfway.
         self.probes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many connections are open. Cheap.
+    pub(crate) fn open(&self) -> u64 {
+        let records = self.records();
+        (records.slots.len() - records.free.len()) as u64
     }
 
     /// A reader's place: the next [`Changes::changed`] tells of everything after this call.
@@ -176,7 +163,7 @@ impl Census {
     }
 
     fn records(&self) -> MutexGuard<'_, Records> {
-        // A panic while the lock was held can at worst have lost one slot; the counts go on.
+        // A panic while the lock was held can at worst have lost one place; the counts go on.
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -210,11 +197,8 @@ impl Census {
             .store(self.stamp(now), Ordering::Relaxed);
     }
 
-    fn disconnect(&self, slot: usize) {
-        let mut records = self.records();
-        records.slots[slot] = None;
-        records.free.push(slot);
-        drop(records);
+    fn disconnect(&self, record: &Place) {
+        self.records().free(record);
         if self.busy.load(Ordering::SeqCst) == 0 {
             self.bump();
         }

@@ -2,10 +2,12 @@
 //! drains, open again if the drain heals.
 
 mod crew;
+mod room;
 
 use crate::relay::Relay;
 use crate::stance::Stance;
 use crew::{Crew, WorkerLost};
+use room::Room;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -85,6 +87,7 @@ impl Bound {
         let mut stop = pin!(stop);
         let mut conduct = relay.conduct();
         let mut conduct_ends = false;
+        let room = Room::new(relay.census().clone());
         let mut crew = Crew::new(relay);
         let mut pause = Pause::default();
         let mut listener = Some(self.listener);
@@ -112,6 +115,10 @@ impl Bound {
                     }
                 },
                 _ => {}
+            }
+            if listener.is_some() && !pause.is_on() && room.is_full() {
+                crew.relay().census().accept_failed();
+                pause.longer();
             }
             tokio::select! {
                 biased;

@@ -1,4 +1,5 @@
-//! What a relay that has warmed up allocates for a request: nothing.
+//! What a relay that has warmed up allocates for a request: nothing. And for a side that takes nothing:
+//! no more than one read.
 //!
 //! Client, relay and app are on one thread, and so is the counter; client and app are written so that
 //! they allocate nothing themselves.
@@ -14,6 +15,7 @@ use ebb_sidecar::relay::Relay;
 use ebb_sidecar::stance::Conduct;
 use ebb_sidecar::upstream::{OriginalDestination, Upstream};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -29,6 +31,7 @@ const WARM_UP: u32 = 100;
 
 /// Both ends of a connection through a relay.
 struct Ends {
+    census: Arc<Census>,
     client: TcpStream,
     app: TcpStream,
     _conduct: watch::Sender<Conduct>,
@@ -41,12 +44,14 @@ impl Ends {
         let destination = OriginalDestination::Fixed(app.local_addr().unwrap());
         let upstream = Upstream::new(destination, Vec::new());
         let (conduct, told) = watch::channel(Conduct::default());
-        let relay = Relay::new(Census::new(Instant::now()), told, upstream);
+        let census = Census::new(Instant::now());
+        let relay = Relay::new(census.clone(), told, upstream);
         let bound = listener::bind(0).unwrap();
         let port = bound.local_addr().port();
         let mut tasks = JoinSet::new();
         tasks.spawn(bound.run(relay, std::future::pending()));
         Ends {
+            census,
             client: TcpStream::connect((Ipv4Addr::LOCALHOST, port))
                 .await
                 .unwrap(),
@@ -140,4 +145,39 @@ fn an_opaque_connection_allocates_nothing() {
         ends.answer(b"\x00answer").await;
     });
     assert_eq!(counted, 0);
+}
+
+/// Who does not take what is said, and says more meanwhile, costs the relay one read of the other
+/// side in each direction; the rest waits with its sender.
+#[test]
+fn a_side_that_takes_nothing_is_bounded() {
+    const READ: u64 = 64 * 1024;
+    let runtime: Runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let mut ends = runtime.block_on(Ends::new());
+    let chunk = vec![b'x'; 64 * 1024];
+    let allocated = measure(|| {
+        runtime.block_on(async {
+            ends.ask(b"POST / HTTP/1.1\r\nContent-Length: 9999999999\r\n\r\n")
+                .await;
+            ends.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\n")
+                .await;
+            // Until neither got a byte on its way for so many turns of the relay's.
+            let (mut still, mut all) = (0, 0);
+            while still < 1000 {
+                let said = [&ends.client, &ends.app].map(|end| end.try_write(&chunk).unwrap_or(0));
+                still = if said == [0, 0] { still + 1 } else { 0 };
+                // Far more than any kernel's buffers take.
+                all += said[0] + said[1];
+                assert!(all < 256 << 20, "the relay takes everything");
+                tokio::task::yield_now().await;
+            }
+        });
+    });
+    let census = ends.census.snapshot(Instant::now());
+    assert_eq!(census.buffered, 1, "the client takes nothing");
+    assert!(
+        allocated.bytes_max <= 2 * READ + 4096,
+        "{} bytes are held",
+        allocated.bytes_max
+    );
 }

@@ -20,6 +20,7 @@
 
 pub mod client;
 pub mod conformance;
+pub mod gateway;
 pub mod hook;
 pub mod node;
 pub mod pod;
@@ -40,7 +41,10 @@ use crate::bed::folders::Folders;
 use crate::bed::image::build::static_program;
 use crate::bed::isolated::isolated;
 use crate::bed::progress::{say, step};
+use crate::bench::programs::Programs;
+use crate::bench::proxy::Proxy;
 use client::{Client, Running};
+use gateway::Gateway;
 use node::Node;
 use runtimes::Runtimes;
 use server::Server;
@@ -55,6 +59,8 @@ pub const INSIDE: &str = "inside";
 pub struct Plan {
     /// Where the programs are.
     pub runtimes: Runtimes,
+    /// Where gateways are.
+    pub gateways: Programs,
     /// The sidecar.
     pub sidecar: PathBuf,
     /// The sample application.
@@ -91,6 +97,7 @@ impl Plan {
             .with_context(|| format!("can't make a folder in {}", folder.display()))?;
         Ok(Self {
             runtimes,
+            gateways: gateways(&folders, &clients)?,
             sidecar: own(sidecar, "ebb-sidecar")?,
             sample_app: own(sample_app, "ebb-sample-app")?,
             // From here on `isolate` removes it.
@@ -153,4 +160,14 @@ impl Plan {
         let outcomes: Vec<Outcome> = clients.drain(..).map(Running::stop).collect();
         Ok(Report::new(outcomes, drained, &services))
     }
+}
+
+/// The programs that the benchmark compares with, as far as they are gateways here.
+fn gateways(folders: &Folders, clients: &[Client]) -> Result<Programs> {
+    let proxies = clients.iter().filter_map(|client| match client.gateway()? {
+        Gateway::Nginx | Gateway::NginxKept => Some(Proxy::NginxHttp),
+        Gateway::Haproxy => Some(Proxy::HaproxyHttp),
+        Gateway::Envoy => Some(Proxy::EnvoyHttp),
+    });
+    Programs::fetch(folders, &mut proxies.collect(), None)
 }

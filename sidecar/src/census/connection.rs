@@ -1,6 +1,7 @@
 //! One connection's line in the census: written by its task, read by whoever takes a snapshot.
 
-use super::record::{Record, UNKNOWN};
+use super::record::UNKNOWN;
+use super::records::Place;
 use super::{Census, HEAD_PATIENCE, add};
 use ebb_api::report::Protocol;
 use std::net::IpAddr;
@@ -25,8 +26,7 @@ pub enum Way {
 #[derive(Debug)]
 pub struct Connection {
     census: Arc<Census>,
-    record: Arc<Record>,
-    slot: usize,
+    record: Place,
     /// Who made it to which port, where that port is probed.
     made: Option<Box<(IpAddr, u16)>>,
 }
@@ -34,11 +34,10 @@ pub struct Connection {
 // === impl Connection ===
 
 impl Connection {
-    pub(super) fn new(census: Arc<Census>, record: Arc<Record>, slot: usize) -> Connection {
+    pub(super) fn new(census: Arc<Census>, record: Place) -> Connection {
         Connection {
             census,
             record,
-            slot,
             made: None,
         }
     }
@@ -47,7 +46,7 @@ impl Connection {
     /// spreads neighbors, and any number of them, evenly.
     pub fn place(&self) -> u32 {
         const GOLDEN_RATIO: u32 = 0x9E37_79B9;
-        (self.slot as u32).wrapping_mul(GOLDEN_RATIO)
+        (self.record.number() as u32).wrapping_mul(GOLDEN_RATIO)
     }
 
     /// Who made the connection, and to which port: it may be one of kubelet's probes.
@@ -311,6 +310,6 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.close(self.open());
-        self.census.disconnect(self.slot);
+        self.census.disconnect(&self.record);
     }
 }

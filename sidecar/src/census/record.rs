@@ -10,9 +10,14 @@ pub(super) const UNKNOWN: u8 = 0;
 
 /// One writer (the connection's task), any number of readers. A reader may see two fields of
 /// different moments; it decides nothing that the next change would not correct.
+///
+/// One cache line each: threads that run connections beside each other do not write to the same.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 pub(super) struct Record {
-    pub(super) way: Way,
+    /// A connection has it; otherwise the rest means nothing.
+    taken: AtomicBool,
+    way: AtomicU8,
     /// The number of what the first bytes have shown; [`UNKNOWN`] before, and when it stops being
     /// that.
     pub(super) protocol: AtomicU8,
@@ -49,11 +54,38 @@ pub(super) struct Reading {
 }
 
 impl Record {
-    pub(super) fn new(way: Way) -> Record {
-        Record {
-            way,
-            ..Record::default()
+    /// A connection takes it, which gets to the app this way. Nothing stays of the one before.
+    pub(super) fn begin(&self, way: Way) {
+        self.way.store(way as u8, Ordering::Relaxed);
+        self.protocol.store(UNKNOWN, Ordering::Relaxed);
+        self.open.store(0, Ordering::Relaxed);
+        let times = [
+            &self.since,
+            &self.patience,
+            &self.last_request,
+            &self.longest_gap,
+        ];
+        for time in times {
+            time.store(0, Ordering::Relaxed);
         }
+        for word in [&self.told, &self.spoken, &self.buffered] {
+            word.store(false, Ordering::Relaxed);
+        }
+        self.taken.store(true, Ordering::Relaxed);
+    }
+
+    /// Its connection has ended.
+    pub(super) fn end(&self) {
+        self.taken.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_taken(&self) -> bool {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn way(&self) -> Way {
+        let way = self.way.load(Ordering::Relaxed);
+        [Way::Relayed, Way::Observed, Way::Bypassing][usize::from(way)]
     }
 
     pub(super) fn read(&self, census: &Census, now: Instant) -> Reading {

@@ -64,8 +64,7 @@ pub struct Past {
 }
 
 impl Census {
-    /// Takes a snapshot. It looks at every connection, which can be as slow as 0.2 ms for each
-    /// thousand that are cold in the processor's cache.
+    /// Takes a snapshot. It looks at every connection.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         let totals = &self.totals;
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -91,17 +90,17 @@ impl Census {
             snapshot.oldest_cut = Some(Duration::from_nanos(load(&totals.oldest_cut)));
         }
         let (mut connections, mut in_flight) = ([0; Protocol::ALL.len()], [0; Protocol::ALL.len()]);
-        for record in self.records().slots.iter().flatten() {
+        for record in self.records().open() {
             let reading = record.read(self, now);
             connections[reading.protocol as usize] += 1;
             in_flight[reading.protocol as usize] += reading.in_flight;
             snapshot.buffered += u64::from(reading.buffered);
-            if record.way == Way::Relayed {
+            if record.way() == Way::Relayed {
                 snapshot.untold += u64::from(reading.untold);
             } else {
                 snapshot.past.connections += 1;
                 snapshot.past.in_flight += reading.in_flight;
-                snapshot.bypassing += u64::from(record.way == Way::Bypassing);
+                snapshot.bypassing += u64::from(record.way() == Way::Bypassing);
             }
             let age = reading
                 .since

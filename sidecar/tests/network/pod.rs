@@ -14,7 +14,7 @@ use std::time::Duration;
 pub(crate) struct PodNetwork {
     pub(crate) name: String,
     /// The name of the other end.
-    host: String,
+    pub(crate) host: String,
     /// IPv4 and IPv6, inside.
     pub(crate) addresses: [IpAddr; 2],
     /// The same of the other end.
@@ -109,6 +109,27 @@ impl PodNetwork {
     /// Starts the sidecar's own process, and waits until it serves.
     pub(crate) fn sidecar(&self, birth: &str) -> Sidecar {
         Sidecar::start(&self.name, self.addresses[0], birth)
+    }
+
+    /// Another IPv4 address of the other end, which the pod can reach.
+    pub(crate) fn second_outside(&self) -> IpAddr {
+        // In the same block (RFC 2544), far from those of all tests.
+        let IpAddr::V4(first) = self.outside[0] else {
+            panic!("the first address is one of IPv4");
+        };
+        let second = std::net::Ipv4Addr::from(u32::from(first) - 1 + (1 << 15));
+        ip(&format!("addr add {second}/32 dev {}", self.host));
+        ip(&format!("-n {} route add {second}/32 dev eth0", self.name));
+        second.into()
+    }
+
+    /// Sets something of the pod's network.
+    pub(crate) fn sysctl(&self, setting: &str) {
+        let output = Command::new("ip")
+            .args(["netns", "exec", &self.name, "sysctl", "-w", setting])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// Forgets which neighbor has which hardware address, on both ends of the wire.

@@ -192,12 +192,8 @@ fn connections_until_one_is_lost(address: IpAddr, at_most: usize) -> usize {
 }
 
 fn few_ports(pod: &PodNetwork) {
-    let range = format!("net.ipv4.ip_local_port_range=40000 {}", 40000 + PORTS - 1);
-    let output = Command::new("ip")
-        .args(["netns", "exec", &pod.name, "sysctl", "-w", &range])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
+    let last = 40000 + PORTS - 1;
+    pod.sysctl(&format!("net.ipv4.ip_local_port_range=40000 {last}"));
 }
 
 /// Connections that their clients close first leave the relay's ports in TIME_WAIT for a minute.

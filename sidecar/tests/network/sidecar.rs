@@ -29,10 +29,22 @@ impl Sidecar {
     /// Starts it with this birth, and waits until it serves. Its `/dev` is its own, so that its
     /// termination message is.
     pub(crate) fn start(namespace: &str, address: IpAddr, birth: &str) -> Sidecar {
+        Sidecar::start_behind("true", namespace, address, birth)
+    }
+
+    /// The same behind a command of the shell that changes what the process may do.
+    pub(crate) fn start_behind(
+        command_before: &str,
+        namespace: &str,
+        address: IpAddr,
+        birth: &str,
+    ) -> Sidecar {
         let mut command = Command::new("ip");
         command
             .args(["netns", "exec", namespace, "sh", "-c"])
-            .arg("mount -t tmpfs dev /dev && exec \"$0\"")
+            .arg(format!(
+                "mount -t tmpfs dev /dev && {command_before} && exec \"$0\""
+            ))
             .arg(env!("CARGO_BIN_EXE_ebb-sidecar"))
             .env("EBB_BIRTH", birth)
             .env("EBB_POD_UID", "uid");
@@ -92,6 +104,15 @@ impl Sidecar {
         wait
     }
 
+    /// The memory that is resident, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
+        let status = status.unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.unwrap().trim().strip_suffix(" kB").unwrap();
+        kilobytes.parse::<u64>().unwrap() * 1024
+    }
+
     /// Sends SIGTERM, and waits until the process has ended.
     pub(crate) fn end(&mut self) {
         let id = Pid::from_child(&self.process);
@@ -113,6 +134,7 @@ impl Sidecar {
 /// The body of an answer of the admin port, whenever it comes.
 fn call(admin: SocketAddr, path: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(admin).unwrap();
+    stream.set_read_timeout(Some(3 * PATIENCE)).unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();

@@ -19,7 +19,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Soak {
-    /// Real clients (curl, Python's and Node's) through real drains: not one may see an error.
+    /// Real clients (curl, Python's, Node's, gateways) through real drains: not one may see an error.
     ///
     /// Each client talks with every server that speaks its protocol, each in a pod with the sidecar
     /// before it, while pod after pod is replaced. A drain takes about 8 seconds, and those of all

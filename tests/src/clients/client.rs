@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{ChildStdout, Command};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -19,10 +20,12 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
+use super::gateway::Gateway;
 use super::process::Process;
 use super::server::{Protocol, Server};
 use super::service::Service;
 use super::tally::{Outcome, Tally};
+use crate::bed::process::wait_for;
 
 /// How long a client may take to start and to end. An answer that it waits for ends it late.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -56,6 +59,14 @@ pub enum Client {
     Ws,
     /// Node: @grpc/grpc-js, unary calls and streams in both directions.
     GrpcJs,
+    /// nginx as a gateway: a connection for each request.
+    Nginx,
+    /// nginx as a gateway, with connections that stay.
+    NginxKept,
+    /// HAProxy as a gateway.
+    Haproxy,
+    /// Envoy as a gateway.
+    Envoy,
 }
 
 /// A client that runs.
@@ -64,6 +75,7 @@ pub struct Running {
     client: Client,
     services: Vec<(Server, String)>,
     process: Process,
+    gateway: Option<Process>,
     lines: Receiver<String>,
 }
 
@@ -76,8 +88,20 @@ impl Client {
             Self::Curl | Self::Requests | Self::Httpx | Self::Aiohttp => Protocol::Http1,
             Self::NodeHttp | Self::Undici => Protocol::Http1,
             Self::HttpxHttp2 | Self::UndiciHttp2 => Protocol::Http2,
+            Self::Nginx | Self::NginxKept | Self::Haproxy | Self::Envoy => Protocol::Http1,
             Self::Grpcio | Self::GrpcJs => Protocol::Grpc,
             Self::Websockets | Self::Ws => Protocol::WebSocket,
+        }
+    }
+
+    /// The gateway that stands before the services, where this is one.
+    pub fn gateway(self) -> Option<Gateway> {
+        match self {
+            Self::Nginx => Some(Gateway::Nginx),
+            Self::NginxKept => Some(Gateway::NginxKept),
+            Self::Haproxy => Some(Gateway::Haproxy),
+            Self::Envoy => Some(Gateway::Envoy),
+            _ => None,
         }
     }
 
@@ -107,6 +131,9 @@ impl Client {
             Self::UndiciHttp2 => http2(runtimes.node("undici_client.js")),
             Self::Ws => runtimes.node("ws_client.js"),
             Self::GrpcJs => runtimes.node("grpc_client.js"),
+            Self::Nginx | Self::NginxKept | Self::Haproxy | Self::Envoy => {
+                runtimes.python("gateway_client.py")
+            }
         }
     }
 
@@ -116,7 +143,11 @@ impl Client {
             let url = service.url(self.protocol())?;
             Some((service.server(), url))
         });
-        let services: Vec<(Server, String)> = addresses.collect();
+        let mut services: Vec<(Server, String)> = addresses.collect();
+        let gateway = match self.gateway() {
+            Some(gateway) => Some(before(gateway, self, plan, &mut services)?),
+            None => None,
+        };
         let mut command = self.command(plan);
         command.args(services.iter().map(|(_, url)| url));
         let name = self.to_string();
@@ -125,9 +156,33 @@ impl Client {
             client: self,
             services,
             process,
+            gateway,
             lines: lines_of(output),
         })
     }
+}
+
+/// Starts a gateway before these services, whose addresses become those at the gateway.
+fn before(
+    gateway: Gateway,
+    client: Client,
+    plan: &Plan,
+    services: &mut [(Server, String)],
+) -> Result<Process> {
+    let name = format!("{client}-gateway");
+    let own = |(_, url): &(Server, String)| url.trim_start_matches("http://").to_owned();
+    let behind: Vec<String> = services.iter().map(own).collect();
+    let (command, listens) = gateway.before(plan, &name, &behind)?;
+    let mut process = Process::start(command, &name, &plan.scratch)?;
+    for ((_, url), listen) in services.iter_mut().zip(listens) {
+        *url = format!("http://{listen}");
+        let what = format!("{name} at {listen}{}", process.explanation());
+        wait_for(&what, PATIENCE, || {
+            process.still_runs()?;
+            Ok(TcpStream::connect(listen).ok())
+        })?;
+    }
+    Ok(process)
 }
 
 impl fmt::Display for Client {
@@ -176,7 +231,13 @@ impl Running {
             Err(RecvTimeoutError::Timeout) => "says nothing",
             Err(RecvTimeoutError::Disconnected) => "has ended",
         };
-        bail!("{} {problem}{}", self.client, self.process.explanation())
+        let gateway = self.gateway.as_ref().map(Process::explanation);
+        bail!(
+            "{} {problem}{}{}",
+            self.client,
+            self.process.explanation(),
+            gateway.unwrap_or_default()
+        )
     }
 }
 

@@ -14,8 +14,8 @@ struct Outcome {
     to_client: Vec<u8>,
     /// Behind each act that is no word.
     in_flight: Vec<u64>,
-    /// Doubt opened a gate: who speaks last then, the client behind it or the app before it, depends
-    /// on what is read first.
+    /// Doubt came while the pod left: a goodbye that was due, or a client behind a gate, comes before
+    /// it or behind it, by what is read first.
     races: bool,
 }
 
@@ -67,10 +67,9 @@ fn play(start: Start, acts: &[Act]) -> Outcome {
     ];
     let mut races = false;
     for act in start.acts().iter().chain(acts).chain(&ends) {
-        let gated = !played.behind_gate.is_empty();
         played.act(act);
         let connections = played.census.snapshot(played.now).connections;
-        races |= gated && connections.contains_key(&Protocol::Opaque);
+        races |= played.has_left && connections.contains_key(&Protocol::Opaque);
         if !matches!(act, Act::Client(_) | Act::App(_)) {
             in_flight.push(played.in_flight());
             if let Err(wrong) = played.check() {

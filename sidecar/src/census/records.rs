@@ -1,0 +1,105 @@
+//! Where the records of open connections are: side by side, so that a snapshot of ten thousand of them
+//! reads memory in order and does not hold up the bytes that pass meanwhile.
+
+use super::Way;
+use super::record::Record;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// How many records are allocated at once: 16 KiB.
+const BLOCK: usize = 256;
+
+/// All records, in places that are used again. Memory stays as large as the most connections that
+/// ever were open at a time.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    blocks: Vec<Arc<Block>>,
+    free: Vec<usize>,
+    /// Places behind this one were never taken.
+    end: usize,
+}
+
+#[derive(Debug)]
+struct Block([Record; BLOCK]);
+
+/// A taken place: one connection's record.
+#[derive(Debug)]
+pub(super) struct Place {
+    block: Arc<Block>,
+    number: usize,
+}
+
+// === impl Records ===
+
+impl Records {
+    /// A fresh record for a connection.
+    pub(super) fn take(&mut self, way: Way) -> Place {
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.end += 1;
+            self.end - 1
+        });
+        if number / BLOCK == self.blocks.len() {
+            let block = Block(std::array::from_fn(|_| Record::default()));
+            self.blocks.push(Arc::new(block));
+        }
+        let place = Place {
+            block: self.blocks[number / BLOCK].clone(),
+            number,
+        };
+        place.begin(way);
+        place
+    }
+
+    /// The connection has ended.
+    pub(super) fn free(&mut self, place: &Place) {
+        place.end();
+        self.free.push(place.number);
+    }
+
+    /// Those of open connections.
+    pub(super) fn open(&self) -> impl Iterator<Item = &Record> {
+        let all = self.blocks.iter().flat_map(|block| &block.0);
+        all.take(self.end).filter(|record| record.is_taken())
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    /// No other connection that is open has the same.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+}
+
+impl Deref for Place {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.block.0[self.number % BLOCK]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Places are used again, from the start and over the end of a block, and tell nothing of who had
+    /// them before.
+    #[test]
+    fn places_are_used_again() {
+        let mut records = Records::default();
+        let places: Vec<Place> = (0..BLOCK + 1).map(|_| records.take(Way::Relayed)).collect();
+        assert_eq!(records.open().count(), BLOCK + 1);
+        for place in &places[1..] {
+            records.free(place);
+        }
+        assert_eq!(records.open().count(), 1);
+        for _ in 1..BLOCK {
+            records.take(Way::Bypassing);
+        }
+        let bypassing = |record: &&Record| record.way() == Way::Bypassing;
+        assert_eq!(records.open().filter(bypassing).count(), BLOCK - 1);
+        assert_eq!((records.blocks.len(), records.end), (2, BLOCK + 1));
+    }
+}

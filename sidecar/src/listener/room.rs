@@ -1,0 +1,61 @@
+//! Room for connections: each needs two file descriptors, and the admin port must have some left, or
+//! no hook would be heard.
+
+use crate::census::Census;
+use crate::seldom::Seldom;
+use rustix::process::{Resource, getrlimit};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What everything else may need: the connections of the admin port, and what is open all the time.
+const OTHERS: u64 = 576;
+
+/// How many connections there may be.
+#[derive(Debug)]
+pub(super) struct Room {
+    census: Arc<Census>,
+    most: u64,
+    complaint: Seldom,
+}
+
+impl Room {
+    /// As many as the process's limit of file descriptors allows; of a small limit a quarter is left
+    /// for everything else.
+    pub(super) fn new(census: Arc<Census>) -> Room {
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        Room {
+            census,
+            most: most(limit),
+            complaint: Seldom::default(),
+        }
+    }
+
+    /// True if there is none; the log says so now and then.
+    pub(super) fn is_full(&self) -> bool {
+        let is_full = self.census.open() >= self.most;
+        if is_full && self.complaint.may_say(Instant::now()) {
+            let connections = self.most;
+            tracing::warn!(
+                connections,
+                "the relay pauses accepting: it has as many as its file descriptors allow"
+            );
+        }
+        is_full
+    }
+}
+
+fn most(limit: u64) -> u64 {
+    (limit - OTHERS.min(limit / 4)) / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_something_left_for_others() {
+        assert_eq!(most(100), 37);
+        assert_eq!(most(1 << 20), (1 << 19) - 288);
+        assert_eq!(most(0), 0);
+    }
+}
