@@ -147,40 +147,6 @@ fn a_web_socket_hears_that_the_pod_goes() {
     });
 }
 
-/// Kubelet's gRPC probes go on while a pod leaves, each on a connection of its own, and look like a
-/// client's calls. They are no traffic: the pod is gone long before maxSeconds, though they are more
-/// frequent than quietSeconds is long.
-#[test]
-#[ignore = "needs the cluster: cargo xtask test"]
-fn grpc_probes_do_not_hold_a_pod() {
-    beside_others("grpc-probe", async |ground| {
-        let deregistration = json!({"quietSeconds": 3, "maxSeconds": 60});
-        policy(ground, "web", json!({"deregistration": deregistration})).await?;
-        let probe = json!({"httpGet": null, "grpc": {"port": HTTP_PORT}, "periodSeconds": 1});
-        let probed = web(ground, "web")
-            .container(json!({"readinessProbe": probe.clone(), "livenessProbe": probe}));
-        let pod = injected_pod(ground, &probed).await?;
-        let mut witness = Witness::of(ground, "web", &["app", "ebb"]).await?;
-        let mut client = request_of(&pod, "/slow?seconds=5").await?;
-        in_flight(&pod, 1).await?;
-
-        delete(ground, "web").await?;
-        let answer = client
-            .read_until("slow hello from web\n", Duration::from_secs(10))
-            .await?;
-        assert!(
-            answer.text.starts_with("HTTP/1.1 200 OK"),
-            "{}",
-            answer.text
-        );
-        let sight = witness.gone(Duration::from_secs(90)).await?;
-        let drain = sight.final_report()?.drain.expect("the drain was reported");
-        assert_eq!(drain.outcome, Outcome::Drained);
-        assert!(drain.took_ms < 20_000, "{drain:?}");
-        Ok(())
-    });
-}
-
 /// What takes longer than the timeout ends at the timeout: a request without an answer gets 504, an
 /// answer that has begun breaks off so that it can't pass for whole. Both are counted, and the
 /// outcome is TimedOut with the number.
