@@ -56,6 +56,11 @@ impl Records {
         self.free.push(place.number);
     }
 
+    /// How many places are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.end - self.free.len()
+    }
+
     /// Those of open connections.
     pub(super) fn open(&self) -> impl Iterator<Item = &Record> {
         let all = self.blocks.iter().flat_map(|block| &block.0);
