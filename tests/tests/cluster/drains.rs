@@ -107,6 +107,40 @@ fn an_idle_connection_does_not_hold_a_pod() {
     });
 }
 
+/// Kubelet's gRPC probes go on while a pod leaves, each on a connection of its own, and look like a
+/// client's calls. They are no traffic: the pod is gone long before maxSeconds, though they are more
+/// frequent than quietSeconds is long.
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn grpc_probes_do_not_hold_a_pod() {
+    beside_others("grpc-probe", async |ground| {
+        let deregistration = json!({"quietSeconds": 3, "maxSeconds": 60});
+        policy(ground, "web", json!({"deregistration": deregistration})).await?;
+        let probe = json!({"httpGet": null, "grpc": {"port": HTTP_PORT}, "periodSeconds": 1});
+        let probed = web(ground, "web")
+            .container(json!({"readinessProbe": probe.clone(), "livenessProbe": probe}));
+        let pod = injected_pod(ground, &probed).await?;
+        let mut witness = Witness::of(ground, "web", &["app", "ebb"]).await?;
+        let mut client = request_of(&pod, "/slow?seconds=5").await?;
+        in_flight(&pod, 1).await?;
+
+        delete(ground, "web").await?;
+        let answer = client
+            .read_until("slow hello from web\n", Duration::from_secs(10))
+            .await?;
+        assert!(
+            answer.text.starts_with("HTTP/1.1 200 OK"),
+            "{}",
+            answer.text
+        );
+        let sight = witness.gone(Duration::from_secs(90)).await?;
+        let drain = sight.final_report()?.drain.expect("the drain was reported");
+        assert_eq!(drain.outcome, Outcome::Drained);
+        assert!(drain.took_ms < 20_000, "{drain:?}");
+        Ok(())
+    });
+}
+
 /// A WebSocket on a pod that leaves hears Close 1001, its answer reaches the application, and the pod
 /// waits no longer.
 #[test]
