@@ -5,7 +5,7 @@ const grpc = require('@grpc/grpc-js')
 const { asks, pauses, run, stops } = require('./tally.js')
 
 // Messages for each stream; with the pauses between them it lasts a second.
-const MESSAGES = 20
+const MESSAGES = 5
 
 const same = bytes => bytes
 

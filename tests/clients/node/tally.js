@@ -11,7 +11,7 @@ class Tally {
   closed = {}
   crossed = 0
   longest = 0
-  #last = performance.now()
+  #last
 
   // Counts an answer, which must name its pod.
   answered (text) {
@@ -25,9 +25,9 @@ class Tally {
     count(this.pods, text.slice(HELLO.length).trim())
   }
 
-  // Milliseconds since the last answer.
+  // Milliseconds since the last answer, if there was one.
   #sinceLast () {
-    return Math.round(performance.now() - this.#last)
+    return this.#last === undefined ? 0 : Math.round(performance.now() - this.#last)
   }
 
   // Counts an error, and writes it down with its moment, in milliseconds since 1970, and the time since
@@ -51,10 +51,10 @@ function count (counts, key) {
   counts[key] = (counts[key] ?? 0) + 1
 }
 
-// How long to wait between two requests, in milliseconds: up to 100, always the same sequence.
+// How long to wait between two requests, in milliseconds: up to 400, always the same sequence.
 function * pauses () {
   for (let number = 0; ; number = (number * 1103515 + 12345) % 2 ** 31) {
-    yield number / 2 ** 31 * 100
+    yield number / 2 ** 31 * 400
   }
 }
 

@@ -40,7 +40,7 @@ async function talk (socket, tally, stopping) {
       }
       tally.answered(answer.toString())
     }
-    if (await stops(stopping, 400 + 4 * pause)) break
+    if (await stops(stopping, 400 + pause)) break
   }
   socket.close()
 }

@@ -1,4 +1,4 @@
-"""requests through a gateway: eight sessions at a time, GET and POST in turn. What the gateway answers
+"""requests through a gateway: four sessions at a time, GET and POST in turn. What the gateway answers
 in the place of a pod is an error."""
 
 import itertools
@@ -6,7 +6,7 @@ import itertools
 import requests
 from tally import pauses, run_threads
 
-SESSIONS = 8
+SESSIONS = 4
 
 
 def session(number):

@@ -7,7 +7,7 @@ import grpc
 from tally import pauses, run_threads
 
 # Messages for each stream; with the pauses between them it lasts a second.
-MESSAGES = 20
+MESSAGES = 5
 
 
 def unary(url, tally, stopping):

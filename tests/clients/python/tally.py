@@ -21,7 +21,7 @@ class Tally:
         self.closed = {}
         self.crossed = 0
         self.longest = 0
-        self._last = time.monotonic()
+        self._last = None
 
     def answered(self, text):
         """Counts an answer, which must name its pod."""
@@ -45,8 +45,8 @@ class Tally:
             traceback.print_exception(error, file=sys.stderr)
 
     def _since_last(self):
-        """Milliseconds since the last answer."""
-        return int((time.monotonic() - self._last) * 1000)
+        """Milliseconds since the last answer, if there was one."""
+        return int((time.monotonic() - (self._last or time.monotonic())) * 1000)
 
     def counts(self):
         """What is reported."""
@@ -71,11 +71,11 @@ LOCK = threading.Lock()
 
 
 def pauses():
-    """How long to wait between two requests, in seconds: up to 0.1 s, always the same sequence."""
+    """How long to wait between two requests, in seconds: up to 0.4 s, always the same sequence."""
     number = 0
     while True:
         number = (number * 1103515245 + 12345) % 2**31
-        yield number / 2**31 / 10
+        yield number / 2**31 * 0.4
 
 
 def report(tallies):

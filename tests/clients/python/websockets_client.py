@@ -33,7 +33,7 @@ async def talk(socket, tally, stopping):
                 code = closed.rcvd.code if closed.rcvd else 1006
                 tally.was_closed(code, None if sent is None else time.monotonic() - sent)
                 return
-        if await stops(stopping, 0.4 + 4 * pause):
+        if await stops(stopping, 0.4 + pause):
             return
 
 
