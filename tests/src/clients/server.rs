@@ -167,6 +167,7 @@ http {{
     }}
     server {{
         listen 8081 http2;
+        keepalive_requests 1000000;
         return 200 \"hello from {pod}\\n\";
     }}
 }}
