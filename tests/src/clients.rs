@@ -167,7 +167,7 @@ fn gateways(folders: &Folders, clients: &[Client]) -> Result<Programs> {
     let proxies = clients.iter().filter_map(|client| match client.gateway()? {
         Gateway::Nginx | Gateway::NginxKept => Some(Proxy::NginxHttp),
         Gateway::Haproxy => Some(Proxy::HaproxyHttp),
-        Gateway::Envoy => Some(Proxy::EnvoyHttp),
+        Gateway::Envoy | Gateway::EnvoyHttp2 => Some(Proxy::EnvoyHttp),
     });
     Programs::fetch(folders, &mut proxies.collect(), None)
 }

@@ -1,6 +1,6 @@
 //! The relay's port: open, closed without losing anybody, open again.
 
-use crate::bed::Bed;
+use crate::bed::{Bed, within};
 use ebb_sidecar::listener;
 use ebb_sidecar::stance::Stance;
 use tokio::net::TcpStream;
@@ -47,7 +47,17 @@ async fn queued_connections_survive_the_close() {
     bed.stance(Stance::Serving);
     bed.until("all to end", |now| now.connections.is_empty())
         .await;
-    let (mut client, mut app) = bed.connect().await;
+    // The listener hears of it a moment later.
+    let again = async {
+        loop {
+            match TcpStream::connect(bed.address).await {
+                Ok(client) => return crate::bed::End(client),
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let mut client = within("the relay to accept again", again).await;
+    let mut app = bed.accept().await;
     client.say("again").await;
     app.hear("again").await;
 }

@@ -67,6 +67,8 @@ pub enum Client {
     Haproxy,
     /// Envoy as a gateway.
     Envoy,
+    /// Envoy as a gateway that speaks HTTP/2 with pods.
+    EnvoyHttp2,
 }
 
 /// A client that runs.
@@ -88,6 +90,7 @@ impl Client {
             Self::Curl | Self::Requests | Self::Httpx | Self::Aiohttp => Protocol::Http1,
             Self::NodeHttp | Self::Undici => Protocol::Http1,
             Self::HttpxHttp2 | Self::UndiciHttp2 => Protocol::Http2,
+            Self::EnvoyHttp2 => Protocol::Http2,
             Self::Nginx | Self::NginxKept | Self::Haproxy | Self::Envoy => Protocol::Http1,
             Self::Grpcio | Self::GrpcJs => Protocol::Grpc,
             Self::Websockets | Self::Ws => Protocol::WebSocket,
@@ -101,6 +104,7 @@ impl Client {
             Self::NginxKept => Some(Gateway::NginxKept),
             Self::Haproxy => Some(Gateway::Haproxy),
             Self::Envoy => Some(Gateway::Envoy),
+            Self::EnvoyHttp2 => Some(Gateway::EnvoyHttp2),
             _ => None,
         }
     }
@@ -131,7 +135,7 @@ impl Client {
             Self::UndiciHttp2 => http2(runtimes.node("undici_client.js")),
             Self::Ws => runtimes.node("ws_client.js"),
             Self::GrpcJs => runtimes.node("grpc_client.js"),
-            Self::Nginx | Self::NginxKept | Self::Haproxy | Self::Envoy => {
+            Self::Nginx | Self::NginxKept | Self::Haproxy | Self::Envoy | Self::EnvoyHttp2 => {
                 runtimes.python("gateway_client.py")
             }
         }

@@ -24,17 +24,19 @@ const PORTS: u16 = 100;
 /// uvicorn close it themselves. A request that meets that close is lost, Ebb or not.
 const IDLE_SECONDS: u32 = 4;
 
-/// A program that forwards requests, and how it speaks with pods: by HTTP/1.
+/// A program that forwards requests, and how it speaks with pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gateway {
     /// nginx, a connection for each request: what it does when nothing is configured.
     Nginx,
     /// nginx, with connections that stay.
     NginxKept,
-    /// HAProxy.
+    /// HAProxy, by HTTP/1.
     Haproxy,
-    /// Envoy.
+    /// Envoy, by HTTP/1.
     Envoy,
+    /// Envoy, by HTTP/2.
+    EnvoyHttp2,
 }
 
 /// From the gateway's port to a service.
@@ -84,7 +86,7 @@ impl Gateway {
                 command.arg("-db").arg("-f").arg(file);
                 command
             }
-            Self::Envoy => {
+            Self::Envoy | Self::EnvoyHttp2 => {
                 let mut command = Command::new(&plan.gateways.envoy);
                 bare(&mut command);
                 command.args(["--disable-hot-restart", "--concurrency", "1"]);
@@ -106,7 +108,8 @@ impl Gateway {
                 "proxy_http_version 1.1; proxy_set_header Connection \"\";",
             ),
             Self::Haproxy => haproxy(routes),
-            Self::Envoy => envoy(routes).to_string(),
+            Self::Envoy => envoy(routes, "http_protocol_options").to_string(),
+            Self::EnvoyHttp2 => envoy(routes, "http2_protocol_options").to_string(),
         }
     }
 }
@@ -153,7 +156,7 @@ fn haproxy(routes: &[Route]) -> String {
     text
 }
 
-fn envoy(routes: &[Route]) -> Value {
+fn envoy(routes: &[Route], protocol: &str) -> Value {
     let numbered = || routes.iter().enumerate();
     let listeners: Vec<Value> = numbered()
         .map(|(number, route)| {
@@ -165,7 +168,7 @@ fn envoy(routes: &[Route]) -> Value {
         })
         .collect();
     let clusters: Vec<Value> = numbered()
-        .map(|(number, route)| cluster(number, &route.service))
+        .map(|(number, route)| cluster(number, &route.service, protocol))
         .collect();
     json!({"static_resources": {"listeners": listeners, "clusters": clusters}})
 }
@@ -191,7 +194,7 @@ fn manager(number: usize) -> Value {
     })
 }
 
-fn cluster(number: usize, service: &str) -> Value {
+fn cluster(number: usize, service: &str, protocol: &str) -> Value {
     json!({
         "name": format!("service{number}"),
         "type": "STATIC",
@@ -202,7 +205,7 @@ fn cluster(number: usize, service: &str) -> Value {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
                 "common_http_protocol_options": {"idle_timeout": format!("{IDLE_SECONDS}s")},
-                "explicit_http_config": {"http_protocol_options": {}},
+                "explicit_http_config": {(protocol): {}},
             },
         },
     })

@@ -1,11 +1,18 @@
 //! An HTTP/2 connection: which streams are open, and when it gets which goodbye.
 //!
 //! ```text
-//!  leaving, no stream open for 10 ms ------------------------> GOAWAY(exact), closed
-//!  leaving, streams open for 1 s --> GOAWAY(2^31-1), PING --+
-//!                                    no stream open, and     |
-//!                                    PING answered or 10 ms -+-> GOAWAY(exact), closed
+//!  leaving, and one stream at a time:
+//!    no stream open for 10 ms ---------------------------------> GOAWAY(exact), closed
+//!  leaving, and several at a time:
+//!    no stream open for 10 ms, or 1 s --> GOAWAY(2^31-1), PING --+
+//!                                         no stream open, and    |
+//!                                         PING answered, or 1 s -+-> GOAWAY(exact), closed
 //! ```
+//!
+//! A client that has one stream at a time waits for an answer before it begins the next: behind one
+//! it is known to be at rest, and clients that take any GOAWAY for an error have nothing to lose
+//! then. One that has several (a gateway) begins the next at any moment, and gateways send no request
+//! again that crosses GOAWAY(exact) on its way: it is asked first.
 //!
 //! GOAWAY(exact) names the last stream that the app may have seen: what the client began behind it
 //! is read and dropped, and safe to send again. A GOAWAY of the app's own passes, and no later one
@@ -42,6 +49,8 @@ pub(super) struct Http2 {
     first: Option<Instant>,
     /// Since when no stream is open.
     quiet: Option<Instant>,
+    /// The client has had several streams open at once: it begins them at any moment.
+    crowded: bool,
     /// The client was told to begin nothing more: by us, or by the app.
     warned: bool,
     /// The answer to our PING.
@@ -71,8 +80,8 @@ enum Answer {
     /// There is no PING of ours.
     #[default]
     None,
-    /// On its way. The app must not see it: it did not ask.
-    Awaited,
+    /// On its way since our PING. The app must not see it: it did not ask.
+    Awaited(Instant),
     /// Here: the client begins nothing more.
     Seen,
 }
@@ -127,7 +136,7 @@ impl Http2 {
             };
             let piece = used..used + step.used;
             used = piece.end;
-            let awaited = self.answer == Answer::Awaited && since_asked;
+            let awaited = matches!(self.answer, Answer::Awaited(_)) && since_asked;
             if awaited && step.event == Some(ClientEvent::Answered(PING)) {
                 self.answer = Answer::Seen;
                 self.held.clear();
@@ -259,6 +268,7 @@ impl Http2 {
         if self.open.len() == OPEN_LIMIT {
             return false;
         }
+        self.crowded |= !self.open.is_empty() && !stream.is_multiple_of(2);
         self.open.push(Open {
             stream,
             began: now,

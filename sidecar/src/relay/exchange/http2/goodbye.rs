@@ -15,6 +15,10 @@ const QUIET: Duration = Duration::from_millis(10);
 /// How long to wait for that moment before the client is asked to begin nothing more.
 const BUSY: Duration = Duration::from_secs(1);
 
+/// How long the client may take to answer that before its answer counts as lost: longer than any
+/// round trip.
+const ANSWER: Duration = Duration::from_secs(1);
+
 /// What is to be said next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word {
@@ -53,7 +57,7 @@ impl Http2 {
             },
             Word::Warning => {
                 self.warned = true;
-                self.answer = Answer::Awaited;
+                self.answer = Answer::Awaited(now);
                 Goodbye {
                     bytes: warning().to_vec().into(),
                     last: false,
@@ -89,16 +93,23 @@ impl Http2 {
 
     fn next_word(&self, leaving: Option<Instant>) -> Option<(Instant, Word)> {
         let (leaving, first) = (leaving?, self.first?);
-        let exact = self.quiet.map(|quiet| {
-            let answered = self.answer == Answer::Seen;
-            let over = if answered { quiet } else { quiet + QUIET };
-            let head = self.head_began.map(|began| began + HEAD_PATIENCE);
-            (over.max(leaving).max(head.unwrap_or(over)), Word::Exact)
-        });
         // Nothing can be asked of a client that has heard our FIN.
         let may_warn = !self.warned && !self.app_closed;
+        let at_rest = self.quiet.map(|quiet| {
+            let over = match self.answer {
+                Answer::None => quiet + QUIET,
+                Answer::Awaited(asked) => (quiet + QUIET).max(asked + ANSWER),
+                Answer::Seen => quiet,
+            };
+            let head = self.head_began.map(|began| began + HEAD_PATIENCE);
+            let word = match self.crowded && may_warn {
+                true => Word::Warning,
+                false => Word::Exact,
+            };
+            (over.max(leaving).max(head.unwrap_or(over)), word)
+        });
         let warning = may_warn.then(|| (leaving.max(first) + BUSY, Word::Warning));
-        [exact, warning]
+        [at_rest, warning]
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at)

@@ -166,8 +166,10 @@ fn a_promise_before_any_request() {
 #[test]
 fn the_exact_goodbye() {
     let mut played = Played::http2(false);
-    played.client(&[request(1), request(3)].concat());
-    played.app(&[answer(1), answer(3)].concat());
+    played.client(&request(1));
+    played.app(&answer(1));
+    played.client(&request(3));
+    played.app(&answer(3));
     played.forget();
     played.pass(Duration::from_secs(60));
     assert!(played.to_client.is_empty(), "nobody leaves");
@@ -196,6 +198,36 @@ fn the_exact_goodbye() {
     assert!(played.over);
 }
 
+/// A client that had several streams open at once is asked to begin nothing more, also at rest: its
+/// next request may be on the way. It hears the last word when it has answered, or after a second.
+#[test]
+fn one_that_had_several_streams_is_asked_first() {
+    for answered in [true, false] {
+        let mut played = Played::http2(false);
+        played.client(&[request(1), request(3)].concat());
+        played.app(&[answer(1), answer(3)].concat());
+        played.pass(Duration::from_secs(60));
+        played.forget();
+        played.set_leaving(true);
+        played.pass(Duration::ZERO);
+        assert_eq!(played.heard(), warning());
+        played.client(&request(5));
+        played.pass(100 * MS);
+        played.app(&answer(5));
+        assert_eq!(played.heard(), answer(5), "what crosses it is served");
+        if answered {
+            played.client(&pong());
+            played.pass(Duration::ZERO);
+        } else {
+            played.pass(899 * MS);
+            assert!(played.to_client.is_empty(), "the answer may still come");
+            played.pass(MS);
+        }
+        assert_eq!(played.heard(), go_away(5));
+        assert!(played.over);
+    }
+}
+
 /// Nobody is told before the connection has carried a request.
 #[test]
 fn an_unused_connection_is_left_alone() {
@@ -210,7 +242,7 @@ fn an_unused_connection_is_left_alone() {
 }
 
 /// A connection that is never quiet is warned after a second, and told exactly when the last stream
-/// is done: at once if the client has answered, 10 ms later if its answer was lost.
+/// is done: at once if the client has answered, 10 ms later if it had a second for that.
 #[test]
 fn a_busy_connection_is_warned() {
     for answered in [true, false] {
@@ -415,6 +447,9 @@ fn an_upgrade_from_http1() {
     played.app(&[rest.clone(), answer(3)].concat());
     assert_eq!(played.heard(), [rest, answer(3)].concat());
     played.pass(10 * MS);
+    assert_eq!(played.heard(), warning());
+    played.client(&pong());
+    played.pass(Duration::ZERO);
     assert_eq!(played.heard(), go_away(3));
 
     let mut played = Played::new(false);
