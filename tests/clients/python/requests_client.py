@@ -1,23 +1,31 @@
 """requests: a Session, GET and POST in turn."""
 
+import itertools
+
 import requests
 from tally import pauses, run_threads
 
 
-def loop(url, tally, stopping):
-    session = requests.Session()
-    for number, pause in enumerate(pauses()):
-        try:
-            if number % 2:
-                answer = session.post(url, data=b"x" * 1000)
-            else:
-                answer = session.get(url)
-            answer.raise_for_status()
-            tally.answered(answer.text)
-        except requests.RequestException as error:
-            tally.failed(error)
-        if stopping.wait(pause):
-            return
+def session(number):
+    """The loop of one session. Each number has the pauses of another place in the sequence."""
+
+    def loop(url, tally, stopping):
+        client = requests.Session()
+        for count, pause in enumerate(itertools.islice(pauses(), 100 * number, None)):
+            try:
+                if count % 2:
+                    answer = client.post(url, data=b"x" * 1000)
+                else:
+                    answer = client.get(url)
+                answer.raise_for_status()
+                tally.answered(answer.text)
+            except requests.RequestException as error:
+                tally.failed(error)
+            if stopping.wait(pause):
+                return
+
+    return loop
 
 
-run_threads(loop)
+if __name__ == "__main__":
+    run_threads(session(0))

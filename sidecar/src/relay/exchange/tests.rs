@@ -27,6 +27,18 @@ impl Played {
         self.pass(Duration::ZERO);
     }
 
+    /// One side says a turn cut in pieces, the clock going on by so much behind each piece.
+    fn say(&mut self, turn: &Act, cuts: &[usize], pace: Duration) {
+        let (by_client, bytes) = said(turn);
+        for piece in in_pieces(bytes, cuts) {
+            match by_client {
+                true => self.client(piece),
+                false => self.app(piece),
+            }
+            self.pass(pace);
+        }
+    }
+
     fn forget(&mut self) {
         self.to_app.clear();
         self.to_client.clear();

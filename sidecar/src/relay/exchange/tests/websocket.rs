@@ -357,14 +357,7 @@ proptest! {
         }
         let mut played = Played::new(true);
         for turn in &turns {
-            let (by_client, bytes) = said(turn);
-            for piece in in_pieces(bytes, &cuts) {
-                match by_client {
-                    true => played.client(piece),
-                    false => played.app(piece),
-                }
-                played.pass(pace * MS);
-            }
+            played.say(turn, &cuts, pace * MS);
         }
         let heard = &played.to_client[SWITCH.len()..];
         if let Some(told) = heard.strip_suffix(&GOING_AWAY[..]) {

@@ -124,14 +124,7 @@ proptest! {
             if index == leaves {
                 played.leave(true);
             }
-            let (by_client, bytes) = said(turn);
-            for piece in in_pieces(bytes, &cuts) {
-                match by_client {
-                    true => played.client(piece),
-                    false => played.app(piece),
-                }
-                played.pass(pace * MS);
-            }
+            played.say(turn, &cuts, pace * MS);
         }
         let heard = seen(&played.to_client);
         let (exact, heard) = match heard.split_last() {
