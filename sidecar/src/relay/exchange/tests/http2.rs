@@ -3,6 +3,7 @@
 use super::*;
 use crate::goodbye::http2::{PING, go_away, warning};
 use crate::track::http2::PREFACE;
+use crate::track::http2::tests::frame;
 
 mod deadline;
 mod goodbye;
@@ -10,15 +11,6 @@ mod hello;
 mod probe;
 pub(super) mod random;
 mod streams;
-
-/// A frame of this type, flags and stream.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    frame.extend_from_slice(&[kind, flags]);
-    frame.extend_from_slice(&stream.to_be_bytes());
-    frame.extend_from_slice(payload);
-    frame
-}
 
 fn settings() -> Vec<u8> {
     frame(4, 0, 0, &[])
