@@ -2,7 +2,6 @@
 
 use crate::client::{connection, numbers, say};
 use crate::pod::{PodNetwork, connect};
-use crate::sidecar::PATIENCE;
 use ebb_api::phase::{Outcome, Phase};
 use ebb_api::report::{Mode, Protocol};
 
