@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum as _};
 use ebb_tests::clients::client::Client;
 use ebb_tests::clients::{self, Plan, conformance};
+use ebb_tests::exit;
 
 /// Long runs that look for what is rare.
 #[derive(Parser)]
@@ -63,13 +64,7 @@ struct Built {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().soak) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit::of(run(Arguments::parse().soak))
 }
 
 fn run(soak: Soak) -> Result<u8> {
