@@ -27,6 +27,7 @@ pub mod node;
 pub mod pod;
 pub mod policy;
 pub mod process;
+pub mod running;
 pub mod runtimes;
 pub mod server;
 pub mod service;
@@ -46,9 +47,10 @@ use crate::bed::isolated::isolated;
 use crate::bed::progress::{say, step};
 use crate::bench::programs::Programs;
 use crate::bench::proxy::Proxy;
-use client::{Client, Running};
+use client::Client;
 use gateway::Gateway;
 use node::Node;
+use running::Running;
 use runtimes::Runtimes;
 use server::Server;
 use service::{Drained, Service};
@@ -140,7 +142,7 @@ impl Plan {
                 .collect::<Result<Vec<_>>>()
         })?;
         let mut clients = step("clients", || {
-            let start = |client: &Client| client.start(self, &services);
+            let start = |client: &Client| Running::start(*client, self, &services);
             let mut started = self.clients.iter().map(start).collect::<Result<Vec<_>>>()?;
             started.iter_mut().try_for_each(Running::answered)?;
             Ok(started)

@@ -1,5 +1,5 @@
 """requests: a Session, GET and POST in turn; with --resting as the first argument each follows a pause of
-two to three seconds."""
+three to four seconds."""
 
 import itertools
 import sys
@@ -27,7 +27,7 @@ def session(number):
                 tally.answered(answer.text)
             except requests.RequestException as error:
                 tally.failed(error)
-            if stopping.wait(2 + 2.5 * pause if RESTING else pause):
+            if stopping.wait(3 + 2.5 * pause if RESTING else pause):
                 return
 
     return loop

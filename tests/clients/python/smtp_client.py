@@ -1,4 +1,4 @@
-"""smtplib: sessions of twenty mails each, with a pause before each. It says nothing before the server has
+"""smtplib: sessions of fifteen mails each, with a pause before each. It says nothing before the server has
 greeted it."""
 
 import smtplib
@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from tally import pauses, run_threads
 
-# Mails for each session; with the pauses it is longer than the time for which a leaving pod accepts.
-MAILS = 20
+# Mails for each session. With the pauses, those that begin while the pod leaves end when it accepts nothing
+# more.
+MAILS = 15
 
 # Clients beside each other: in each moment a session is open.
 CLIENTS = 2

@@ -1,34 +1,16 @@
 //! The client programs, in `tests/clients/`: each talks with every service that speaks its protocol,
 //! as its library does when nothing is configured, without retries of its own.
-//!
-//! A program gets the addresses of the services as arguments, says `ready` when each has answered
-//! once, goes on until SIGTERM, and then prints one line: a JSON object with a [`Tally`] for each
-//! address.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{BufRead as _, BufReader};
-use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{ChildStdout, Command};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
-use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
 use super::gateway::Gateway;
-use super::process::Process;
-use super::server::{Protocol, Server};
-use super::service::Service;
-use super::tally::{Outcome, Tally};
-use crate::bed::process::wait_for;
-
-/// How long a client may take to start and to end. An answer that it waits for ends it late.
-const PATIENCE: Duration = Duration::from_secs(90);
+use super::server::Protocol;
 
 /// What tells curl, requests, OpenSSL (httpx) and Node whom to believe beside those that they know.
 const AUTHORITY_VARIABLES: [&str; 4] = [
@@ -96,16 +78,6 @@ pub enum Client {
     Smtplib,
 }
 
-/// A client that runs.
-#[derive(Debug)]
-pub struct Running {
-    client: Client,
-    services: Vec<(Server, String)>,
-    process: Process,
-    gateway: Option<Process>,
-    lines: Receiver<String>,
-}
-
 // === impl Client ===
 
 impl Client {
@@ -150,7 +122,7 @@ impl Client {
     }
 
     /// Its program, without the addresses.
-    fn command(self, plan: &Plan) -> Command {
+    pub fn command(self, plan: &Plan) -> Command {
         let runtimes = &plan.runtimes;
         let with = |mut command: Command, argument: &str| {
             command.arg(argument);
@@ -187,53 +159,6 @@ impl Client {
         }
         command
     }
-
-    /// Starts it with the addresses of all services that speak its protocol.
-    pub fn start(self, plan: &Plan, services: &[Service]) -> Result<Running> {
-        let addresses = services.iter().filter_map(|service| {
-            let url = service.url(self.protocol())?;
-            Some((service.server(), url))
-        });
-        let mut services: Vec<(Server, String)> = addresses.collect();
-        let gateway = match self.gateway() {
-            Some(gateway) => Some(before(gateway, self, plan, &mut services)?),
-            None => None,
-        };
-        let mut command = self.command(plan);
-        command.args(services.iter().map(|(_, url)| url));
-        let name = self.to_string();
-        let (process, output) = Process::start_and_read(command, &name, &plan.scratch)?;
-        Ok(Running {
-            client: self,
-            services,
-            process,
-            gateway,
-            lines: lines_of(output),
-        })
-    }
-}
-
-/// Starts a gateway before these services, whose addresses become those at the gateway.
-fn before(
-    gateway: Gateway,
-    client: Client,
-    plan: &Plan,
-    services: &mut [(Server, String)],
-) -> Result<Process> {
-    let name = format!("{client}-gateway");
-    let own = |(_, url): &(Server, String)| url.trim_start_matches("http://").to_owned();
-    let behind: Vec<String> = services.iter().map(own).collect();
-    let (command, listens) = gateway.before(plan, &name, &behind)?;
-    let mut process = Process::start(command, &name, &plan.scratch)?;
-    for ((_, url), listen) in services.iter_mut().zip(listens) {
-        *url = format!("http://{listen}");
-        let what = format!("{name} at {listen}{}", process.explanation());
-        wait_for(&what, PATIENCE, || {
-            process.still_runs()?;
-            Ok(TcpStream::connect(listen).ok())
-        })?;
-    }
-    Ok(process)
 }
 
 impl fmt::Display for Client {
@@ -241,67 +166,6 @@ impl fmt::Display for Client {
         let value = self.to_possible_value();
         f.write_str(value.as_ref().map_or("", |value| value.get_name()))
     }
-}
-
-// === impl Running ===
-
-impl Running {
-    /// Waits until every service has answered it once.
-    pub fn answered(&mut self) -> Result<()> {
-        let line = self.next_line()?;
-        ensure!(line == "ready", "{} says {line:?}", self.client);
-        Ok(())
-    }
-
-    /// Ends it, and returns what it counted.
-    pub fn stop(self) -> Outcome {
-        Outcome {
-            client: self.client,
-            tallies: self.tallies(),
-        }
-    }
-
-    fn tallies(&self) -> Result<Vec<(Server, Tally)>> {
-        self.process.signal(Signal::TERM)?;
-        let line = self.next_line()?;
-        let mut counted: BTreeMap<String, Tally> = serde_json::from_str(&line)
-            .with_context(|| format!("{} says {line:?}", self.client))?;
-        let tallies = self.services.iter().map(|(server, url)| {
-            let tally = counted.remove(url);
-            Ok((
-                *server,
-                tally.with_context(|| format!("no count for {url}"))?,
-            ))
-        });
-        tallies.collect()
-    }
-
-    fn next_line(&self) -> Result<String> {
-        let problem = match self.lines.recv_timeout(PATIENCE) {
-            Ok(line) => return Ok(line),
-            Err(RecvTimeoutError::Timeout) => "says nothing",
-            Err(RecvTimeoutError::Disconnected) => "has ended",
-        };
-        let gateway = self.gateway.as_ref().map(Process::explanation);
-        bail!(
-            "{} {problem}{}{}",
-            self.client,
-            self.process.explanation(),
-            gateway.unwrap_or_default()
-        )
-    }
-}
-
-/// The lines of a program's output, which a thread reads until its end: a wait for one can be given
-/// up then.
-fn lines_of(output: ChildStdout) -> Receiver<String> {
-    let (sender, lines) = channel();
-    std::thread::spawn(move || {
-        let read = BufReader::new(output).lines().map_while(Result::ok);
-        // Nobody listens any more when the run has ended.
-        let _ = read.map(|line| sender.send(line)).find(Result::is_err);
-    });
-    lines
 }
 
 /// The folder of the programs.

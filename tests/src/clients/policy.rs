@@ -21,9 +21,9 @@ use crate::bed::process::wait_for;
 /// The timeout for TLS: longer than the 4 s for which a leaving pod accepts.
 const TIMEOUT_SECONDS: u32 = 6;
 
-/// The silence after which a connection of TLS is closed: between the pauses of clients that keep one
-/// busy (0.4 s) and of those that let it rest (2 s).
-const IDLE_SECONDS: u32 = 1;
+/// The silence after which a connection of TLS is closed: far from the pauses of clients that keep
+/// one busy (0.4 s, more on a computer that is busy, too) and of those that let it rest (3 s).
+const IDLE_SECONDS: u32 = 2;
 
 /// How long clients may take to come to a pod, on a computer that is busy.
 const PATIENCE: Duration = Duration::from_secs(10);
