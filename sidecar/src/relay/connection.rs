@@ -177,11 +177,11 @@ impl Connection {
         }
         let dialed = self.dial(context)?;
         self.say_goodbye(now);
-        self.release();
         let down = self.move_down(context, scratch, now)?;
         if self.closing {
             return Ok(down);
         }
+        self.release();
         let up = self.move_up(context, scratch, now)?;
         if self.client_side.is_over() && self.app_side.is_over() {
             return Err(End::Over);

@@ -19,10 +19,7 @@ async fn pair() -> (TcpStream, TcpStream) {
 /// A connection whose app has not been dialed, and its client.
 async fn taken_in(census: &Arc<Census>) -> (Connection, TcpStream) {
     let (client, accepted) = pair().await;
-    let (peer, address) = (
-        client.local_addr().unwrap(),
-        accepted.local_addr().unwrap(),
-    );
+    let (peer, address) = (client.local_addr().unwrap(), accepted.local_addr().unwrap());
     let exchange = Exchange::new(census.connect());
     let upstream = Upstream::new(OriginalDestination::Fixed(address), Vec::new());
     let destination = upstream.destination(&accepted, peer).unwrap();
@@ -103,4 +100,43 @@ async fn an_early_answer_does_not_cut_what_waits_for_the_app() {
     app.read_to_end(&mut heard).await.unwrap();
     assert_eq!(heard[before..], *POST);
     assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+}
+
+/// The start of what may be the client's answer to our PING is held. When the app stops making sense
+/// it goes on to it, before what the client says at the same moment.
+#[tokio::test]
+async fn what_was_held_keeps_its_place() {
+    const ASKED: &[u8] =
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\0\x01\x05\0\0\0\x01";
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    const PONG: &[u8] = b"\0\0\x08\x06\x01\0\0\0\0ebb-warn";
+    const ODD: &[u8] = b"\0\0\0\0\0\0\0\0\0";
+    let (mut connection, mut client) = taken_in(&Census::new(Instant::now())).await;
+    let (leg, mut app) = pair().await;
+    connection.take_up(Conduct {
+        stance: Stance::Parting,
+        ..Conduct::default()
+    });
+    let asked = Instant::now();
+    let warned = asked + std::time::Duration::from_secs(1);
+    connection.exchange.client_sent(ASKED, asked);
+    connection.exchange.app_sent(SETTINGS, asked);
+    assert!(connection.exchange.goodbye(warned).is_some());
+    assert!(
+        connection
+            .exchange
+            .client_sent(&PONG[..5], warned)
+            .bytes
+            .is_empty()
+    );
+    app.write_all(ODD).await.unwrap();
+    client.write_all(&PONG[5..]).await.unwrap();
+    leg.readable().await.unwrap();
+    connection.client.readable().await.unwrap();
+    connection.app = App::Open(leg);
+    let mut context = Context::from_waker(std::task::Waker::noop());
+    while with_scratch(|scratch| connection.turn(&mut context, scratch, warned)) == Ok(true) {}
+    let mut heard = vec![0; PONG.len()];
+    app.read_exact(&mut heard).await.unwrap();
+    assert_eq!(heard, PONG);
 }

@@ -60,12 +60,12 @@ impl Played {
             self.cut()?;
         }
         self.say_goodbye();
-        let released = self.exchange.released(self.client.has_ended);
-        self.to_app.extend(released);
         let down = self.move_down()?;
         if self.over {
             return Ok(down);
         }
+        let released = self.exchange.released(self.client.has_ended);
+        self.to_app.extend(released);
         let up = self.move_up()?;
         if [&self.client, &self.app]
             .iter()
