@@ -278,6 +278,11 @@ impl Exchange {
         }
     }
 
+    /// True if what the client says next is the beginning of a request.
+    pub(crate) fn is_between_requests(&self) -> bool {
+        matches!(&self.kind, Kind::Http1(http1) if http1.is_between_requests())
+    }
+
     /// Bytes from the client when the app has closed its side and the client was kept.
     pub(crate) fn orphan(&mut self, input: &[u8]) -> Orphan {
         match &mut self.kind {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::census::Census;
+use crate::goodbye::http1::UNAVAILABLE;
 use crate::relay::herald::Herald;
 use crate::upstream::{OriginalDestination, Upstream};
 use std::sync::Arc;
@@ -24,6 +25,12 @@ async fn taken_in(census: &Arc<Census>) -> (Connection, TcpStream) {
     let upstream = Upstream::new(OriginalDestination::Fixed(address), Vec::new());
     let destination = upstream.destination(&accepted, peer).unwrap();
     (Connection::new(accepted, destination, exchange), client)
+}
+
+/// Moves what can be moved.
+fn turn(connection: &mut Connection, now: Instant) {
+    let mut context = Context::from_waker(std::task::Waker::noop());
+    while with_scratch(|scratch| connection.turn(&mut context, scratch, now)) == Ok(true) {}
 }
 
 /// 10,000 idle connections are to fit into 30 MB, of which tokio and the census need half. The size
@@ -134,9 +141,43 @@ async fn what_was_held_keeps_its_place() {
     leg.readable().await.unwrap();
     connection.client.readable().await.unwrap();
     connection.app = App::Open(leg);
-    let mut context = Context::from_waker(std::task::Waker::noop());
-    while with_scratch(|scratch| connection.turn(&mut context, scratch, warned)) == Ok(true) {}
+    turn(&mut connection, warned);
     let mut heard = vec![0; PONG.len()];
     app.read_exact(&mut heard).await.unwrap();
     assert_eq!(heard, PONG);
+}
+
+/// A request of a kept client whose first bytes found no app is never sent without them, however late
+/// the rest comes, and whoever listens by then.
+#[tokio::test]
+async fn half_a_request_is_not_sent() {
+    const GET: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let (mut connection, mut client) = taken_in(&Census::new(Instant::now())).await;
+    let address = client.peer_addr().unwrap();
+    let now = Instant::now();
+    connection.exchange.client_sent(GET, now);
+    connection.exchange.app_sent(OK, now);
+    connection.take_up(Conduct {
+        stance: Stance::Parting,
+        ..Conduct::default()
+    });
+    connection.leave_orphaned();
+    let said = |text| client.try_write(text).unwrap();
+    said(&GET[..10]);
+    connection.client.readable().await.unwrap();
+    turn(&mut connection, now);
+    while connection.redialing {
+        tokio::task::yield_now().await;
+        turn(&mut connection, now);
+    }
+    assert!(connection.orphaned);
+    let _app = TcpListener::bind(address).await.unwrap();
+    said(&GET[10..]);
+    connection.client.readable().await.unwrap();
+    turn(&mut connection, now + std::time::Duration::from_secs(60));
+    assert!(connection.closing);
+    let mut heard = vec![0; UNAVAILABLE.len()];
+    client.read_exact(&mut heard).await.unwrap();
+    assert_eq!(heard, UNAVAILABLE);
 }

@@ -202,7 +202,7 @@ impl Played {
             };
         };
         self.client_said.extend_from_slice(&said);
-        if self.conduct.stance >= Stance::Closing || !self.exchange.is_idle(self.now) {
+        if self.conduct.stance >= Stance::Closing || !self.exchange.is_between_requests() {
             let refusal = self.exchange.orphan(&said);
             return self.refuse(refusal);
         }
