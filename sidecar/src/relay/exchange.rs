@@ -233,6 +233,11 @@ impl Exchange {
         }
     }
 
+    /// True while a goodbye that can't be taken back waits for its answer.
+    pub(crate) fn is_parting(&self) -> bool {
+        matches!(&self.kind, Kind::WebSocket(socket) if socket.has_parted())
+    }
+
     /// True if the client has its last answer, and all that it said belongs to what was answered.
     pub(crate) fn is_over(&self) -> bool {
         matches!(&self.kind, Kind::Http1(http1) if http1.is_over())

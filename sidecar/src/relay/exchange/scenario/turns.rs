@@ -18,11 +18,16 @@ type Turn = Result<bool, End>;
 impl Played {
     /// When a connection at rest looks again.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
-        if self.ended.is_some() || (self.conduct.stance == Stance::Serving && self.until.is_none())
-        {
+        if self.ended.is_some() || self.stays() {
             return None;
         }
         self.until.or_else(|| self.exchange.wakes_at(self.now))
+    }
+
+    /// Nothing is wanted of it but to pass bytes.
+    fn stays(&self) -> bool {
+        let serves = self.conduct.stance == Stance::Serving;
+        serves && !self.exchange.is_parting() && self.until.is_none()
     }
 
     /// Turns until nothing moves any more.
@@ -257,7 +262,7 @@ impl Played {
         if self.until.is_some_and(|until| until <= self.now) {
             return Err(if self.waiting { End::Reset } else { End::Close });
         }
-        if self.conduct.stance == Stance::Serving && self.until.is_none() {
+        if self.stays() {
             return if self.orphaned {
                 Err(End::Close)
             } else {
