@@ -1,4 +1,6 @@
 //! What strangers can cause at will is logged, but seldom: a flood of connections is no flood of lines.
+//!
+//! The sidecar has one like it that counts nothing: most of what it leaves out is counted elsewhere.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

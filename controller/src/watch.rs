@@ -32,7 +32,10 @@ pub trait Watched: Resource + Clone + Debug + DeserializeOwned + Send + 'static 
     fn apply(self, cluster: &mut Cluster);
 
     /// Forgets an object that was deleted; this is how it was when it went.
-    fn delete(self, cluster: &mut Cluster);
+    fn delete(self, cluster: &mut Cluster) {
+        let namespace = self.namespace().unwrap_or_default();
+        Self::forget(cluster, &namespace, &self.name_any());
+    }
 
     /// Forgets an object that was deleted while nobody looked.
     fn forget(cluster: &mut Cluster, namespace: &str, name: &str);

@@ -1,4 +1,7 @@
 //! Lines of the log that strangers can cause: said, but not so often that they drown the rest.
+//!
+//! The controller's counts what it leaves out; here each line that needs a count has one of its own,
+//! which is a metric, too. Both are too small for a crate to share.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

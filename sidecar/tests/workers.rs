@@ -3,6 +3,8 @@
 
 #[path = "relay/bed.rs"]
 mod bed;
+#[path = "relay/closing.rs"]
+mod closing;
 #[path = "relay/connections.rs"]
 mod connections;
 #[path = "relay/event_stream.rs"]

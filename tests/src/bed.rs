@@ -8,6 +8,7 @@
 //! installs nothing: programs come into a cache folder, and what runs ends without a trace
 //! (see [`machine`]).
 
+mod cache;
 pub mod certificates;
 pub mod cgroup;
 pub mod client;

@@ -21,9 +21,11 @@
 pub mod client;
 pub mod conformance;
 pub mod gateway;
+pub mod greeting;
 pub mod hook;
 pub mod node;
 pub mod pod;
+pub mod policy;
 pub mod process;
 pub mod runtimes;
 pub mod server;
@@ -36,6 +38,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::bed::certificates;
 use crate::bed::command;
 use crate::bed::folders::Folders;
 use crate::bed::image::build::static_program;
@@ -128,6 +131,7 @@ impl Plan {
     /// [`Plan::isolate`].
     pub fn run(&self) -> Result<Report> {
         let node = Node::make(&self.runtimes)?;
+        self.certify()?;
         let mut services = step("pods and services", || {
             let wanted = Server::wanted_by(&self.clients);
             let starts = wanted.into_iter().zip(0..);
@@ -158,7 +162,24 @@ impl Plan {
             }))
         })?;
         let outcomes: Vec<Outcome> = clients.drain(..).map(Running::stop).collect();
-        Ok(Report::new(outcomes, drained, &services))
+        Ok(Report::new(&outcomes, drained, &services))
+    }
+
+    /// The folder of the certificate that servers have, of its key, and of its authority.
+    pub fn certificates(&self) -> PathBuf {
+        self.scratch.join("certificates")
+    }
+
+    /// Makes a certificate for the addresses of all services.
+    fn certify(&self) -> Result<()> {
+        let folder = self.certificates();
+        fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
+        let numbers = (0..).take(Server::ALL.len());
+        let names: Vec<String> = numbers
+            .map(|number| Service::address(number).to_string())
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        certificates::write_server(&folder, &names)
     }
 }
 

@@ -6,5 +6,6 @@ pub mod bench;
 pub mod clients;
 pub mod demo;
 pub mod eventually;
+pub mod exit;
 pub mod harness;
 pub mod load;

@@ -1,10 +1,10 @@
 //! Whether there is room for what a run writes: into the cache, and into cargo's target folder.
 
-use std::env;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::cache;
 use crate::programs::workspace;
 
 /// What a first run writes into the cache (the programs and the cluster itself, 0.8 GB), and Go into
@@ -27,14 +27,10 @@ struct Need {
 
 /// Where room is missing.
 pub(crate) fn shortage() -> Vec<String> {
-    let Some(cache) = choose_cache(
-        variable("EBB_CACHE"),
-        variable("XDG_CACHE_HOME"),
-        variable("HOME"),
-    ) else {
+    let Some(cache) = cache::from_environment() else {
         return vec!["no folder for the cache: set EBB_CACHE, or HOME".to_owned()];
     };
-    let target = match variable("CARGO_TARGET_DIR") {
+    let target = match cache::variable("CARGO_TARGET_DIR") {
         Some(folder) => workspace().join(folder),
         None => workspace().join("target"),
     };
@@ -76,22 +72,6 @@ pub(crate) fn shortage() -> Vec<String> {
         .collect()
 }
 
-fn variable(name: &str) -> Option<PathBuf> {
-    env::var_os(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
-}
-
-/// The same choice as in the tests crate's `bed::folders`.
-fn choose_cache(
-    own: Option<PathBuf>,
-    xdg: Option<PathBuf>,
-    home: Option<PathBuf>,
-) -> Option<PathBuf> {
-    own.or_else(|| xdg.map(|folder| folder.join("ebb")))
-        .or_else(|| home.map(|folder| folder.join(".cache/ebb")))
-}
-
 /// The folder, or the one above it that is there already.
 fn existing(folder: &Path) -> Option<&Path> {
     folder.ancestors().find(|folder| folder.exists())
@@ -109,15 +89,6 @@ fn free_gigabytes(folder: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_most_specific_variable_names_the_cache() {
-        let path = |text: &str| Some(PathBuf::from(text));
-        assert_eq!(choose_cache(path("/a"), path("/b"), path("/c")), path("/a"));
-        assert_eq!(choose_cache(None, path("/b"), path("/c")), path("/b/ebb"));
-        assert_eq!(choose_cache(None, None, path("/c")), path("/c/.cache/ebb"));
-        assert_eq!(choose_cache(None, None, None), None);
-    }
 
     /// The folder itself need not be there: its file system is that of the one above.
     #[test]

@@ -4,6 +4,9 @@
 //! programs of the tests crate. So it is quick to compile, and on a computer that can't run the
 //! cluster the refusal comes before the long builds.
 
+#[cfg(target_os = "linux")]
+#[path = "../../tests/src/bed/cache.rs"]
+mod cache;
 mod check;
 #[cfg(target_os = "linux")]
 mod disk;

@@ -91,14 +91,6 @@ impl Watched for Slice {
         cluster.set_slice(&namespace, &self.name_any(), self.view());
     }
 
-    fn delete(self, cluster: &mut Cluster) {
-        Self::forget(
-            cluster,
-            &self.namespace().unwrap_or_default(),
-            &self.name_any(),
-        );
-    }
-
     fn forget(cluster: &mut Cluster, namespace: &str, name: &str) {
         cluster.set_slice(namespace, name, SliceView::new());
     }

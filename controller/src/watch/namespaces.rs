@@ -21,10 +21,6 @@ impl Watched for PartialObjectMeta<Namespace> {
         cluster.set_forbids_net_admin(&name, forbids);
     }
 
-    fn delete(self, cluster: &mut Cluster) {
-        Self::forget(cluster, "", &self.name_any());
-    }
-
     fn forget(cluster: &mut Cluster, _none: &str, name: &str) {
         cluster.set_inject(name, Inject::Unset);
         cluster.set_forbids_net_admin(name, false);

@@ -5,7 +5,6 @@ use super::Watched;
 use crate::cluster::{Cluster, InvalidPolicy, PolicyView};
 use ebb_api::policy::DrainPolicy;
 use ebb_api::status::DrainPolicyStatus;
-use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use std::collections::BTreeSet;
 
@@ -24,14 +23,6 @@ impl Watched for DeserializeGuard<DrainPolicy> {
                 status: DrainPolicyStatus::default(),
             })),
         });
-    }
-
-    fn delete(self, cluster: &mut Cluster) {
-        Self::forget(
-            cluster,
-            &self.namespace().unwrap_or_default(),
-            &self.name_any(),
-        );
     }
 
     fn forget(cluster: &mut Cluster, namespace: &str, name: &str) {

@@ -107,7 +107,8 @@ impl Agenda {
         }
     }
 
-    fn suspected(&mut self, leaving: &Leaving, facts: &Facts, now: Instant) {
+    /// What ends a restart of the app before its time, whether it is only suspected or not.
+    fn no_restart(&mut self, facts: &Facts, now: Instant) {
         if !facts.settings.enabled {
             self.at(now, Move::Return);
         } else if facts.sigterm.is_some() {
@@ -115,18 +116,16 @@ impl Agenda {
         } else if let Some(trigger) = pod_goes(facts) {
             self.at(now, Move::Leave(trigger));
         }
+    }
+
+    fn suspected(&mut self, leaving: &Leaving, facts: &Facts, now: Instant) {
+        self.no_restart(facts, now);
         self.at(leaving.signal + ALONE, Move::HoldRestart);
         self.at(facts.deadline(leaving), Move::HoldRestart);
     }
 
     fn restarting(&mut self, leaving: &Leaving, facts: &Facts, sight: &Snapshot, now: Instant) {
-        if !facts.settings.enabled {
-            self.at(now, Move::Return);
-        } else if facts.sigterm.is_some() {
-            self.at(now, Move::Finish(Outcome::Killed));
-        } else if let Some(trigger) = pod_goes(facts) {
-            self.at(now, Move::Leave(trigger));
-        }
+        self.no_restart(facts, now);
         if sight.in_flight_in_all() == 0 {
             self.at(now, Move::Finish(Outcome::Drained));
         }

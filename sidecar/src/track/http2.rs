@@ -24,4 +24,4 @@ pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub const LAST_STREAM: u32 = (1 << 31) - 1;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

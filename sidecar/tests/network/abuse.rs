@@ -37,12 +37,6 @@ fn asked(app: &Receiver<TcpStream>) -> TcpStream {
     served
 }
 
-fn released(hooks: &Receiver<()>) {
-    for _ in 0..2 {
-        hooks.recv_timeout(PATIENCE).expect("a released hook");
-    }
-}
-
 /// With its file descriptors used up the relay serves whom it has, and leaves the others in the
 /// kernel's queue until there is room, where nothing is lost; the hooks are heard all the same.
 #[test]
@@ -77,8 +71,7 @@ fn descriptors_that_ran_out() {
     });
     let _clients: Vec<_> = (0..ALL).map(|_| ask(address)).collect();
     let _served: Vec<_> = (0..ROOM).map(|_| asked(&app)).collect();
-    released(&sidecar.call_hooks());
-    let drain = sidecar.last_words().drain.unwrap();
+    let drain = sidecar.call_hooks().released().drain.unwrap();
     assert_eq!(drain.outcome, Outcome::TimedOut);
 }
 
@@ -115,8 +108,7 @@ fn clients_that_vanish() {
     sidecar.until("the answered one to be done with", |report| {
         report.now.in_flight.values().sum::<u64>() == 1
     });
-    released(&sidecar.call_hooks());
-    let drain = sidecar.last_words().drain.unwrap();
+    let drain = sidecar.call_hooks().released().drain.unwrap();
     assert_eq!(drain.outcome, Outcome::TimedOut);
 }
 
@@ -157,8 +149,7 @@ fn clients_that_never_read() {
     }
     let each = (sidecar.resident() - before) / CLIENTS;
     assert!(each < 2 * PIECE, "{each} bytes for each client");
-    released(&sidecar.call_hooks());
-    let drain = sidecar.last_words().drain.unwrap();
+    let drain = sidecar.call_hooks().released().drain.unwrap();
     assert_eq!(drain.outcome, Outcome::TimedOut);
 }
 
@@ -192,7 +183,6 @@ fn every_port_of_a_client() {
     served.read_exact(&mut [0; GET.len()]).unwrap();
     let hooks = sidecar.call_hooks();
     served.write_all(OK).unwrap();
-    released(&hooks);
-    let drain = sidecar.last_words().drain.unwrap();
+    let drain = hooks.released().drain.unwrap();
     assert_eq!(drain.outcome, Outcome::Drained);
 }

@@ -7,9 +7,7 @@ use ebb_api::phase::{Outcome, Phase};
 use ebb_api::report::{Mode, Protocol};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
-use std::time::Duration;
 
 /// A drain of at most so many seconds, in which a silent app is waited for one second.
 fn birth(timeout_seconds: u32) -> String {
@@ -63,17 +61,10 @@ fn a_client_that_waits_holds_the_hooks() {
     let (client, served) = &mut clients[0];
     say(served, client, "answer");
     sidecar.until("one in flight", |report| numbers(report) == (3, 1));
-    assert_eq!(
-        hooks.recv_timeout(Duration::ZERO),
-        Err(RecvTimeoutError::Timeout),
-        "the other client waits"
-    );
+    hooks.are_held("the other client waits");
     let (client, served) = &mut clients[1];
     say(served, client, "answer");
-    for _ in 0..2 {
-        hooks.recv_timeout(PATIENCE).expect("a released hook");
-    }
-    let last = sidecar.last_words();
+    let last = hooks.released();
     let drain = last.drain.unwrap();
     assert_eq!(
         (last.mode, drain.outcome),
@@ -92,11 +83,7 @@ fn the_timeout_ends_the_wait() {
     let sidecar = pod.sidecar(&birth(2));
     let (mut client, mut served) = connection(pod.addresses[0], 8080, &app);
     say(&mut client, &mut served, "question");
-    let hooks = sidecar.call_hooks();
-    for _ in 0..2 {
-        hooks.recv_timeout(PATIENCE).expect("a released hook");
-    }
-    let drain = sidecar.last_words().drain.unwrap();
+    let drain = sidecar.call_hooks().released().drain.unwrap();
     assert_eq!(drain.outcome, Outcome::TimedOut);
     assert_eq!(drain.cut.get(&Protocol::Opaque), Some(&1));
     say(&mut served, &mut client, "answer");

@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::process::{Child, Command};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,29 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Sidecar {
     process: Child,
     admin: SocketAddr,
+}
+
+/// The calls of both preStop hooks; each sends when it is released.
+pub(crate) struct Hooks<'a> {
+    sidecar: &'a Sidecar,
+    releases: Receiver<()>,
+}
+
+impl Hooks<'_> {
+    /// Neither is released by now.
+    pub(crate) fn are_held(&self, why: &str) {
+        let released = self.releases.recv_timeout(Duration::ZERO);
+        assert_eq!(released, Err(RecvTimeoutError::Timeout), "{why}");
+    }
+
+    /// Waits until both are released: what the sidecar would leave behind then.
+    pub(crate) fn released(self) -> FinalReport {
+        for _ in 0..2 {
+            let released = self.releases.recv_timeout(PATIENCE);
+            released.expect("a released hook");
+        }
+        self.sidecar.last_words()
+    }
 }
 
 impl Drop for Sidecar {
@@ -90,10 +113,9 @@ impl Sidecar {
         }
     }
 
-    /// Calls the preStop hooks of the container `web` and of the sidecar, as kubelet does; each sends
-    /// when it is released.
-    pub(crate) fn call_hooks(&self) -> Receiver<()> {
-        let (released, wait) = channel();
+    /// Calls the preStop hooks of the container `web` and of the sidecar, as kubelet does.
+    pub(crate) fn call_hooks(&self) -> Hooks<'_> {
+        let (released, releases) = channel();
         for container in ["web", "ebb"] {
             let (released, admin) = (released.clone(), self.admin);
             thread::spawn(move || {
@@ -101,7 +123,10 @@ impl Sidecar {
                 let _ = released.send(());
             });
         }
-        wait
+        Hooks {
+            sidecar: self,
+            releases,
+        }
     }
 
     /// The memory that is resident, in bytes.

@@ -7,7 +7,6 @@ use ebb_api::phase::{Outcome, Phase};
 use ebb_api::settings::Settings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
 /// What is no HTTP to the relay, and is to the app.
 const ODD: &str = "\x16 /slow x\r\n\r\n";
@@ -34,13 +33,6 @@ async fn hear_hello(client: &mut TcpStream) {
     }
 }
 
-fn pod_hooks(sidecar: &Sidecar) -> JoinSet<crate::running::Answer> {
-    let mut hooks = JoinSet::new();
-    hooks.spawn(sidecar.hook("web"));
-    hooks.spawn(sidecar.hook("ebb"));
-    hooks
-}
-
 /// A connection that is handed over is not waited for beyond the timeout and not cut: its bytes flow
 /// on after SIGTERM, and only the end of the process would have cut it.
 #[tokio::test]
@@ -54,7 +46,7 @@ async fn what_is_handed_over_outlives_the_timeout() {
     ))
     .await;
     let mut client = ask(&mut sidecar, ODD).await;
-    pod_hooks(&sidecar).join_all().await;
+    sidecar.call_hooks().join_all().await;
     let drain = sidecar.report().await.last.unwrap();
     assert_eq!((drain.outcome, drain.handed_over), (Outcome::TimedOut, 1));
     assert_eq!(drain.cut_in_all(), 0);
@@ -82,7 +74,7 @@ async fn idle_http1_clients_are_waited_for_as_long_as_the_policy_says() {
     let mut sidecar = Sidecar::start(settings).await;
     let mut client = ask(&mut sidecar, "GET /now HTTP/1.1\r\nhost: x\r\n\r\n").await;
     hear_hello(&mut client).await;
-    let mut hooks = pod_hooks(&sidecar);
+    let mut hooks = sidecar.call_hooks();
     let held = sidecar
         .until("draining", |report| {
             report.phase == Phase::Draining
@@ -123,7 +115,7 @@ async fn the_drain_lasts_as_long_as_goodbyes_are_spread() {
     for client in &mut clients {
         hear_hello(client).await;
     }
-    let mut hooks = pod_hooks(&sidecar);
+    let mut hooks = sidecar.call_hooks();
     let one_is_told = sidecar
         .until("the first to be told", |report| {
             report.phase == Phase::Draining && report.now.connections.values().sum::<u64>() == 1

@@ -9,19 +9,14 @@ use ebb_api::settings::Settings;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::task::JoinSet;
 
 /// The hooks alone drain a pod: a request in flight is waited for, new connections are refused
 /// meanwhile, and the hooks return with its last byte.
 #[tokio::test]
 async fn hooks_wait_for_the_request_in_flight() {
     let mut sidecar = Sidecar::start(quick(60)).await;
-    let mut client = JoinSet::new();
-    client.spawn(sidecar.request("/slow"));
-    assert_eq!(sidecar.reached().await, "/slow");
-    let mut hooks = JoinSet::new();
-    hooks.spawn(sidecar.hook("web"));
-    hooks.spawn(sidecar.hook("ebb"));
+    let mut client = sidecar.in_flight("/slow").await;
+    let mut hooks = sidecar.call_hooks();
     let report = sidecar
         .until("draining", |report| report.phase == Phase::Draining)
         .await;
@@ -58,9 +53,7 @@ async fn the_controller_s_word_leads() {
     let mut sidecar = Sidecar::start(quick(60)).await;
     let present = sidecar.desired(true, Endpoints::Present).await;
     assert_eq!(sidecar.put(&present).await.status, 200);
-    let mut hooks = JoinSet::new();
-    hooks.spawn(sidecar.hook("web"));
-    hooks.spawn(sidecar.hook("ebb"));
+    let hooks = sidecar.call_hooks();
     assert_eq!(sidecar.request("/now").await.body, "hello");
     let gone = sidecar.desired(true, Endpoints::NotServing).await;
     assert_eq!(sidecar.put(&gone).await.status, 200);
@@ -79,12 +72,7 @@ async fn the_controller_s_word_leads() {
 #[tokio::test]
 async fn a_probe_holds_nothing() {
     let mut sidecar = Sidecar::start(quick(60)).await;
-    let mut hooks = JoinSet::new();
-    hooks.spawn(sidecar.hook("web"));
-    hooks.spawn(sidecar.hook("ebb"));
-    sidecar
-        .until("leaving", |report| report.leaving.is_some())
-        .await;
+    let hooks = sidecar.leave().await;
     let ask = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
         \0\0\x04\x01\x05\0\0\0\x01head";
     let mut probe = TcpStream::connect(sidecar.relay).await.unwrap();
@@ -110,13 +98,8 @@ async fn a_probe_holds_nothing() {
 #[tokio::test]
 async fn the_timeout_ends_a_drain() {
     let mut sidecar = Sidecar::start(quick(2)).await;
-    let mut client = JoinSet::new();
-    client.spawn(sidecar.request("/never"));
-    sidecar.reached().await;
-    let mut hooks = JoinSet::new();
-    hooks.spawn(sidecar.hook("web"));
-    hooks.spawn(sidecar.hook("ebb"));
-    hooks.join_all().await;
+    let mut client = sidecar.in_flight("/never").await;
+    sidecar.call_hooks().join_all().await;
     assert_eq!(client.join_next().await.unwrap().unwrap().status, 504);
     let drain = sidecar.end().await.drain.unwrap();
     assert_eq!(drain.outcome, Outcome::TimedOut);
@@ -128,15 +111,8 @@ async fn the_timeout_ends_a_drain() {
 #[tokio::test]
 async fn a_new_timeout_takes_effect_during_the_drain() {
     let mut sidecar = Sidecar::start(quick(600)).await;
-    let mut client = JoinSet::new();
-    client.spawn(sidecar.request("/never"));
-    sidecar.reached().await;
-    let mut hooks = JoinSet::new();
-    hooks.spawn(sidecar.hook("web"));
-    hooks.spawn(sidecar.hook("ebb"));
-    sidecar
-        .until("leaving", |report| report.leaving.is_some())
-        .await;
+    let _client = sidecar.in_flight("/never").await;
+    let hooks = sidecar.leave().await;
     sidecar.settings.timeout_seconds = 1;
     let desired = sidecar.desired(true, Endpoints::Gone).await;
     assert_eq!(sidecar.put(&desired).await.status, 200);
@@ -155,9 +131,7 @@ async fn a_disabled_policy_holds_nothing() {
         ..quick(60)
     };
     let mut sidecar = Sidecar::start(settings).await;
-    let mut client = JoinSet::new();
-    client.spawn(sidecar.request("/slow"));
-    sidecar.reached().await;
+    let mut client = sidecar.in_flight("/slow").await;
     sidecar.hook("web").await;
     sidecar.hook("ebb").await;
     sidecar.app.answer.notify_waiters();
@@ -169,18 +143,10 @@ async fn a_disabled_policy_holds_nothing() {
 #[tokio::test]
 async fn a_caller_may_vanish_and_come_back() {
     let mut sidecar = Sidecar::start(quick(60)).await;
-    let mut client = JoinSet::new();
-    client.spawn(sidecar.request("/slow"));
-    sidecar.reached().await;
-    let mut hooks = JoinSet::new();
-    hooks.spawn(sidecar.hook("web"));
-    hooks.spawn(sidecar.hook("ebb"));
-    sidecar
-        .until("leaving", |report| report.leaving.is_some())
-        .await;
+    let client = sidecar.in_flight("/slow").await;
+    let mut hooks = sidecar.leave().await;
     hooks.shutdown().await;
-    hooks.spawn(sidecar.hook("web"));
-    hooks.spawn(sidecar.hook("ebb"));
+    let hooks = sidecar.call_hooks();
     sidecar
         .until("draining", |report| report.phase == Phase::Draining)
         .await;
@@ -195,15 +161,8 @@ async fn a_caller_may_vanish_and_come_back() {
 #[tokio::test]
 async fn sigterm_is_survived_by_what_is_in_flight() {
     let mut sidecar = Sidecar::start(quick(60)).await;
-    let mut client = JoinSet::new();
-    client.spawn(sidecar.request("/slow"));
-    sidecar.reached().await;
-    let mut hooks = JoinSet::new();
-    hooks.spawn(sidecar.hook("web"));
-    hooks.spawn(sidecar.hook("ebb"));
-    sidecar
-        .until("leaving", |report| report.leaving.is_some())
-        .await;
+    let mut client = sidecar.in_flight("/slow").await;
+    let hooks = sidecar.leave().await;
     sidecar.tell_to_end();
     hooks.join_all().await;
     let drain = sidecar.last_words().drain.unwrap();

@@ -23,9 +23,7 @@ fn http_get(app: SocketAddr, path: &str, at_start: bool) -> Option<OwnHook> {
 async fn it_is_called_at_the_end() {
     let mut sidecar =
         Sidecar::with_own_hook(quick(60), |app| http_get(app, "/bye?x=1", false)).await;
-    let mut hooks = JoinSet::new();
-    hooks.spawn(sidecar.hook("web"));
-    hooks.spawn(sidecar.hook("ebb"));
+    let mut hooks = sidecar.call_hooks();
     assert_eq!(sidecar.reached().await, "/bye?x=1");
     let report = sidecar.report().await;
     assert!(report.last.is_some(), "the drain has ended: {report:?}");
@@ -69,12 +67,8 @@ async fn its_sleep_is_kept_by_a_disabled_policy() {
 #[tokio::test]
 async fn it_is_called_after_a_drain_that_timed_out() {
     let mut sidecar = Sidecar::with_own_hook(quick(1), |app| http_get(app, "/bye", false)).await;
-    let mut client = JoinSet::new();
-    client.spawn(sidecar.request("/never"));
-    assert_eq!(sidecar.reached().await, "/never");
-    let mut hooks = JoinSet::new();
-    hooks.spawn(sidecar.hook("web"));
-    hooks.spawn(sidecar.hook("ebb"));
+    let _client = sidecar.in_flight("/never").await;
+    let hooks = sidecar.call_hooks();
     assert_eq!(sidecar.reached().await, "/bye");
     let last = sidecar.report().await.last.unwrap();
     assert_eq!(last.outcome, Outcome::TimedOut);
@@ -85,9 +79,7 @@ async fn it_is_called_after_a_drain_that_timed_out() {
 #[tokio::test]
 async fn it_never_blocks_beyond_the_deadline() {
     let mut sidecar = Sidecar::with_own_hook(quick(3), |app| http_get(app, "/never", false)).await;
-    let mut hooks = JoinSet::new();
-    hooks.spawn(sidecar.hook("web"));
-    hooks.spawn(sidecar.hook("ebb"));
+    let hooks = sidecar.call_hooks();
     assert_eq!(sidecar.reached().await, "/never");
     hooks.join_all().await;
 }

@@ -170,6 +170,22 @@ impl Sidecar {
         async move { call(admin, &request).await }
     }
 
+    /// Calls the hooks of both containers, as kubelet does when the pod goes.
+    pub(crate) fn call_hooks(&self) -> JoinSet<Answer> {
+        let mut hooks = JoinSet::new();
+        hooks.spawn(self.hook("web"));
+        hooks.spawn(self.hook("ebb"));
+        hooks
+    }
+
+    /// The same, and the pod is leaving.
+    pub(crate) async fn leave(&self) -> JoinSet<Answer> {
+        let hooks = self.call_hooks();
+        self.until("leaving", |report| report.leaving.is_some())
+            .await;
+        hooks
+    }
+
     pub(crate) async fn report(&self) -> Report {
         serde_json::from_str(&self.get("/v1/status").await.body).unwrap()
     }
@@ -212,6 +228,14 @@ impl Sidecar {
         let relay = self.relay;
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         async move { call(relay, &request).await }
+    }
+
+    /// Sends a request through the relay that the app has now; its answer comes as the app gives it.
+    pub(crate) async fn in_flight(&mut self, path: &str) -> JoinSet<Answer> {
+        let mut client = JoinSet::new();
+        client.spawn(self.request(path));
+        assert_eq!(self.reached().await, path);
+        client
     }
 
     /// The next request that reaches the app.

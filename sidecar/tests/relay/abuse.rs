@@ -1,14 +1,12 @@
 //! Clients and apps that do what nobody should: the relay does what a plain connection would do, holds
 //! no more than a bounded number of bytes, and a drain ends.
 
-use crate::bed::Bed;
+use crate::bed::{Bed, GET, LAST, OK};
 use ebb_api::report::Protocol::Http1;
 use ebb_sidecar::stance::Stance;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
-
-const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// Heads that dribble in are given up after 5 s, however long they go on (slowloris): the drain does
 /// not wait for them, and closes them when the app is about to go.
@@ -165,16 +163,10 @@ async fn an_app_that_closes_its_listener() {
     bed.client().await.hear_reset().await;
     client.say(GET).await;
     app.hear(GET).await;
-    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-    app.say(answer).await;
-    client.hear(answer).await;
+    app.say(OK).await;
+    client.hear(OK).await;
     bed.stance(Stance::Parting);
-    client.say(GET).await;
-    app.hear(GET).await;
-    app.say(answer).await;
-    client
-        .hear(answer.replace("OK\r\n", "OK\r\nConnection: close\r\n"))
-        .await;
+    client.ask(&mut app, LAST).await;
     client.hear_end().await;
 }
 

@@ -19,6 +19,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+/// A request of HTTP/1.
+pub(crate) const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// The app's answer to it.
+pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// That answer with the goodbye.
+pub(crate) const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+
 /// Far more than anything here takes, far less than a person waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -85,6 +94,13 @@ impl Bed {
         (client, app)
     }
 
+    /// A connection that has served a request and is idle, both ends of it.
+    pub(crate) async fn served(&self) -> (End, End) {
+        let (mut client, mut app) = self.connect().await;
+        client.ask(&mut app, OK).await;
+        (client, app)
+    }
+
     pub(crate) async fn client(&self) -> End {
         End(within("connect", TcpStream::connect(self.address))
             .await
@@ -147,6 +163,14 @@ impl End {
         within("writing", self.0.write_all(text.as_ref()))
             .await
             .unwrap();
+    }
+
+    /// Sends a request, which `app` answers with [`OK`], and hears this answer.
+    pub(crate) async fn ask(&mut self, app: &mut End, answer: &str) {
+        self.say(GET).await;
+        app.hear(GET).await;
+        app.say(OK).await;
+        self.hear(answer).await;
     }
 
     /// Reads exactly this.

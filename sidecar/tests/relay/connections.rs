@@ -1,15 +1,11 @@
 //! What the policy says about connections, seen by clients and apps.
 
-use crate::bed::{Bed, End, within};
+use crate::bed::{Bed, End, GET, LAST, OK, within};
 use ebb_api::connections::AtTimeout;
 use ebb_api::report::Protocol::{Http1, Opaque};
 use ebb_sidecar::stance::{Pace, Stance};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
-
-const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
 
 /// An opaque connection whose client waits for an answer.
 async fn asked(bed: &Bed) -> (End, End) {

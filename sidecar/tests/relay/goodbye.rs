@@ -1,27 +1,16 @@
-//! While leaving: who is told what, and what the deadline does.
+//! While leaving: who is told what.
 
-use crate::bed::{Bed, within};
+use crate::bed::{Bed, End, GET, LAST, OK};
 use ebb_api::report::Protocol::{Http1, Opaque};
-use ebb_sidecar::relay::delivery::{delivered, unacknowledged};
 use ebb_sidecar::stance::Stance;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-pub(crate) const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-pub(crate) const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
 const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
-const TIMEOUT: &str =
-    "HTTP/1.1 504 Gateway Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// The next answer says goodbye, wherever its head was cut; then both sides are closed.
 #[tokio::test]
 async fn the_next_answer_is_the_last() {
     let bed = Bed::new().await;
-    let (mut client, mut app) = bed.connect().await;
-    client.say(GET).await;
-    app.hear(GET).await;
-    app.say(OK).await;
-    client.hear(OK).await;
+    let (mut client, mut app) = bed.served().await;
     bed.stance(Stance::Parting);
     client.hear_nothing(&bed).await;
     client.say(GET).await;
@@ -50,18 +39,13 @@ async fn an_answer_that_has_begun_is_left_alone() {
     bed.stance(Stance::Parting);
     app.say(&OK[20..]).await;
     client.hear(&OK[20..]).await;
-    client.say(GET).await;
-    app.hear(GET).await;
-    app.say(OK).await;
-    client.hear(LAST).await;
+    client.ask(&mut app, LAST).await;
     client.hear_end().await;
 }
 
-/// Of pipelined requests all that the app has seen are answered, the last with the goodbye, and no
-/// further one goes to the app.
-#[tokio::test]
-async fn pipelined_requests_are_answered_first() {
-    let bed = Bed::new().await;
+/// A connection on whose second request the app works while the pod leaves; the third waits in the
+/// relay.
+async fn gated(bed: &Bed) -> (End, End) {
     let (mut client, mut app) = bed.connect().await;
     client.say([GET, GET].concat()).await;
     app.hear([GET, GET].concat()).await;
@@ -69,7 +53,16 @@ async fn pipelined_requests_are_answered_first() {
     app.say(OK).await;
     client.hear(OK).await;
     client.say(GET).await;
-    app.hear_nothing(&bed).await;
+    app.hear_nothing(bed).await;
+    (client, app)
+}
+
+/// Of pipelined requests all that the app has seen are answered, the last with the goodbye, and no
+/// further one goes to the app.
+#[tokio::test]
+async fn pipelined_requests_are_answered_first() {
+    let bed = Bed::new().await;
+    let (mut client, mut app) = gated(&bed).await;
     app.say(OK).await;
     client.hear(LAST).await;
     client.hear_end().await;
@@ -128,14 +121,7 @@ async fn an_early_answer_does_not_cut_the_upload() {
 #[tokio::test]
 async fn a_drain_that_heals() {
     let bed = Bed::new().await;
-    let (mut client, mut app) = bed.connect().await;
-    client.say([GET, GET].concat()).await;
-    app.hear([GET, GET].concat()).await;
-    bed.stance(Stance::Parting);
-    app.say(OK).await;
-    client.hear(OK).await;
-    client.say(GET).await;
-    app.hear_nothing(&bed).await;
+    let (mut client, mut app) = gated(&bed).await;
     bed.stance(Stance::Serving);
     app.hear(GET).await;
     app.say([OK, OK].concat()).await;
@@ -143,19 +129,21 @@ async fn a_drain_that_heals() {
     assert_eq!(bed.snapshot().in_flight_in_all(), 0);
 }
 
+/// A client that is kept though the app has closed its idle connection, since the pod leaves.
+async fn kept(bed: &Bed) -> End {
+    let (mut client, app) = bed.served().await;
+    bed.stance(Stance::Parting);
+    drop(app);
+    client.hear_nothing(bed).await;
+    client
+}
+
 /// The app closes an idle connection while leaving: its client keeps it until it asks again, and
 /// hears that it may ask elsewhere at once.
 #[tokio::test]
 async fn a_request_that_finds_no_app() {
     let mut bed = Bed::new().await;
-    let (mut client, mut app) = bed.connect().await;
-    client.say(GET).await;
-    app.hear(GET).await;
-    app.say(OK).await;
-    client.hear(OK).await;
-    bed.stance(Stance::Parting);
-    drop(app);
-    client.hear_nothing(&bed).await;
+    let mut client = kept(&bed).await;
     bed.app = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     client.say(&GET[..10]).await;
     client.say(&GET[10..]).await;
@@ -169,14 +157,7 @@ async fn a_request_that_finds_no_app() {
 #[tokio::test]
 async fn an_app_that_closes_idle_connections_still_serves() {
     let bed = Bed::new().await;
-    let (mut client, mut app) = bed.connect().await;
-    client.say(GET).await;
-    app.hear(GET).await;
-    app.say(OK).await;
-    client.hear(OK).await;
-    bed.stance(Stance::Parting);
-    drop(app);
-    client.hear_nothing(&bed).await;
+    let mut client = kept(&bed).await;
     client.say(GET).await;
     let mut app = bed.accept().await;
     app.hear(GET).await;
@@ -184,100 +165,6 @@ async fn an_app_that_closes_idle_connections_still_serves() {
     client.hear(LAST).await;
     client.hear_end().await;
     assert_eq!(bed.snapshot().refused, 0);
-}
-
-/// When the app is gone idle connections are closed, and those with a request in flight are not.
-#[tokio::test]
-async fn closing_takes_the_idle_ones() {
-    let bed = Bed::new().await;
-    let (mut idle, mut idle_app) = bed.connect().await;
-    idle.say(GET).await;
-    idle_app.hear(GET).await;
-    idle_app.say(OK).await;
-    idle.hear(OK).await;
-    let (mut fresh, _fresh_app) = bed.connect().await;
-    let (mut busy, mut busy_app) = bed.connect().await;
-    busy.say(GET).await;
-    busy_app.hear(GET).await;
-    bed.stance(Stance::Closing);
-    idle.hear_end().await;
-    fresh.hear_end().await;
-    assert_eq!(bed.snapshot().idle_closed, 2);
-    assert_eq!(bed.in_flight(Http1), 1);
-    busy_app.say(OK).await;
-    busy.hear(LAST).await;
-    busy.hear_end().await;
-    assert_eq!(bed.snapshot().idle_closed, 2);
-}
-
-/// When the app is gone, what it left unanswered is closed, even if its client stays.
-#[tokio::test]
-async fn closing_takes_what_the_app_left() {
-    let bed = Bed::new().await;
-    let (mut opaque, mut opaque_app) = bed.connect().await;
-    opaque.say("\x16fire and forget").await;
-    opaque_app.hear("\x16fire and forget").await;
-    let (mut unanswered, mut app) = bed.connect().await;
-    unanswered.say(GET).await;
-    app.hear(GET).await;
-    let (mut talking, mut talking_app) = bed.connect().await;
-    talking.say("\x16on and").await;
-    talking_app.hear("\x16on and").await;
-    assert_eq!(bed.snapshot().in_flight_in_all(), 3);
-    drop(app);
-    opaque_app.finish().await;
-    talking_app.finish().await;
-    bed.until("nothing to be in flight", |now| now.in_flight_in_all() == 0)
-        .await;
-    talking.say(" on").await;
-    talking_app.hear(" on").await;
-    unanswered.hear_end().await;
-    opaque.hear_end().await;
-    talking.hear_end().await;
-    bed.stance(Stance::Closing);
-    opaque_app.hear_end().await;
-    talking_app.hear_end().await;
-    drop((opaque, unanswered, talking));
-    bed.until("all to end", |now| now.connections.is_empty())
-        .await;
-}
-
-/// The deadline: a request that the app has seen gets 504, an answer that has begun ends so that it
-/// can't pass for whole, an opaque connection is closed; each is counted.
-#[tokio::test]
-async fn the_deadline_cuts() {
-    let bed = Bed::new().await;
-    let (mut unanswered, mut first) = bed.connect().await;
-    unanswered.say(GET).await;
-    first.hear(GET).await;
-    let (mut half, mut second) = bed.connect().await;
-    half.say(GET).await;
-    second.hear(GET).await;
-    second.say(&OK[..OK.len() - 1]).await;
-    half.hear(&OK[..OK.len() - 1]).await;
-    let (mut until_close, mut third) = bed.connect().await;
-    until_close.say(GET).await;
-    third.hear(GET).await;
-    third.say("HTTP/1.1 200 OK\r\n\r\nbody").await;
-    until_close.hear("HTTP/1.1 200 OK\r\n\r\nbody").await;
-    let (mut opaque, mut fourth) = bed.connect().await;
-    opaque.say("\x16").await;
-    fourth.hear("\x16").await;
-    let (mut idle, _fifth) = bed.connect().await;
-
-    bed.stance(Stance::Cut);
-    unanswered.hear(TIMEOUT).await;
-    unanswered.hear_end().await;
-    half.hear_end().await;
-    until_close.hear_reset().await;
-    opaque.hear_end().await;
-    idle.hear_end().await;
-    let snapshot = bed.snapshot();
-    assert_eq!(snapshot.cut[&Http1], 3);
-    assert_eq!(snapshot.cut[&Opaque], 1);
-    assert_eq!(snapshot.idle_closed, 1);
-    assert_eq!(snapshot.in_flight_in_all(), 0);
-    assert_eq!(snapshot.finished, 0);
 }
 
 /// An idle opaque connection is closed toward the app first, so that the app's own goodbye reaches
@@ -331,63 +218,4 @@ async fn another_silence_counts_for_open_connections() {
     app.hear_end().await;
     app.finish().await;
     client.hear_end().await;
-}
-
-/// A client that takes nothing does not make a cut answer look whole.
-#[tokio::test]
-async fn a_cut_over_unread_bytes_is_a_reset() {
-    let bed = Bed::new().await;
-    let (mut client, mut app) = bed.connect().await;
-    client.say("GET / HTTP/1.0\r\n\r\n").await;
-    app.hear("GET / HTTP/1.0\r\n\r\n").await;
-    app.say("HTTP/1.0 200 OK\r\n\r\n").await;
-    client.hear("HTTP/1.0 200 OK\r\n\r\n").await;
-    let fill = async { while app.0.write_all(&[0; 65536]).await.is_ok() {} };
-    let cut = async {
-        bed.until("the client to be full", |now| now.buffered == 1)
-            .await;
-        bed.stance(Stance::Cut);
-    };
-    within("the cut", async { tokio::join!(fill, cut) }).await;
-    let mut rest = Vec::new();
-    let end = within("the end", client.0.read_to_end(&mut rest)).await;
-    assert!(end.is_err(), "the client can't take this for whole");
-    assert_eq!(bed.snapshot().cut[&Http1], 1);
-}
-
-/// What was written is not delivered before the client has acknowledged it, even on a connection
-/// that is closed.
-#[tokio::test]
-async fn delivery_is_what_the_client_acknowledged() {
-    let bed = Bed::new().await;
-    let port = bed.address.port();
-    let (mut client, mut app) = bed.connect().await;
-    client.say(GET).await;
-    app.hear(GET).await;
-    bed.stance(Stance::Closing);
-    let body = vec![b'x'; 200_000];
-    app.say(format!(
-        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    ))
-    .await;
-    let socket = socket2::SockRef::from(&client.0);
-    socket.set_recv_buffer_size(16 * 1024).unwrap();
-    app.say(&body).await;
-    bed.until("the answer to end", |now| now.finished == 1)
-        .await;
-    let ports = [port];
-    assert!(unacknowledged(&ports).await.unwrap() > 0);
-    let mut delivered = std::pin::pin!(delivered(&bed.census, &ports));
-    tokio::select! {
-        biased;
-        () = &mut delivered => panic!("the client has not read it"),
-        () = bed.until("the relay to have closed", |now| now.connections.is_empty()) => {}
-    }
-    let mut heard = Vec::new();
-    let (_, ()) = within("delivery", async {
-        tokio::join!(client.0.read_to_end(&mut heard), delivered)
-    })
-    .await;
-    assert!(heard.ends_with(&body));
 }

@@ -1,10 +1,7 @@
 //! HTTP/1 while serving: nothing changes, and the census knows what is in flight.
 
-use crate::bed::{Bed, within};
+use crate::bed::{Bed, GET, OK, within};
 use ebb_api::report::Protocol::{Http1, Opaque};
-
-const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// A request is in flight until its last byte was read from the app; the idle connection behind it
 /// is not, and serves the next one.

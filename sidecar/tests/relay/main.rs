@@ -3,6 +3,7 @@
 
 mod abuse;
 mod bed;
+mod closing;
 mod connections;
 mod event_stream;
 mod goodbye;

@@ -1,8 +1,7 @@
 //! The PROXY protocol's header: before anything else on every connection to the app, and no part of
 //! what is relayed.
 
-use crate::bed::{Bed, End, within};
-use crate::goodbye::{GET, LAST, OK};
+use crate::bed::{Bed, End, GET, LAST, OK, within};
 use ebb_api::report::Protocol::Http1;
 use ebb_sidecar::stance::Stance;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -61,10 +60,7 @@ async fn a_second_connection_for_a_client_has_its_own_header() {
     let bed = Bed::with_proxy_protocol().await;
     let (mut client, mut app) = bed.connect().await;
     let first = read_header(&mut app).await;
-    client.say(GET).await;
-    app.hear(GET).await;
-    app.say(OK).await;
-    client.hear(OK).await;
+    client.ask(&mut app, OK).await;
     bed.stance(Stance::Parting);
     drop(app);
     // When another connection has been served, the relay has seen the app's end.

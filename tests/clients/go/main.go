@@ -1,4 +1,5 @@
-// Go as a server: net/http with HTTP/1 and HTTP/2 without TLS on port 8080, grpc-go on 8082.
+// Go as a server: net/http with HTTP/1 and HTTP/2 without TLS on port 8080, grpc-go on 8082. With a
+// folder as its argument, where a certificate is, it serves HTTPS and nothing else.
 package main
 
 import (
@@ -20,6 +21,10 @@ var hello = []byte("hello from " + os.Getenv("POD_NAME") + "\n")
 
 func main() {
 	stopping, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	if len(os.Args) > 1 {
+		serveTLS(stopping, os.Args[1])
+		return
+	}
 	web := &http.Server{Addr: ":8080", Handler: http.HandlerFunc(answer), Protocols: new(http.Protocols)}
 	web.Protocols.SetHTTP1(true)
 	web.Protocols.SetUnencryptedHTTP2(true)

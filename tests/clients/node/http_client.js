@@ -1,12 +1,14 @@
-// Node's own http with its global agent, GET and POST in turn.
+// Node's own http and https with their global agents, GET and POST in turn.
 'use strict'
 
 const http = require('node:http')
+const https = require('node:https')
 const { asks, run } = require('./tally.js')
 
 function ask (url, number) {
   return new Promise((resolve, reject) => {
-    const request = http.request(url, { method: number % 2 ? 'POST' : 'GET' }, answer => {
+    const library = url.startsWith('https:') ? https : http
+    const request = library.request(url, { method: number % 2 ? 'POST' : 'GET' }, answer => {
       let text = ''
       answer.setEncoding('utf8')
       answer.on('data', piece => { text += piece })

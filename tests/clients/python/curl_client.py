@@ -15,7 +15,7 @@ def loop(url, tally, stopping):
     curl = subprocess.Popen(
         [os.environ["CURL"], "--silent", "--no-buffer", "--rate", "5/s"]
         + ["--data", "x" * 1000, "--write-out", END, f"{url}/?[1-1000000000]"],
-        env={"LD_LIBRARY_PATH": os.environ["CURL_LIBRARIES"]},
+        env={**os.environ, "LD_LIBRARY_PATH": os.environ["CURL_LIBRARIES"]},
         stdout=subprocess.PIPE,
         text=True,
     )

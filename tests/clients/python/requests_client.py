@@ -1,9 +1,15 @@
-"""requests: a Session, GET and POST in turn."""
+"""requests: a Session, GET and POST in turn; with --resting as the first argument each follows a pause of
+two to three seconds."""
 
 import itertools
+import sys
 
 import requests
 from tally import pauses, run_threads
+
+RESTING = sys.argv[1:2] == ["--resting"]
+if RESTING:
+    del sys.argv[1]
 
 
 def session(number):
@@ -21,7 +27,7 @@ def session(number):
                 tally.answered(answer.text)
             except requests.RequestException as error:
                 tally.failed(error)
-            if stopping.wait(pause):
+            if stopping.wait(2 + 2.5 * pause if RESTING else pause):
                 return
 
     return loop

@@ -97,6 +97,14 @@ pub fn write_all(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Writes the certificate and key of a server that has these names (`server.crt`, `server.key`) into
+/// `folder`, with that of an authority of its own (`ca.crt`).
+pub fn write_server(folder: &Path, names: &[&str]) -> Result<()> {
+    let ca = authority("ebb-test-ca")?;
+    write(&folder.join("ca.crt"), &ca.pem())?;
+    issue(&ca, folder, "server", &Subject::server("server", names))
+}
+
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
 /// Whom a certificate names, and for which side of a connection.
@@ -162,6 +170,8 @@ fn sign(authority: &Authority, subject: &Subject) -> Result<Issued> {
         .push(DnType::CommonName, &subject.common_name);
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = vec![subject.usage.clone()];
+    // Python 3.13 and later believe no certificate without it.
+    parameters.use_authority_key_identifier_extension = true;
     let key = KeyPair::generate()?;
     let certificate = parameters.signed_by(&key, authority)?;
     Ok(Issued {

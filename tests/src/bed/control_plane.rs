@@ -140,13 +140,7 @@ fn api_server() -> Component {
 }
 
 fn controller_manager() -> Component {
-    let kubeconfig = inside("controller-manager.kubeconfig");
-    let arguments = vec![
-        format!("--kubeconfig={kubeconfig}"),
-        format!("--authentication-kubeconfig={kubeconfig}"),
-        format!("--authorization-kubeconfig={kubeconfig}"),
-        "--bind-address=127.0.0.1".to_owned(),
-        "--leader-elect=false".to_owned(),
+    let own = vec![
         "--use-service-account-credentials".to_owned(),
         format!("--root-ca-file={}", inside("ca.crt")),
         format!(
@@ -159,25 +153,24 @@ fn controller_manager() -> Component {
         "--allocate-node-cidrs=false".to_owned(),
         format!("--cluster-cidr={POD_RANGE}"),
     ];
-    component(
-        "kube-controller-manager",
-        &format!("{INSIDE}/bin/kube-controller-manager"),
-        arguments,
-    )
+    manager("controller-manager", own)
 }
 
 fn scheduler() -> Component {
-    let kubeconfig = inside("scheduler.kubeconfig");
-    let arguments = vec![
+    manager("scheduler", Vec::new())
+}
+
+/// One that acts on what the API server has, with flags of its own.
+fn manager(name: &str, own: Vec<String>) -> Component {
+    let kubeconfig = inside(&format!("{name}.kubeconfig"));
+    let mut arguments = vec![
         format!("--kubeconfig={kubeconfig}"),
         format!("--authentication-kubeconfig={kubeconfig}"),
         format!("--authorization-kubeconfig={kubeconfig}"),
         "--bind-address=127.0.0.1".to_owned(),
         "--leader-elect=false".to_owned(),
     ];
-    component(
-        "kube-scheduler",
-        &format!("{INSIDE}/bin/kube-scheduler"),
-        arguments,
-    )
+    arguments.extend(own);
+    let name = format!("kube-{name}");
+    component(&name, &format!("{INSIDE}/bin/{name}"), arguments)
 }

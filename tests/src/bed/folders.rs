@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::cache;
+
 /// The cache folder's name inside every machine of the bed.
 pub const INSIDE: &str = "/run/ebb";
 
@@ -26,17 +28,8 @@ pub struct Folders {
 impl Folders {
     /// `$EBB_CACHE`, else `$XDG_CACHE_HOME/ebb`, else `~/.cache/ebb`.
     pub fn from_environment() -> Result<Self> {
-        let variable = |name| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
-        let cache = choose_cache(
-            variable("EBB_CACHE"),
-            variable("XDG_CACHE_HOME"),
-            variable("HOME"),
-        )
-        .context("no folder for the cache: set EBB_CACHE to a folder with 6 GB to spare")?;
+        let cache = cache::from_environment()
+            .context("no folder for the cache: set EBB_CACHE to a folder with 6 GB to spare")?;
         Ok(Self {
             cache: std::path::absolute(cache)?,
         })
@@ -113,27 +106,9 @@ fn mount_below(mountinfo: &str, folder: &Path) -> Option<String> {
         .find(|point| Path::new(point).starts_with(folder))
 }
 
-fn choose_cache(
-    own: Option<PathBuf>,
-    xdg: Option<PathBuf>,
-    home: Option<PathBuf>,
-) -> Option<PathBuf> {
-    own.or_else(|| xdg.map(|folder| folder.join("ebb")))
-        .or_else(|| home.map(|folder| folder.join(".cache/ebb")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_most_specific_variable_names_the_cache() {
-        let path = |text: &str| Some(PathBuf::from(text));
-        assert_eq!(choose_cache(path("/a"), path("/b"), path("/c")), path("/a"));
-        assert_eq!(choose_cache(None, path("/b"), path("/c")), path("/b/ebb"));
-        assert_eq!(choose_cache(None, None, path("/c")), path("/c/.cache/ebb"));
-        assert_eq!(choose_cache(None, None, None), None);
-    }
 
     #[test]
     fn a_mount_below_a_folder_is_found() {

@@ -10,8 +10,8 @@ use super::proxy::{Protocol, Proxy};
 /// Connections that stay, where the limit of open files allows so many.
 const STAYING_CONNECTIONS: usize = 10_000;
 
-/// Open files of a proxy beside two for each connection.
-const OTHER_FILES: usize = 200;
+/// Open files of a proxy beside two for each connection: Ebb keeps some of them for its admin port.
+const OTHER_FILES: usize = 700;
 
 /// A load.
 #[derive(

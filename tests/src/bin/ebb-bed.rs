@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use ebb_tests::bed::folders::Folders;
 use ebb_tests::bed::{Bed, command, fetch, image, machine, status, up};
-use ebb_tests::demo;
+use ebb_tests::{demo, exit};
 
 #[derive(Parser)]
 struct Arguments {
@@ -56,13 +56,7 @@ struct Rest {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit::of(run(Arguments::parse().command))
 }
 
 fn run(command: Door) -> Result<u8> {

@@ -12,6 +12,7 @@ use ebb_tests::bench::case::Case;
 use ebb_tests::bench::programs::Programs;
 use ebb_tests::bench::proxy::Proxy;
 use ebb_tests::bench::{Plan, isolate, report};
+use ebb_tests::exit;
 
 /// Benchmarks beside other proxies.
 #[derive(Parser)]
@@ -63,13 +64,7 @@ struct Relay {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit::of(run(Arguments::parse().command))
 }
 
 fn run(command: Benchmark) -> Result<u8> {

@@ -30,6 +30,14 @@ use crate::bed::process::wait_for;
 /// How long a client may take to start and to end. An answer that it waits for ends it late.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// What tells curl, requests, OpenSSL (httpx) and Node whom to believe beside those that they know.
+const AUTHORITY_VARIABLES: [&str; 4] = [
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+];
+
 /// A client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -69,6 +77,23 @@ pub enum Client {
     Envoy,
     /// Envoy as a gateway that speaks HTTP/2 with pods.
     EnvoyHttp2,
+    /// curl with TLS, by HTTP/2 where the server likes it: one process with an endless list of POSTs.
+    CurlTls,
+    /// curl with TLS: a process, and a connection, for each POST.
+    CurlFreshTls,
+    /// Python: requests with TLS.
+    RequestsTls,
+    /// Python: requests with TLS and pauses that are longer than the silence after which a leaving pod
+    /// closes its connection.
+    RequestsRestingTls,
+    /// Python: httpx with TLS.
+    HttpxTls,
+    /// Node: its own https, with the global agent.
+    NodeHttps,
+    /// Node: undici's `request` with TLS.
+    UndiciTls,
+    /// Python: smtplib.
+    Smtplib,
 }
 
 /// A client that runs.
@@ -94,7 +119,22 @@ impl Client {
             Self::Nginx | Self::NginxKept | Self::Haproxy | Self::Envoy => Protocol::Http1,
             Self::Grpcio | Self::GrpcJs => Protocol::Grpc,
             Self::Websockets | Self::Ws => Protocol::WebSocket,
+            Self::CurlTls | Self::CurlFreshTls => Protocol::Https,
+            Self::RequestsTls | Self::RequestsRestingTls | Self::HttpxTls => Protocol::Https,
+            Self::NodeHttps | Self::UndiciTls => Protocol::Https,
+            Self::Smtplib => Protocol::Smtp,
         }
+    }
+
+    /// True if it keeps a connection that nobody can tell it to leave, and is idle on it for less than
+    /// [`super::policy`] says.
+    pub fn keeps_tls_busy(self) -> bool {
+        self.protocol() == Protocol::Https && !self.rests() && self != Self::CurlFreshTls
+    }
+
+    /// True if it keeps a connection that is closed while it rests: a request may cross that.
+    pub fn rests(self) -> bool {
+        self == Self::RequestsRestingTls
     }
 
     /// The gateway that stands before the services, where this is one.
@@ -112,33 +152,40 @@ impl Client {
     /// Its program, without the addresses.
     fn command(self, plan: &Plan) -> Command {
         let runtimes = &plan.runtimes;
-        let http2 = |mut command: Command| {
-            command.arg("--http2");
+        let with = |mut command: Command, argument: &str| {
+            command.arg(argument);
             command
         };
-        match self {
-            Self::Curl => {
-                let mut command = runtimes.python("curl_client.py");
-                command
-                    .env("CURL", runtimes.curl())
-                    .env("CURL_LIBRARIES", runtimes.libraries());
-                command
-            }
-            Self::Requests => runtimes.python("requests_client.py"),
-            Self::Httpx => runtimes.python("httpx_client.py"),
-            Self::HttpxHttp2 => http2(runtimes.python("httpx_client.py")),
+        let mut command = match self {
+            Self::Curl | Self::CurlTls => runtimes.python("curl_client.py"),
+            Self::CurlFreshTls => runtimes.python("curl_fresh_client.py"),
+            Self::Requests | Self::RequestsTls => runtimes.python("requests_client.py"),
+            Self::RequestsRestingTls => with(runtimes.python("requests_client.py"), "--resting"),
+            Self::Httpx | Self::HttpxTls => runtimes.python("httpx_client.py"),
+            Self::HttpxHttp2 => with(runtimes.python("httpx_client.py"), "--http2"),
             Self::Aiohttp => runtimes.python("aiohttp_client.py"),
             Self::Grpcio => runtimes.python("grpcio_client.py"),
             Self::Websockets => runtimes.python("websockets_client.py"),
-            Self::NodeHttp => runtimes.node("http_client.js"),
-            Self::Undici => runtimes.node("undici_client.js"),
-            Self::UndiciHttp2 => http2(runtimes.node("undici_client.js")),
+            Self::NodeHttp | Self::NodeHttps => runtimes.node("http_client.js"),
+            Self::Undici | Self::UndiciTls => runtimes.node("undici_client.js"),
+            Self::UndiciHttp2 => with(runtimes.node("undici_client.js"), "--http2"),
+            Self::Smtplib => runtimes.python("smtp_client.py"),
             Self::Ws => runtimes.node("ws_client.js"),
             Self::GrpcJs => runtimes.node("grpc_client.js"),
             Self::Nginx | Self::NginxKept | Self::Haproxy | Self::Envoy | Self::EnvoyHttp2 => {
                 runtimes.python("gateway_client.py")
             }
+        };
+        if matches!(self, Self::Curl | Self::CurlTls | Self::CurlFreshTls) {
+            command
+                .env("CURL", runtimes.curl())
+                .env("CURL_LIBRARIES", runtimes.libraries());
         }
+        if self.protocol() == Protocol::Https {
+            let authority = plan.certificates().join("ca.crt");
+            command.envs(AUTHORITY_VARIABLES.map(|name| (name, &authority)));
+        }
+        command
     }
 
     /// Starts it with the addresses of all services that speak its protocol.

@@ -18,6 +18,9 @@ use crate::bed::process::enter;
 /// half is for pods, its upper half for Services.
 pub(super) const OWN: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 
+/// The bridge's address of Ethernet, a local one.
+const OWN_MAC: &str = "02:00:00:00:00:01";
+
 /// Where the addresses of pods begin. Each pod has a new one, as in a cluster, where an address is
 /// long unused before it comes again.
 const FIRST_POD: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 0);
@@ -59,7 +62,9 @@ impl Node {
             pods: AtomicU32::new(0),
         };
         ip("link set lo up")?;
-        ip("link add bridge type bridge")?;
+        // An address of its own: else it has the lowest of its ports', and when the pod with that one
+        // goes, what other pods have under way to the node is lost.
+        ip(&format!("link add bridge address {OWN_MAC} type bridge"))?;
         ip(&format!("address add {OWN}/16 dev bridge"))?;
         ip("link set bridge up")?;
         ip("route add 198.19.0.0/16 dev bridge")?;

@@ -1,6 +1,8 @@
 //! A pod: a network with the redirect's rules, a server, and the sidecar before it.
 
+use std::fs::{self, File};
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -9,14 +11,14 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ebb_api::birth::{AppContainer, Birth, Capture};
 use ebb_api::names::{BIRTH_VARIABLE, POD_UID_VARIABLE, SIDECAR_CONTAINER};
-use ebb_api::phase::Outcome;
-use ebb_api::report::{Drain, Mode};
-use ebb_api::settings::Settings;
+use ebb_api::report::{Drain, FinalReport, Mode};
 use rustix::process::Signal;
 
 use super::Plan;
+use super::client::Client;
 use super::hook;
 use super::node::{Node, PodNetwork};
+use super::policy;
 use super::process::{Process, START};
 use super::server::Server;
 use crate::bed::command;
@@ -28,11 +30,18 @@ const APP: &str = "app";
 /// Kubernetes' default grace period: how long the app has after SIGTERM.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// Starts a sidecar as in a pod: with the termination message's file mounted where it expects it, and
+/// without privileges.
+const SIDECAR: &str = "target=/dev/termination-log; : >>$target && mount --bind \"$0\" $target && \
+    exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs \"$1\"";
+
 /// A pod that serves.
 #[derive(Debug)]
 pub struct Pod {
     name: String,
     server: Server,
+    /// Where the sidecar writes its last words.
+    termination: PathBuf,
     // Ends before the network that it is in.
     app: Process,
     sidecar: Process,
@@ -55,18 +64,22 @@ impl Pod {
         let mut redirect = Command::new(&plan.sidecar);
         redirect.arg("redirect");
         command::run(&mut with_birth(redirect)).context("the redirect step failed")?;
-        // As in a pod: only the redirect step has privileges.
-        let mut sidecar = Command::new("setpriv");
-        sidecar
-            .args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"])
-            .arg(&plan.sidecar);
         let logs = &plan.scratch;
+        let termination = logs.join(format!("{name}-termination"));
+        File::create(&termination)
+            .with_context(|| format!("can't write {}", termination.display()))?;
+        let mut sidecar = Command::new("unshare");
+        sidecar
+            .args(["--mount", "sh", "-c", SIDECAR])
+            .arg(&termination)
+            .arg(&plan.sidecar);
         let sidecar = Process::start(with_birth(sidecar), &format!("{name}-sidecar"), logs)?;
         let app = server.command(plan, &network, name)?;
         let app = Process::start(app, name, logs)?;
         let mut pod = Self {
             name: name.to_owned(),
             server,
+            termination,
             app,
             sidecar,
             network,
@@ -106,8 +119,13 @@ impl Pod {
     /// have returned; SIGTERM to the sidecar when the app has exited. `meanwhile` runs when the hooks
     /// have been called.
     ///
-    /// Returns what the sidecar says of the drain, and what the app said in its life.
-    pub fn end(mut self, meanwhile: impl FnOnce() -> Result<()>) -> Result<(Drain, String)> {
+    /// Returns what the sidecar reports of the drain in the end, which must be what is right for these
+    /// clients, and what the app said in its life.
+    pub fn end(
+        mut self,
+        clients: &[Client],
+        meanwhile: impl FnOnce() -> Result<()>,
+    ) -> Result<(Drain, String)> {
         let address = self.address();
         let ended = std::thread::scope(|scope| -> Result<()> {
             let hooks = [APP, SIDECAR_CONTAINER];
@@ -120,28 +138,28 @@ impl Pod {
             Ok(())
         });
         ended.with_context(|| self.name.clone())?;
-        let last = hook::status(address)?.last;
-        let drain = last.with_context(|| format!("{} knows of no drain", self.name))?;
-        ensure!(
-            drain.outcome == Outcome::Drained && drain.cut_in_all() == 0,
-            "{} did not drain: {drain:?}",
-            self.name
-        );
         self.app.signal(self.server.stop_signal())?;
         self.app.ended(GRACE)?;
         self.sidecar.signal(Signal::TERM)?;
         self.sidecar.ended(GRACE)?;
+        let drain = self.last_words()?.drain;
+        let drain = drain.with_context(|| format!("{} knows of no drain", self.name))?;
+        policy::judge(self.server, clients, &drain).with_context(|| self.name.clone())?;
         Ok((drain, self.app.said()))
+    }
+
+    /// The sidecar's final report, which kubelet would hand on.
+    fn last_words(&self) -> Result<FinalReport> {
+        let file = &self.termination;
+        let words = fs::read(file).with_context(|| format!("can't read {}", file.display()))?;
+        serde_json::from_slice(&words)
+            .with_context(|| format!("no final report of {} in {}", self.name, file.display()))
     }
 }
 
-/// A policy is in force, with every default; no controller will speak.
+/// A policy is in force; no controller will speak.
 fn birth(server: Server) -> Birth {
-    let settings = Settings {
-        policy: Some("clients".to_owned()),
-        enabled: true,
-        ..Settings::without_policy()
-    };
+    let settings = policy::of(server);
     Birth {
         grace_seconds: settings.grace_seconds(30),
         settings,

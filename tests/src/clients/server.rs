@@ -1,12 +1,13 @@
 //! The servers in the pods: those of several languages and frameworks, each in its default set-up.
 //!
-//! Each answers `GET /` and `POST /` with `hello from ` and the name of its pod, most of them after
-//! 20 ms of work, and shuts down on the signal that its image would be stopped with as it likes to.
+//! Each answers `GET /` and `POST /` (or a mail) with `hello from ` and the name of its pod, most of them
+//! after 20 ms of work, and shuts down on the signal that its image would be stopped with as it likes to.
 
 use std::process::Command;
 use std::{fmt, fs};
 
 use anyhow::{Context as _, Result};
+use ebb_api::connections::AtTimeout;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
@@ -14,18 +15,22 @@ use super::Plan;
 use super::client::Client;
 use super::node::{OWN, PodNetwork};
 
-/// What a client and a server speak, without TLS.
+/// What a client and a server speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// HTTP/1.1.
+    /// HTTP/1.1 without TLS.
     Http1,
-    /// HTTP/2, spoken without a word about it before.
+    /// HTTP/2 without TLS, spoken without a word about it before.
     Http2,
     /// gRPC: the service `ebb.Clients` with `Hello`, and `Talk`, which answers each message of a
     /// stream. Messages are bytes.
     Grpc,
     /// WebSocket at `/ws`: each message is answered.
     WebSocket,
+    /// HTTP/1.1 or HTTP/2 in TLS, as both sides like it.
+    Https,
+    /// SMTP, in which the server speaks first.
+    Smtp,
 }
 
 /// A server.
@@ -47,13 +52,19 @@ pub enum Server {
     Hypercorn,
     /// Python: grpcio.
     Grpcio,
+    /// Go: net/http with TLS, which ends its connections with answers when it is stopped.
+    GoTls,
+    /// Python: uvicorn with TLS.
+    UvicornTls,
+    /// Python: aiosmtpd.
+    Aiosmtpd,
 }
 
 // === impl Server ===
 
 impl Server {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Sample,
         Self::Go,
         Self::Nginx,
@@ -62,6 +73,9 @@ impl Server {
         Self::Uvicorn,
         Self::Hypercorn,
         Self::Grpcio,
+        Self::GoTls,
+        Self::UvicornTls,
+        Self::Aiosmtpd,
     ];
 
     /// Those that one of these clients can speak with.
@@ -76,7 +90,7 @@ impl Server {
 
     /// What it speaks, and on which port.
     pub fn ports(self) -> &'static [(Protocol, u16)] {
-        use Protocol::{Grpc, Http1, Http2, WebSocket};
+        use Protocol::{Grpc, Http1, Http2, Https, Smtp, WebSocket};
         match self {
             Self::Sample => &[(Http1, 8080), (Http2, 8080)],
             Self::Go => &[(Http1, 8080), (Http2, 8080), (Grpc, 8082)],
@@ -91,6 +105,8 @@ impl Server {
             // Not for WebSocket: it calls every Close of a client 1006, whatever that says.
             Self::Hypercorn => &[(Http1, 8080), (Http2, 8080)],
             Self::Grpcio => &[(Grpc, 8082)],
+            Self::GoTls | Self::UvicornTls => &[(Https, 8443)],
+            Self::Aiosmtpd => &[(Smtp, 2525)],
         }
     }
 
@@ -107,6 +123,15 @@ impl Server {
         let mut ports = self.ports().iter();
         let (_, port) = ports.find(|(protocol, _)| *protocol == wanted)?;
         Some(*port)
+    }
+
+    /// What its pod's policy says of connections that are busy at the timeout, where there are any.
+    pub fn at_timeout(self) -> Option<AtTimeout> {
+        match self {
+            Self::GoTls => Some(AtTimeout::Handover),
+            Self::UvicornTls => Some(AtTimeout::Close),
+            _ => None,
+        }
     }
 
     /// The signal that asks it to shut down: the one that its image names, else SIGTERM.
@@ -141,6 +166,25 @@ impl Server {
                 command
             }
             Self::Grpcio => runtimes.python("grpcio_server.py"),
+            Self::GoTls => {
+                let mut command = Command::new(runtimes.go_server());
+                command.arg(plan.certificates());
+                command
+            }
+            Self::UvicornTls => {
+                let mut command = runtimes.python_module("uvicorn");
+                command.args(["asgi_app:app", "--host", "0.0.0.0", "--port", "8443"]);
+                let file = |name| plan.certificates().join(name);
+                command.arg("--ssl-certfile").arg(file("server.crt"));
+                command.arg("--ssl-keyfile").arg(file("server.key"));
+                command
+            }
+            Self::Aiosmtpd => {
+                let mut command = runtimes.python_module("aiosmtpd");
+                command.args(["--nosetuid", "--listen", "0.0.0.0:2525"]);
+                command.args(["--class", "smtp_handler.Handler"]);
+                command
+            }
         };
         command.env("POD_NAME", pod);
         Ok(network.enter(&command))
@@ -191,6 +235,9 @@ impl fmt::Display for Server {
             Self::Uvicorn => "uvicorn",
             Self::Hypercorn => "hypercorn",
             Self::Grpcio => "grpcio",
+            Self::GoTls => "go-tls",
+            Self::UvicornTls => "uvicorn-tls",
+            Self::Aiosmtpd => "aiosmtpd",
         })
     }
 }

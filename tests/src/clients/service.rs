@@ -8,8 +8,10 @@ use anyhow::{Context as _, Result};
 use ebb_api::report::Drain;
 
 use super::Plan;
+use super::greeting;
 use super::node::Node;
 use super::pod::Pod;
+use super::policy;
 use super::server::{Protocol, Server};
 use crate::bed::progress::say;
 
@@ -42,7 +44,7 @@ impl Service {
     pub fn start(plan: &Plan, node: &Node, server: Server, number: u8) -> Result<Self> {
         let mut service = Self {
             server,
-            address: Ipv4Addr::new(198, 19, 0, number + 1),
+            address: Self::address(number),
             pod: None,
             pods: Vec::new(),
         };
@@ -50,6 +52,11 @@ impl Service {
         node.switch(service.address, None, pod.address())?;
         service.pod = Some(pod);
         Ok(service)
+    }
+
+    /// The address of the `number`th Service.
+    pub fn address(number: u8) -> Ipv4Addr {
+        Ipv4Addr::new(198, 19, 0, number + 1)
     }
 
     /// The server in its pods.
@@ -65,7 +72,12 @@ impl Service {
     /// Where a protocol is spoken, if it is.
     pub fn url(&self, protocol: Protocol) -> Option<String> {
         let port = self.server.port(protocol)?;
-        Some(format!("http://{}:{port}", self.address))
+        let scheme = match protocol {
+            Protocol::Https => "https",
+            Protocol::Smtp => "smtp",
+            Protocol::Http1 | Protocol::Http2 | Protocol::Grpc | Protocol::WebSocket => "http",
+        };
+        Some(format!("{scheme}://{}:{port}", self.address))
     }
 
     /// Replaces the pod as often as planned: the new one serves, the hooks of the old one are called,
@@ -87,7 +99,12 @@ impl Service {
             let new = self.next_pod(plan, node)?;
             let old = self.pod.take().context("a Service always has a pod")?;
             let (from, to) = (old.address(), new.address());
-            let (drain, said) = old.end(|| {
+            policy::recognized(self.server, from, &plan.clients)
+                .with_context(|| old.name().to_owned())?;
+            let (drain, said) = old.end(&plan.clients, || {
+                if let Some(port) = self.server.port(Protocol::Smtp) {
+                    greeting::heard_in_lame_duck(from, port)?;
+                }
                 std::thread::sleep(Duration::from_millis(u64::from(number % 4) * 200));
                 node.switch(self.address, Some(from), to)
             })?;

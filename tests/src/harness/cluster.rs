@@ -50,26 +50,29 @@ impl Cluster {
 
     /// Runs kubectl and returns what it prints: for what a user would type, and sees.
     pub async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
-        let bed = self.bed.clone();
-        let arguments: Vec<String> = arguments
-            .iter()
-            .map(|&argument| argument.to_owned())
-            .collect();
-        tokio::task::spawn_blocking(move || {
-            bed.kubectl(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
-        })
-        .await?
+        self.run(Bed::kubectl, arguments).await
     }
 
     /// Runs helm and returns what it prints.
     pub async fn helm(&self, arguments: &[&str]) -> Result<String> {
+        self.run(Bed::helm, arguments).await
+    }
+
+    async fn run(
+        &self,
+        program: fn(&Bed, &[&str]) -> Result<String>,
+        arguments: &[&str],
+    ) -> Result<String> {
         let bed = self.bed.clone();
         let arguments: Vec<String> = arguments
             .iter()
             .map(|&argument| argument.to_owned())
             .collect();
         tokio::task::spawn_blocking(move || {
-            bed.helm(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+            program(
+                &bed,
+                &arguments.iter().map(String::as_str).collect::<Vec<_>>(),
+            )
         })
         .await?
     }

@@ -6,7 +6,7 @@ use ebb_sample_app::log::Log;
 use ebb_tests::load::kind::{Kind, Mix};
 use tokio::task::JoinSet;
 
-use crate::run;
+use crate::{assert_counted, run};
 
 /// Every kind of client is served, counted as what it is, and loses nothing.
 #[tokio::test]
@@ -24,12 +24,7 @@ async fn a_good_server_loses_nothing_of_any_kind() {
         web_sockets: 1,
     };
     let tally = run(mix, 1_000, address).await;
-    assert_eq!(
-        (tally.requests, tally.failed),
-        (1_000, 0),
-        "{:?}",
-        tally.reasons
-    );
+    assert_counted(&tally, 1_000, 0);
     assert_eq!(tally.retried, 0);
     let mut sum = 0;
     for kind in Kind::ALL {

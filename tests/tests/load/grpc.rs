@@ -6,7 +6,7 @@ use ebb_tests::load::tally::Tally;
 use http::{HeaderMap, HeaderValue, Response};
 
 use crate::http2::{Asked, Frames, serve};
-use crate::{assert_all_failed, tally_of};
+use crate::{assert_all_failed, assert_counted, tally_of};
 
 async fn tally_of_calls(answer: fn(Asked)) -> Tally {
     let tally = tally_of(Kind::GrpcCall, 8, move |stream| serve(stream, answer)).await;
@@ -106,10 +106,5 @@ async fn a_close_without_an_answer_is_a_failure() {
         let _unanswered = connection.accept().await;
     });
     let tally = tally.await;
-    assert_eq!(
-        (tally.requests, tally.failed),
-        (8, 8),
-        "{:?}",
-        tally.reasons
-    );
+    assert_counted(&tally, 8, 8);
 }

@@ -4,7 +4,7 @@ use ebb_tests::load::kind::Kind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::{assert_all_failed, mix_of, run, tally_of};
+use crate::{assert_all_failed, assert_counted, mix_of, run, tally_of};
 
 const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -94,12 +94,7 @@ async fn a_connection_closed_at_once_is_a_failure() {
     }
     for kind in [Kind::KeepAlive, Kind::Fresh] {
         let tally = tally_of(kind, 5, serve).await;
-        assert_eq!(
-            (tally.requests, tally.failed),
-            (5, 5),
-            "{:?}",
-            tally.reasons
-        );
+        assert_counted(&tally, 5, 5);
     }
 }
 

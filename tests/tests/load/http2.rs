@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::{assert_all_failed, tally_of};
+use crate::{assert_all_failed, assert_counted, tally_of};
 
 const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 const DATA: u8 = 0;
@@ -114,12 +114,7 @@ async fn an_announced_end_is_no_failure() {
         }
     }
     let tally = tally_of(Kind::Http2, 100, says_goodbye).await;
-    assert_eq!(
-        (tally.requests, tally.failed),
-        (100, 0),
-        "{:?}",
-        tally.reasons
-    );
+    assert_counted(&tally, 100, 0);
     assert!(
         (2..=10).contains(&tally.connections),
         "{}",
@@ -144,12 +139,7 @@ async fn what_was_never_begun_is_sent_again() {
         }
     })
     .await;
-    assert_eq!(
-        (tally.requests, tally.failed),
-        (20, 0),
-        "{:?}",
-        tally.reasons
-    );
+    assert_counted(&tally, 20, 0);
     assert_eq!((tally.retried, tally.connections), (Mix::STREAMS as u64, 2));
 }
 
@@ -190,12 +180,7 @@ async fn a_connection_closed_at_once_is_a_failure() {
         drop(stream);
     }
     let tally = tally_of(Kind::Http2, 8, serve).await;
-    assert_eq!(
-        (tally.requests, tally.failed),
-        (8, 8),
-        "{:?}",
-        tally.reasons
-    );
+    assert_counted(&tally, 8, 8);
 }
 
 /// A stream that the server resets is lost, unless it says that it never began it; and if it says so

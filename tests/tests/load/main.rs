@@ -72,9 +72,20 @@ async fn run(mix: Mix, requests: u64, address: SocketAddr) -> Tally {
     plan.run(stopping, progress).await
 }
 
+/// So many requests ended, and so many of them are counted as failed.
+#[track_caller]
+fn assert_counted(tally: &Tally, requests: u64, failed: u64) {
+    assert_eq!(
+        (tally.requests, tally.failed),
+        (requests, failed),
+        "{:?}",
+        tally.reasons
+    );
+}
+
+#[track_caller]
 fn assert_all_failed(tally: &Tally, requests: u64, reason: &str) {
-    assert_eq!(tally.requests, requests);
-    assert_eq!(tally.failed, requests, "{:?}", tally.reasons);
+    assert_counted(tally, requests, requests);
     assert_eq!(
         tally.reasons.get(reason),
         Some(&requests),

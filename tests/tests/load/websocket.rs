@@ -7,7 +7,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use crate::{assert_all_failed, tally_of};
+use crate::{assert_all_failed, assert_counted, tally_of};
 
 /// Accepts a WebSocket and takes its first message, if the client stays for so long.
 async fn first(stream: TcpStream) -> Option<(WebSocketStream<TcpStream>, Message)> {
@@ -42,12 +42,8 @@ async fn an_announced_end_is_no_failure() {
         }
     })
     .await;
-    assert_eq!(
-        (tally.requests, tally.failed, tally.connections),
-        (10, 0, 10),
-        "{:?}",
-        tally.reasons
-    );
+    assert_counted(&tally, 10, 0);
+    assert_eq!(tally.connections, 10);
 }
 
 /// An end without a Close in a pause is a loss of its own, though every message had its echo.
@@ -57,12 +53,7 @@ async fn an_end_without_a_close_is_a_failure() {
         drop(echoed(stream).await);
     })
     .await;
-    assert_eq!(
-        (tally.requests, tally.failed),
-        (10, 5),
-        "{:?}",
-        tally.reasons
-    );
+    assert_counted(&tally, 10, 5);
     assert_eq!(tally.reasons["no Close"], 5);
 }
 
@@ -75,12 +66,7 @@ async fn an_error_close_is_a_failure() {
         }
     })
     .await;
-    assert_eq!(
-        (tally.requests, tally.failed),
-        (10, 5),
-        "{:?}",
-        tally.reasons
-    );
+    assert_counted(&tally, 10, 5);
     assert_eq!(tally.reasons["Close 1011"], 5);
 }
 

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::admission::guest::Guest;
-use ebb_api::birth::OwnHook;
-use ebb_api::names::{BIRTH_VARIABLE, INJECT_LABEL, WORKERS_VARIABLE};
+use ebb_api::names::{BIRTH_VARIABLE, WORKERS_VARIABLE};
+
+mod again;
+mod asked;
 
 fn guest() -> Guest {
     let guest = json!({
@@ -236,112 +238,6 @@ fn labeled_without_a_policy() {
     assert_eq!(birth(&pod).containers[0].restart_grace_seconds, Some(30));
 }
 
-/// Another webhook came after us: its sidecar is no longer in front of ours, its container gets a
-/// hook, and nothing that the first pass did is done twice, not even with another token at hand.
-#[test]
-fn a_second_pass_takes_in_what_came_between() {
-    let guest = guest();
-    let mut pod = web();
-    pod["spec"]["terminationGracePeriodSeconds"] = json!(60);
-    pod["spec"]["containers"][0]["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 7}}});
-    let mut pod = injected(&pod, &context(&guest));
-    let mesh = json!({"name": "mesh", "image": "mesh:1", "restartPolicy": "Always"});
-    pod["spec"]["initContainers"]
-        .as_array_mut()
-        .unwrap()
-        .insert(0, mesh);
-    // A registry mirror has rewritten our image: that is its right.
-    pod["spec"]["initContainers"][2]["image"] = json!("mirror.example/ebb-sidecar:1.2.3");
-    let late = json!({"name": "late", "image": "late:1", "lifecycle": {"preStop": {"sleep": {"seconds": 3}}}});
-    pod["spec"]["containers"].as_array_mut().unwrap().push(late);
-
-    let later = Context {
-        token: "another-token".to_owned(),
-        ..context(&guest)
-    };
-    let pod = injected(&pod, &later);
-    let names: Vec<_> = pod["spec"]["initContainers"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|c| c["name"].as_str().unwrap())
-        .collect();
-    assert_eq!(names, ["ebb-redirect", "ebb", "mesh"]);
-    assert_eq!(
-        pod["spec"]["initContainers"][1]["image"],
-        "mirror.example/ebb-sidecar:1.2.3"
-    );
-    assert_eq!(pod["spec"]["terminationGracePeriodSeconds"], 365);
-    assert_eq!(
-        pod["metadata"]["annotations"][ORIGINAL_GRACE_ANNOTATION],
-        "60"
-    );
-    let birth = birth(&pod);
-    assert_eq!(birth.token, "fresh-token");
-    assert_eq!(birth.original_grace_seconds, 60);
-    let hooks: Vec<_> = birth
-        .containers
-        .iter()
-        .map(|c| c.own_hook.clone())
-        .collect();
-    assert_eq!(
-        hooks,
-        [
-            Some(OwnHook::Sleep { seconds: 7 }),
-            Some(OwnHook::Sleep { seconds: 3 })
-        ]
-    );
-    assert_eq!(
-        pod["spec"]["containers"][1]["lifecycle"]["preStop"],
-        hooks::call("late", "fresh-token")
-    );
-}
-
-/// A pod that was copied from a running one brings a birth that no key of ours fits: it gets a new
-/// one, and keeps the hooks that the old one had taken over.
-#[test]
-fn a_stale_birth_is_replaced() {
-    let guest = guest();
-    let mut pod = web();
-    pod["spec"]["containers"][0]["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 7}}});
-    let old = Context {
-        key: PublicKey {
-            id: "k0".to_owned(),
-            base64: "b2xk".to_owned(),
-        },
-        token: "old-token".to_owned(),
-        ..context(&guest)
-    };
-    let pod = injected(&injected(&pod, &old), &context(&guest));
-    let birth = birth(&pod);
-    assert_eq!(
-        (birth.key.as_str(), birth.token.as_str()),
-        ("k1", "fresh-token")
-    );
-    assert_eq!(
-        birth.containers[0].own_hook,
-        Some(OwnHook::Sleep { seconds: 7 })
-    );
-    assert_eq!(birth.original_grace_seconds, 30);
-    assert_eq!(
-        pod["spec"]["containers"][0]["lifecycle"]["preStop"],
-        hooks::call("app", "fresh-token")
-    );
-    assert_eq!(pod["spec"]["volumes"].as_array().unwrap().len(), 1);
-}
-
-/// Ebb never takes time: what another webhook gave stays, and a policy that is off adds nothing.
-#[test]
-fn grace_is_only_ever_added() {
-    let guest = guest();
-    let mut pod = injected(&web(), &context(&guest));
-    assert_eq!(pod["spec"]["terminationGracePeriodSeconds"], 335);
-    pod["spec"]["terminationGracePeriodSeconds"] = json!(900);
-    let pod = injected(&pod, &context(&guest));
-    assert_eq!(pod["spec"]["terminationGracePeriodSeconds"], 900);
-    assert_eq!(birth(&pod).grace_seconds, 900);
-}
-
 /// Fields that this build's Kubernetes types don't know come out as they went in.
 #[test]
 fn unknown_fields_survive() {
@@ -351,90 +247,4 @@ fn unknown_fields_survive() {
     let pod = injected(&pod, &context(&guest()));
     assert_eq!(pod["spec"]["fieldOfTomorrow"], json!({"a": [1]}));
     assert_eq!(pod["spec"]["containers"][0]["anotherOne"], json!(true));
-}
-
-/// Who can't have the sidecar keeps its spec and is told why.
-#[test]
-fn refusals_are_said_and_change_nothing_else() {
-    let port = json!([{"containerPort": 17441}]);
-    for (spec, refusal) in [
-        (
-            json!({"hostNetwork": true, "containers": [{"name": "a"}]}),
-            Refusal::HostNetwork,
-        ),
-        (
-            json!({"os": {"name": "windows"}, "containers": [{"name": "a"}]}),
-            Refusal::Windows,
-        ),
-        (
-            json!({"nodeSelector": {"kubernetes.io/os": "windows"}, "containers": [{"name": "a"}]}),
-            Refusal::Windows,
-        ),
-        (
-            json!({"containers": [{"name": "a", "ports": port}]}),
-            Refusal::PortTaken,
-        ),
-        (
-            json!({"initContainers": [{"name": "i", "ports": port}], "containers": [{"name": "a"}]}),
-            Refusal::PortTaken,
-        ),
-        (json!({"containers": [{"name": "ebb"}]}), Refusal::NameTaken),
-        (
-            json!({"containers": [{"name": "a"}], "volumes": [{"name": "ebb-no-token"}]}),
-            Refusal::NameTaken,
-        ),
-    ] {
-        let mut expected = pod(&spec);
-        let decision = decide(&expected, &context(&guest()));
-        expected["metadata"]["annotations"] = json!({REFUSED_ANNOTATION: refusal.as_str()});
-        assert_eq!(decision, Decision::Refuse(expected, refusal));
-    }
-}
-
-/// `disabled` wins over everything, on either side; a word that we don't know counts for nothing.
-#[test]
-fn labels_decide_and_disabled_wins() {
-    let guest = guest();
-    let unset = None;
-    let (on, off) = (Some("enabled"), Some("disabled"));
-    for (own, namespace, selected, expected) in [
-        (unset, Inject::Unset, false, Some(Bystander::NotAsked)),
-        (unset, Inject::Unset, true, None),
-        (on, Inject::Unset, false, None),
-        (unset, Inject::Enabled, false, None),
-        (off, Inject::Enabled, true, Some(Bystander::OptedOut)),
-        (on, Inject::Disabled, true, Some(Bystander::OptedOut)),
-        (
-            Some("yes"),
-            Inject::Garbage,
-            false,
-            Some(Bystander::NotAsked),
-        ),
-    ] {
-        let mut pod = web();
-        if let Some(own) = own {
-            pod["metadata"]["labels"][INJECT_LABEL] = json!(own);
-        }
-        let mut context = Context {
-            namespace,
-            ..context(&guest)
-        };
-        if !selected {
-            context.policy = None;
-        }
-        let bystander = match decide(&pod, &context) {
-            Decision::LeaveAlone(bystander) => Some(bystander),
-            _ => None,
-        };
-        assert_eq!(bystander, expected, "{own:?} {namespace:?} {selected}");
-    }
-}
-
-/// The API server's copy of a static pod is not even annotated: kubelet would make it anew.
-#[test]
-fn mirror_pods_are_not_touched() {
-    let mut pod = web();
-    pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "hash"});
-    let decision = decide(&pod, &context(&guest()));
-    assert_eq!(decision, Decision::LeaveAlone(Bystander::Mirror));
 }

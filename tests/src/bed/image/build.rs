@@ -85,14 +85,20 @@ fn target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
-/// Builds a program of a crate so that it needs no shared library, and returns its path.
+/// Builds a program of a crate as it is shipped, so that it needs no shared library, and returns its
+/// path.
 pub fn static_program(program: &str, package: &str) -> Result<PathBuf> {
     let target = target();
+    let profile = match program {
+        super::SIDECAR => "sidecar",
+        _ => "release",
+    };
     let mut cargo = Command::new("cargo");
     cargo
         .args([
             "build",
-            "--release",
+            "--profile",
+            profile,
             "--target",
             &target,
             "--package",
@@ -110,7 +116,7 @@ pub fn static_program(program: &str, package: &str) -> Result<PathBuf> {
     if command::interactive(&mut cargo)? != 0 {
         bail!("{} failed", command::line(&cargo));
     }
-    Ok(target_folder().join(target).join("release").join(program))
+    Ok(target_folder().join(target).join(profile).join(program))
 }
 
 fn write(name: &str, program: &Path) -> Result<String> {

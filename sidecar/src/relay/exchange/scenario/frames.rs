@@ -22,7 +22,12 @@ impl PartialEq for Http2Frame<'_> {
 impl Http2Frame<'_> {
     /// A frame that the relay may say.
     pub(super) fn is_goodbye(&self) -> bool {
-        self.kind == GOAWAY || (self.kind == PING && self.payload == b"ebb-warn")
+        self.kind == GOAWAY || self.is_question()
+    }
+
+    /// The PING behind a warning.
+    pub(super) fn is_question(&self) -> bool {
+        self.kind == PING && self.payload == b"ebb-warn"
     }
 
     /// Whether a frame of another kind may follow: not inside of a header block.

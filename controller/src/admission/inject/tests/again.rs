@@ -1,0 +1,110 @@
+//! A pod that has been here before, and what others made of it in between.
+
+use super::*;
+use ebb_api::birth::OwnHook;
+
+/// Another webhook came after us: its sidecar is no longer in front of ours, its container gets a
+/// hook, and nothing that the first pass did is done twice, not even with another token at hand.
+#[test]
+fn a_second_pass_takes_in_what_came_between() {
+    let guest = guest();
+    let mut pod = web();
+    pod["spec"]["terminationGracePeriodSeconds"] = json!(60);
+    pod["spec"]["containers"][0]["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 7}}});
+    let mut pod = injected(&pod, &context(&guest));
+    let mesh = json!({"name": "mesh", "image": "mesh:1", "restartPolicy": "Always"});
+    pod["spec"]["initContainers"]
+        .as_array_mut()
+        .unwrap()
+        .insert(0, mesh);
+    // A registry mirror has rewritten our image: that is its right.
+    pod["spec"]["initContainers"][2]["image"] = json!("mirror.example/ebb-sidecar:1.2.3");
+    let late = json!({"name": "late", "image": "late:1", "lifecycle": {"preStop": {"sleep": {"seconds": 3}}}});
+    pod["spec"]["containers"].as_array_mut().unwrap().push(late);
+
+    let later = Context {
+        token: "another-token".to_owned(),
+        ..context(&guest)
+    };
+    let pod = injected(&pod, &later);
+    let names: Vec<_> = pod["spec"]["initContainers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["ebb-redirect", "ebb", "mesh"]);
+    assert_eq!(
+        pod["spec"]["initContainers"][1]["image"],
+        "mirror.example/ebb-sidecar:1.2.3"
+    );
+    assert_eq!(pod["spec"]["terminationGracePeriodSeconds"], 365);
+    assert_eq!(
+        pod["metadata"]["annotations"][ORIGINAL_GRACE_ANNOTATION],
+        "60"
+    );
+    let birth = birth(&pod);
+    assert_eq!(birth.token, "fresh-token");
+    assert_eq!(birth.original_grace_seconds, 60);
+    let hooks: Vec<_> = birth
+        .containers
+        .iter()
+        .map(|c| c.own_hook.clone())
+        .collect();
+    assert_eq!(
+        hooks,
+        [
+            Some(OwnHook::Sleep { seconds: 7 }),
+            Some(OwnHook::Sleep { seconds: 3 })
+        ]
+    );
+    assert_eq!(
+        pod["spec"]["containers"][1]["lifecycle"]["preStop"],
+        hooks::call("late", "fresh-token")
+    );
+}
+
+/// A pod that was copied from a running one brings a birth that no key of ours fits: it gets a new
+/// one, and keeps the hooks that the old one had taken over.
+#[test]
+fn a_stale_birth_is_replaced() {
+    let guest = guest();
+    let mut pod = web();
+    pod["spec"]["containers"][0]["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 7}}});
+    let old = Context {
+        key: PublicKey {
+            id: "k0".to_owned(),
+            base64: "b2xk".to_owned(),
+        },
+        token: "old-token".to_owned(),
+        ..context(&guest)
+    };
+    let pod = injected(&injected(&pod, &old), &context(&guest));
+    let birth = birth(&pod);
+    assert_eq!(
+        (birth.key.as_str(), birth.token.as_str()),
+        ("k1", "fresh-token")
+    );
+    assert_eq!(
+        birth.containers[0].own_hook,
+        Some(OwnHook::Sleep { seconds: 7 })
+    );
+    assert_eq!(birth.original_grace_seconds, 30);
+    assert_eq!(
+        pod["spec"]["containers"][0]["lifecycle"]["preStop"],
+        hooks::call("app", "fresh-token")
+    );
+    assert_eq!(pod["spec"]["volumes"].as_array().unwrap().len(), 1);
+}
+
+/// Ebb never takes time: what another webhook gave stays, and a policy that is off adds nothing.
+#[test]
+fn grace_is_only_ever_added() {
+    let guest = guest();
+    let mut pod = injected(&web(), &context(&guest));
+    assert_eq!(pod["spec"]["terminationGracePeriodSeconds"], 335);
+    pod["spec"]["terminationGracePeriodSeconds"] = json!(900);
+    let pod = injected(&pod, &context(&guest));
+    assert_eq!(pod["spec"]["terminationGracePeriodSeconds"], 900);
+    assert_eq!(birth(&pod).grace_seconds, 900);
+}

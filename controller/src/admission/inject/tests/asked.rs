@@ -1,0 +1,90 @@
+//! Who gets the sidecar, who is refused it, and who is left alone.
+
+use super::*;
+use ebb_api::names::INJECT_LABEL;
+
+/// Who can't have the sidecar keeps its spec and is told why.
+#[test]
+fn refusals_are_said_and_change_nothing_else() {
+    let port = json!([{"containerPort": 17441}]);
+    for (spec, refusal) in [
+        (
+            json!({"hostNetwork": true, "containers": [{"name": "a"}]}),
+            Refusal::HostNetwork,
+        ),
+        (
+            json!({"os": {"name": "windows"}, "containers": [{"name": "a"}]}),
+            Refusal::Windows,
+        ),
+        (
+            json!({"nodeSelector": {"kubernetes.io/os": "windows"}, "containers": [{"name": "a"}]}),
+            Refusal::Windows,
+        ),
+        (
+            json!({"containers": [{"name": "a", "ports": port}]}),
+            Refusal::PortTaken,
+        ),
+        (
+            json!({"initContainers": [{"name": "i", "ports": port}], "containers": [{"name": "a"}]}),
+            Refusal::PortTaken,
+        ),
+        (json!({"containers": [{"name": "ebb"}]}), Refusal::NameTaken),
+        (
+            json!({"containers": [{"name": "a"}], "volumes": [{"name": "ebb-no-token"}]}),
+            Refusal::NameTaken,
+        ),
+    ] {
+        let mut expected = pod(&spec);
+        let decision = decide(&expected, &context(&guest()));
+        expected["metadata"]["annotations"] = json!({REFUSED_ANNOTATION: refusal.as_str()});
+        assert_eq!(decision, Decision::Refuse(expected, refusal));
+    }
+}
+
+/// `disabled` wins over everything, on either side; a word that we don't know counts for nothing.
+#[test]
+fn labels_decide_and_disabled_wins() {
+    let guest = guest();
+    let unset = None;
+    let (on, off) = (Some("enabled"), Some("disabled"));
+    for (own, namespace, selected, expected) in [
+        (unset, Inject::Unset, false, Some(Bystander::NotAsked)),
+        (unset, Inject::Unset, true, None),
+        (on, Inject::Unset, false, None),
+        (unset, Inject::Enabled, false, None),
+        (off, Inject::Enabled, true, Some(Bystander::OptedOut)),
+        (on, Inject::Disabled, true, Some(Bystander::OptedOut)),
+        (
+            Some("yes"),
+            Inject::Garbage,
+            false,
+            Some(Bystander::NotAsked),
+        ),
+    ] {
+        let mut pod = web();
+        if let Some(own) = own {
+            pod["metadata"]["labels"][INJECT_LABEL] = json!(own);
+        }
+        let mut context = Context {
+            namespace,
+            ..context(&guest)
+        };
+        if !selected {
+            context.policy = None;
+        }
+        let bystander = match decide(&pod, &context) {
+            Decision::LeaveAlone(bystander) => Some(bystander),
+            _ => None,
+        };
+        assert_eq!(bystander, expected, "{own:?} {namespace:?} {selected}");
+    }
+}
+
+/// The API server's copy of a static pod is not even annotated: kubelet would make it anew.
+#[test]
+fn mirror_pods_are_not_touched() {
+    let mut pod = web();
+    pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "hash"});
+    let decision = decide(&pod, &context(&guest()));
+    assert_eq!(decision, Decision::LeaveAlone(Bystander::Mirror));
+}

@@ -1,0 +1,108 @@
+//! The policy in force in each pod, and how its drains have to end.
+//!
+//! Every default holds, but for TLS. Nobody outside of it can say goodbye there, so that a client which
+//! keeps a busy connection stays until the timeout: these pods have a short one, and another word each
+//! on what comes then.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use ebb_api::connections::{AtTimeout, ConnectionSettings};
+use ebb_api::phase::Outcome;
+use ebb_api::report::{Drain, Protocol};
+use ebb_api::settings::Settings;
+
+use super::client::Client;
+use super::hook;
+use super::server::Server;
+use crate::bed::process::wait_for;
+
+/// The timeout for TLS: longer than the 4 s for which a leaving pod accepts.
+const TIMEOUT_SECONDS: u32 = 6;
+
+/// The silence after which a connection of TLS is closed: between the pauses of clients that keep one
+/// busy (0.4 s) and of those that let it rest (2 s).
+const IDLE_SECONDS: u32 = 1;
+
+/// How long clients may take to come to a pod, on a computer that is busy.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The policy for this server.
+pub fn of(server: Server) -> Settings {
+    let settings = Settings {
+        policy: Some("clients".to_owned()),
+        enabled: true,
+        ..Settings::without_policy()
+    };
+    match server.at_timeout() {
+        None => settings,
+        Some(at_timeout) => Settings {
+            timeout_seconds: TIMEOUT_SECONDS,
+            connections: ConnectionSettings {
+                idle_seconds: IDLE_SECONDS,
+                at_timeout,
+                ..ConnectionSettings::default()
+            },
+            ..settings
+        },
+    }
+}
+
+/// How many of these clients keep a connection of TLS busy at each server of TLS.
+fn busy(clients: &[Client]) -> u64 {
+    let busy = clients.iter().filter(|client| client.keeps_tls_busy());
+    busy.count() as u64
+}
+
+/// Waits until the sidecar of a pod of TLS knows of these clients' connections that they are TLS.
+pub fn recognized(server: Server, pod: Ipv4Addr, clients: &[Client]) -> Result<()> {
+    if server.at_timeout().is_none() {
+        return Ok(());
+    }
+    wait_for(
+        "the clients' connections to be counted as TLS",
+        PATIENCE,
+        || {
+            let connections = hook::status(pod)?.now.connections;
+            let of_tls = connections.get(&Protocol::Tls).copied().unwrap_or(0);
+            Ok((of_tls >= busy(clients)).then_some(()))
+        },
+    )
+}
+
+/// Whether a drain of this server ended as it has to.
+///
+/// Only clients that keep TLS busy are there at the timeout. Then they are handed over to the app, and
+/// none is cut, even later; or they are cut, and counted as TLS.
+pub fn judge(server: Server, clients: &[Client], drain: &Drain) -> Result<()> {
+    let busy = busy(clients);
+    let at_timeout = server.at_timeout().filter(|_| busy > 0);
+    let (outcome, handed_over, cut) = match at_timeout {
+        None => (Outcome::Drained, 0..=0, 0..=0),
+        Some(AtTimeout::Handover) => (Outcome::TimedOut, 1..=busy, 0..=0),
+        Some(AtTimeout::Close | AtTimeout::Reset) => (Outcome::TimedOut, 0..=0, 1..=busy),
+    };
+    let cut_of_tls = drain.cut.get(&Protocol::Tls).copied().unwrap_or(0);
+    ensure!(
+        drain.outcome == outcome
+            && handed_over.contains(&drain.handed_over)
+            && cut.contains(&cut_of_tls)
+            && drain.cut_in_all() == cut_of_tls,
+        "its drain should have been {outcome} with {handed_over:?} handed over and {cut:?} of TLS cut: \
+         {drain:?}"
+    );
+    Ok(())
+}
+
+/// How many errors a client may see at a server of which so many pods left.
+///
+/// A busy connection of TLS that is cut takes the request with it that is open; a connection that is
+/// closed while it rests takes one that crosses the close, which is rare: 1 ms or so in each pause.
+pub fn errors_allowed(client: Client, server: Server, left: u64) -> u64 {
+    match server.at_timeout() {
+        Some(AtTimeout::Close | AtTimeout::Reset) if client.keeps_tls_busy() => left,
+        Some(_) if client.rests() => 1 + left / 100,
+        _ => 0,
+    }
+}
