@@ -271,7 +271,7 @@ impl Keeper {
             self.say_last_words(&sight);
         }
         for milestone in &milestones {
-            milestone.log();
+            milestone.log(self.captured.standing.mode());
         }
         if let Some(deadline) = orders.deadline {
             self.limit = Some(deadline);

@@ -221,6 +221,8 @@ impl Destination {
             waited = Some((since, pause * 2));
         };
         // No keep-alive toward the app: it is on this machine, where the kernel tells of every end.
+        // Connection tracking may forget the connection, and takes it up again: there is nothing
+        // to translate.
         stream.set_nodelay(true)?;
         if let Some(header) = &self.header {
             stream.write_all(header).await?;

@@ -24,7 +24,8 @@
 //! A packet that connection tracking holds invalid (a late duplicate of a connection that it has
 //! forgotten) would otherwise reach the stack under its unredirected address, be answered with a
 //! reset, and take the relayed connection with it. Every packet comes by this rule, so it asks first for
-//! what hardly any of them is.
+//! what hardly any of them is. Over `lo` nothing is redirected, and there the end of a connection that
+//! was silent for long is such a packet: it must arrive.
 
 use super::local_route;
 use super::mark::{Mark, Selection};

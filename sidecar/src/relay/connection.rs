@@ -177,11 +177,11 @@ impl Connection {
         }
         let dialed = self.dial(context)?;
         self.say_goodbye(now);
-        self.release();
         let down = self.move_down(context, scratch, now)?;
         if self.closing {
             return Ok(down);
         }
+        self.release();
         let up = self.move_up(context, scratch, now)?;
         if self.client_side.is_over() && self.app_side.is_over() {
             return Err(End::Over);
@@ -229,6 +229,10 @@ impl Connection {
         let App::Open(app) = &mut self.app else {
             return Ok(waited);
         };
+        if self.exchange.is_over() {
+            // It waits for the end of an upload, and nothing that the app says belongs to that.
+            return Ok(waited);
+        }
         let mut buffer = ReadBuf::new(scratch);
         match Pin::new(app).poll_read(context, &mut buffer) {
             Poll::Pending => return Ok(waited),
@@ -236,7 +240,8 @@ impl Connection {
             Poll::Ready(ended) => return self.app_closed(ended.is_err(), now),
         }
         let passed = self.exchange.app_sent(buffer.filled(), now);
-        self.closing = passed.last;
+        // The end of an upload that was answered early still goes to the app first.
+        self.closing = passed.last && (self.to_app.is_empty() || !self.exchange.is_over());
         let sent = self
             .to_client
             .send(&passed.bytes, &mut self.client, context);
@@ -299,6 +304,9 @@ impl Connection {
         }
         if !self.to_app.is_empty() || self.app_side.broken {
             return Ok(false);
+        }
+        if self.exchange.is_over() {
+            return Ok(waited);
         }
         if self.client_side.read || self.until.is_some() {
             return self.end_app_side(context);

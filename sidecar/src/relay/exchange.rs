@@ -233,6 +233,11 @@ impl Exchange {
         }
     }
 
+    /// True while a goodbye that can't be taken back waits for its answer.
+    pub(crate) fn is_parting(&self) -> bool {
+        matches!(&self.kind, Kind::WebSocket(socket) if socket.has_parted())
+    }
+
     /// True if the client has its last answer, and all that it said belongs to what was answered.
     pub(crate) fn is_over(&self) -> bool {
         matches!(&self.kind, Kind::Http1(http1) if http1.is_over())
@@ -276,6 +281,11 @@ impl Exchange {
             }
             Kind::Http1(http1) => http1.app_closed(self.leaving.is_some(), &self.line),
         }
+    }
+
+    /// True if what the client says next is the beginning of a request.
+    pub(crate) fn is_between_requests(&self) -> bool {
+        matches!(&self.kind, Kind::Http1(http1) if http1.is_between_requests())
     }
 
     /// Bytes from the client when the app has closed its side and the client was kept.

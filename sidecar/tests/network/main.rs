@@ -9,6 +9,7 @@
 
 mod abuse;
 mod client;
+mod forgotten;
 mod named_ports;
 mod observe;
 mod pod;

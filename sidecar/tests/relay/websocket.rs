@@ -66,6 +66,19 @@ async fn nobody_holds_it() {
     assert!(bed.snapshot().cut.is_empty());
 }
 
+/// What was said can't be unsaid: a pod that stays after all brings it to its end, although the client
+/// does not answer.
+#[tokio::test]
+async fn a_drain_that_heals_ends_what_it_began() {
+    let bed = Bed::new().await;
+    let (mut client, mut app) = connect(&bed).await;
+    bed.stance(Stance::Parting);
+    client.hear(GOING_AWAY).await;
+    bed.stance(Stance::Serving);
+    client.hear_end().await;
+    app.hear_end().await;
+}
+
 /// A policy that waits for WebSockets says nothing to them; another one that follows does, at once;
 /// and at the deadline they hear the same goodbye.
 #[tokio::test]

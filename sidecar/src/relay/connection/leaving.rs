@@ -77,7 +77,8 @@ impl Connection {
             return Poll::Ready(if lost { End::Reset } else { End::Close });
         }
         // A goodbye that has begun goes on to its end, even if the pod stays after all.
-        if self.stance == Stance::Serving && self.until.is_none() {
+        let stays = self.stance == Stance::Serving && !self.exchange.is_parting();
+        if stays && self.until.is_none() {
             if self.orphaned {
                 return Poll::Ready(End::Close);
             }

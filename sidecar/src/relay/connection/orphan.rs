@@ -33,7 +33,8 @@ impl Connection {
             Poll::Ready(Ok(())) => return Err(End::Close),
             Poll::Ready(Err(_)) => return Err(End::Reset),
         }
-        if self.stance < Stance::Closing && self.exchange.is_idle(now) {
+        // Of a request whose beginning found no app the rest goes to none either.
+        if self.stance < Stance::Closing && self.exchange.is_between_requests() {
             self.orphaned = false;
             self.redialing = true;
             self.app = App::dial(&self.destination);

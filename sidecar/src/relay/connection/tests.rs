@@ -1,21 +1,36 @@
 use super::*;
 use crate::census::Census;
+use crate::goodbye::http1::UNAVAILABLE;
 use crate::relay::herald::Herald;
 use crate::upstream::{OriginalDestination, Upstream};
 use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// A connection whose app has not been dialed, and its client.
-async fn taken_in() -> (Connection, TcpStream) {
+/// Two ends of a connection.
+async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let client = TcpStream::connect(address).await.unwrap();
-    let (accepted, peer) = listener.accept().await.unwrap();
-    let exchange = Exchange::new(Census::new(Instant::now()).connect());
+    let one = TcpStream::connect(address).await.unwrap();
+    let (other, _) = listener.accept().await.unwrap();
+    (one, other)
+}
+
+/// A connection whose app has not been dialed, and its client.
+async fn taken_in(census: &Arc<Census>) -> (Connection, TcpStream) {
+    let (client, accepted) = pair().await;
+    let (peer, address) = (client.local_addr().unwrap(), accepted.local_addr().unwrap());
+    let exchange = Exchange::new(census.connect());
     let upstream = Upstream::new(OriginalDestination::Fixed(address), Vec::new());
     let destination = upstream.destination(&accepted, peer).unwrap();
     (Connection::new(accepted, destination, exchange), client)
+}
+
+/// Moves what can be moved.
+fn turn(connection: &mut Connection, now: Instant) {
+    let mut context = Context::from_waker(std::task::Waker::noop());
+    while with_scratch(|scratch| connection.turn(&mut context, scratch, now)) == Ok(true) {}
 }
 
 /// 10,000 idle connections are to fit into 30 MB, of which tokio and the census need half. The size
@@ -23,7 +38,7 @@ async fn taken_in() -> (Connection, TcpStream) {
 /// workspace than in the sidecar's own, where it is at most 1,072.
 #[tokio::test]
 async fn an_idle_connection_is_small() {
-    let (connection, _client) = taken_in().await;
+    let (connection, _client) = taken_in(&Census::new(Instant::now())).await;
     let (_conduct, told) = watch::channel(Conduct::default());
     let seat = Arc::<Herald>::default().seat(told);
     let size = std::mem::size_of_val(&connection.run(seat));
@@ -36,7 +51,7 @@ async fn whole_answers_wait_for_slow_clients_beyond_the_deadline() {
     const GET: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
     const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     for whole in [true, false] {
-        let (mut connection, _client) = taken_in().await;
+        let (mut connection, _client) = taken_in(&Census::new(Instant::now())).await;
         let now = Instant::now();
         connection.exchange.client_sent(GET, now);
         let length = if whole { OK.len() } else { OK.len() - 1 };
@@ -56,4 +71,113 @@ async fn whole_answers_wait_for_slow_clients_beyond_the_deadline() {
         };
         assert_eq!(end, expected, "the answer is whole: {whole}");
     }
+}
+
+/// The end of an upload that an app has answered early, and has not taken yet, still goes to it
+/// behind the last answer.
+#[tokio::test]
+async fn an_early_answer_does_not_cut_what_waits_for_the_app() {
+    const POST: &[u8] = b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody";
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    const LAST: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let census = Census::new(Instant::now());
+    let (mut connection, mut client) = taken_in(&census).await;
+    let (leg, mut app) = pair().await;
+    let mut before = 0;
+    while let Ok(written) = leg.try_write(&[0; 64 * 1024]) {
+        before += written;
+    }
+    connection.app = App::Open(leg);
+    let (_conduct, told) = watch::channel(Conduct {
+        stance: Stance::Parting,
+        ..Conduct::default()
+    });
+    let seat = Arc::<Herald>::default().seat(told);
+    let mut relay = tokio::task::JoinSet::new();
+    relay.spawn(connection.run(seat));
+    client.write_all(POST).await.unwrap();
+    while census.snapshot(Instant::now()).in_flight_in_all() == 0 {
+        tokio::task::yield_now().await;
+    }
+    app.write_all(OK).await.unwrap();
+    let mut answer = vec![0; LAST.len()];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, LAST);
+    let mut heard = Vec::new();
+    app.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard[before..], *POST);
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+}
+
+/// The start of what may be the client's answer to our PING is held. When the app stops making sense
+/// it goes on to it, before what the client says at the same moment.
+#[tokio::test]
+async fn what_was_held_keeps_its_place() {
+    const ASKED: &[u8] =
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\0\x01\x05\0\0\0\x01";
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    const PONG: &[u8] = b"\0\0\x08\x06\x01\0\0\0\0ebb-warn";
+    const ODD: &[u8] = b"\0\0\0\0\0\0\0\0\0";
+    let (mut connection, mut client) = taken_in(&Census::new(Instant::now())).await;
+    let (leg, mut app) = pair().await;
+    connection.take_up(Conduct {
+        stance: Stance::Parting,
+        ..Conduct::default()
+    });
+    let asked = Instant::now();
+    let warned = asked + std::time::Duration::from_secs(1);
+    connection.exchange.client_sent(ASKED, asked);
+    connection.exchange.app_sent(SETTINGS, asked);
+    assert!(connection.exchange.goodbye(warned).is_some());
+    assert!(
+        connection
+            .exchange
+            .client_sent(&PONG[..5], warned)
+            .bytes
+            .is_empty()
+    );
+    app.write_all(ODD).await.unwrap();
+    client.write_all(&PONG[5..]).await.unwrap();
+    leg.readable().await.unwrap();
+    connection.client.readable().await.unwrap();
+    connection.app = App::Open(leg);
+    turn(&mut connection, warned);
+    let mut heard = vec![0; PONG.len()];
+    app.read_exact(&mut heard).await.unwrap();
+    assert_eq!(heard, PONG);
+}
+
+/// A request of a kept client whose first bytes found no app is never sent without them, however late
+/// the rest comes, and whoever listens by then.
+#[tokio::test]
+async fn half_a_request_is_not_sent() {
+    const GET: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let (mut connection, mut client) = taken_in(&Census::new(Instant::now())).await;
+    let address = client.peer_addr().unwrap();
+    let now = Instant::now();
+    connection.exchange.client_sent(GET, now);
+    connection.exchange.app_sent(OK, now);
+    connection.take_up(Conduct {
+        stance: Stance::Parting,
+        ..Conduct::default()
+    });
+    connection.leave_orphaned();
+    let said = |text| client.try_write(text).unwrap();
+    said(&GET[..10]);
+    connection.client.readable().await.unwrap();
+    turn(&mut connection, now);
+    while connection.redialing {
+        tokio::task::yield_now().await;
+        turn(&mut connection, now);
+    }
+    assert!(connection.orphaned);
+    let _app = TcpListener::bind(address).await.unwrap();
+    said(&GET[10..]);
+    connection.client.readable().await.unwrap();
+    turn(&mut connection, now + std::time::Duration::from_secs(60));
+    assert!(connection.closing);
+    let mut heard = vec![0; UNAVAILABLE.len()];
+    client.read_exact(&mut heard).await.unwrap();
+    assert_eq!(heard, UNAVAILABLE);
 }

@@ -67,6 +67,11 @@ impl Http1 {
         self.open.is_empty()
     }
 
+    /// True if every request has its answer, and no byte of another has come.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.open.is_empty() && self.requests.is_between()
+    }
+
     /// True if the last answer is out and the client has said all of what it answers. An answer may
     /// come early; its request's body goes on to the app.
     pub(super) fn is_over(&self) -> bool {
@@ -215,8 +220,7 @@ impl Http1 {
 
     /// The app closed or reset its side.
     pub(super) fn app_closed(&mut self, leaving: bool, line: &Connection) -> AppEnd {
-        let idle = self.open.is_empty() && self.requests.is_between();
-        if leaving && idle && self.persistent {
+        if leaving && self.is_between_requests() && self.persistent {
             return AppEnd::Keep;
         }
         line.settled();

@@ -180,7 +180,7 @@ impl WebSocket {
     }
 
     /// Our Close is out: what the app says now goes nowhere.
-    fn has_parted(&self) -> bool {
+    pub(super) fn has_parted(&self) -> bool {
         matches!(self.closing, Closing::Ours(_) | Closing::Answered)
     }
 

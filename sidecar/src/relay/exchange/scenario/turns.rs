@@ -18,11 +18,16 @@ type Turn = Result<bool, End>;
 impl Played {
     /// When a connection at rest looks again.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
-        if self.ended.is_some() || (self.conduct.stance == Stance::Serving && self.until.is_none())
-        {
+        if self.ended.is_some() || self.stays() {
             return None;
         }
         self.until.or_else(|| self.exchange.wakes_at(self.now))
+    }
+
+    /// Nothing is wanted of it but to pass bytes.
+    fn stays(&self) -> bool {
+        let serves = self.conduct.stance == Stance::Serving;
+        serves && !self.exchange.is_parting() && self.until.is_none()
     }
 
     /// Turns until nothing moves any more.
@@ -60,12 +65,12 @@ impl Played {
             self.cut()?;
         }
         self.say_goodbye();
-        let released = self.exchange.released(self.client.has_ended);
-        self.to_app.extend(released);
         let down = self.move_down()?;
         if self.over {
             return Ok(down);
         }
+        let released = self.exchange.released(self.client.has_ended);
+        self.to_app.extend(released);
         let up = self.move_up()?;
         if [&self.client, &self.app]
             .iter()
@@ -202,7 +207,7 @@ impl Played {
             };
         };
         self.client_said.extend_from_slice(&said);
-        if self.conduct.stance >= Stance::Closing || !self.exchange.is_idle(self.now) {
+        if self.conduct.stance >= Stance::Closing || !self.exchange.is_between_requests() {
             let refusal = self.exchange.orphan(&said);
             return self.refuse(refusal);
         }
@@ -257,7 +262,7 @@ impl Played {
         if self.until.is_some_and(|until| until <= self.now) {
             return Err(if self.waiting { End::Reset } else { End::Close });
         }
-        if self.conduct.stance == Stance::Serving && self.until.is_none() {
+        if self.stays() {
             return if self.orphaned {
                 Err(End::Close)
             } else {

@@ -1,0 +1,109 @@
+//! Connections on which nothing passes for longer than connection tracking remembers them: a client
+//! that has said all and waits for its answer, and one that keeps its connection for later.
+//!
+//! Between client and relay a connection that was forgotten is lost: what the relay says then leaves
+//! from its own port. So the relay asks after its clients in time. Between relay and app nothing is
+//! translated, and what is forgotten is found again.
+
+use crate::client::{connection, say};
+use crate::pod::{PodNetwork, ip};
+use crate::sidecar::PATIENCE;
+use socket2::SockRef;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const BIRTH: &str = r#"{"settings":{"policy":"web","enabled":true,"timeoutSeconds":60,
+    "deregistration":{"minSeconds":0,"quietSeconds":0,"maxSeconds":1},"shutdownSeconds":1},
+    "graceSeconds":95,"originalGraceSeconds":30,"token":"t","key":"k","publicKey":"",
+    "containers":[{"name":"web"}],"excludePorts":[]}"#;
+
+/// What connection tracking remembers here, in seconds. By itself it is 60 of a connection of which
+/// one half is closed, and five days of others; the relay asks after 25.
+const REMEMBERED: u64 = 27;
+
+/// How the app ends a connection.
+#[derive(Clone, Copy, Debug)]
+enum AppEnds {
+    Answers,
+    AnswersAndCloses,
+    Closes,
+    Resets,
+}
+
+/// Whether connection tracking in the pod knows of a connection from here.
+fn remembers(pod: &PodNetwork, from: SocketAddr) -> bool {
+    let file = "/proc/self/net/nf_conntrack";
+    let all = ip(&format!("netns exec {} cat {file}", pod.name));
+    let port = format!("sport={} ", from.port());
+    all.lines().any(|line| line.contains(&port))
+}
+
+/// IPv4 and IPv6, half-closed and idle: whatever the app does in the end reaches the client.
+#[test]
+fn nothing_is_lost_in_a_long_silence() {
+    let pod = PodNetwork::new();
+    pod.redirect(BIRTH, &[]);
+    for state in ["close_wait", "fin_wait", "established"] {
+        let setting = format!("net.netfilter.nf_conntrack_tcp_timeout_{state}");
+        pod.sysctl(&format!("{setting}={REMEMBERED}"));
+    }
+    let app = pod.app("[::]:8080");
+    let _sidecar = pod.sidecar(BIRTH);
+    let mut silent = Vec::new();
+    for address in pod.addresses {
+        for half_closed in [true, false] {
+            for ends in [
+                AppEnds::Answers,
+                AppEnds::AnswersAndCloses,
+                AppEnds::Closes,
+                AppEnds::Resets,
+            ] {
+                let (mut client, mut served) = connection(address, 8080, &app);
+                say(&mut client, &mut served, "\x16question");
+                if half_closed {
+                    client.shutdown(Shutdown::Write).unwrap();
+                    assert_eq!(served.read(&mut [0]).unwrap(), 0);
+                }
+                silent.push((client, served, ends));
+            }
+        }
+    }
+    let deadline = Instant::now() + Duration::from_secs(REMEMBERED) + PATIENCE;
+    while silent
+        .iter()
+        .any(|(_, served, _)| remembers(&pod, served.peer_addr().unwrap()))
+    {
+        assert!(Instant::now() < deadline, "the silence is not noticed");
+        thread::sleep(Duration::from_millis(250));
+    }
+    for (client, served, ends) in silent {
+        let from = client.local_addr().unwrap();
+        assert!(remembers(&pod, from), "{from}: {ends:?}");
+        end(client, served, ends);
+    }
+}
+
+fn end(mut client: TcpStream, mut served: TcpStream, ends: AppEnds) {
+    let mut heard = String::new();
+    match ends {
+        AppEnds::Answers => return say(&mut served, &mut client, "answer"),
+        AppEnds::AnswersAndCloses => served.write_all(b"answer").unwrap(),
+        AppEnds::Closes => {}
+        AppEnds::Resets => {
+            let at_once = Some(Duration::ZERO);
+            SockRef::from(&served).set_linger(at_once).unwrap();
+        }
+    }
+    drop(served);
+    let end = client
+        .read_to_string(&mut heard)
+        .map_err(|error| error.kind());
+    let expected = match ends {
+        AppEnds::Resets => Err(ErrorKind::ConnectionReset),
+        AppEnds::AnswersAndCloses => Ok("answer".len()),
+        AppEnds::Answers | AppEnds::Closes => Ok(0),
+    };
+    assert_eq!(end, expected, "{ends:?}");
+}
