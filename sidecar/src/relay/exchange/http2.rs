@@ -6,7 +6,7 @@
 //!  leaving, and several at a time:
 //!    no stream open for 10 ms, or 1 s --> GOAWAY(2^31-1), PING --+
 //!                                         no stream open, and    |
-//!                                         PING answered, or 1 s -+-> GOAWAY(exact), closed
+//!                                         PING answered, or 3 s -+-> GOAWAY(exact), closed
 //! ```
 //!
 //! A client that has one stream at a time waits for an answer before it begins the next: behind one

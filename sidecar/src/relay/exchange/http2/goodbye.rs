@@ -16,8 +16,8 @@ const QUIET: Duration = Duration::from_millis(10);
 const BUSY: Duration = Duration::from_secs(1);
 
 /// How long the client may take to answer that before its answer counts as lost: longer than any
-/// round trip.
-const ANSWER: Duration = Duration::from_secs(1);
+/// round trip and a gateway's wait for a CPU, since its next request may be under way to us up to then.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// What is to be said next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
