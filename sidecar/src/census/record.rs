@@ -95,17 +95,18 @@ impl Record {
             .instant(self.patience.load(Ordering::Relaxed))
             .filter(|until| open == 0 && *until > now);
         let in_flight = open.max(u64::from(patience.is_some()));
-        let since = census.instant(self.since.load(Ordering::Relaxed));
+        // Times are only made of what is asked about: most connections are at rest.
+        let since = || census.instant(self.since.load(Ordering::Relaxed));
+        let may_pause = protocol == Protocol::Http1 && open == 0;
+        let pausing_until = || self.pausing_until(census).filter(|until| *until > now);
         Reading {
             protocol,
             in_flight,
-            since: since.filter(|_| in_flight > 0),
+            since: (in_flight > 0).then(since).flatten(),
             settles_at: patience,
             buffered: self.buffered.load(Ordering::Relaxed),
             untold: self.is_untold(protocol),
-            pausing_until: self
-                .pausing_until(census)
-                .filter(|until| protocol == Protocol::Http1 && open == 0 && *until > now),
+            pausing_until: may_pause.then(pausing_until).flatten(),
         }
     }
 
