@@ -2,6 +2,7 @@
 
 mod leaving;
 mod orphan;
+mod side;
 
 use super::closing;
 use super::exchange::{AppEnd, Exchange};
@@ -9,6 +10,7 @@ use super::herald::Seat;
 use super::leftover::Leftover;
 use crate::stance::{Conduct, Stance};
 use crate::upstream::Destination;
+use side::Side;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -69,24 +71,6 @@ enum App {
 impl App {
     fn dial(destination: &Destination) -> App {
         App::Dialing(Box::pin(destination.clone().dial()))
-    }
-}
-
-/// What has ended of one of the two legs.
-#[derive(Default)]
-struct Side {
-    /// It sent its FIN.
-    read: bool,
-    /// We sent ours to it.
-    written: bool,
-    /// It takes nothing more: a write failed.
-    broken: bool,
-}
-
-impl Side {
-    /// Nothing more goes either way.
-    fn is_over(&self) -> bool {
-        self.read && self.written
     }
 }
 
