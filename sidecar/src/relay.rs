@@ -117,6 +117,6 @@ pub(crate) struct Taken {
 impl Taken {
     /// Joins it with its socket; it does nothing until it runs.
     pub(crate) fn begin(self, client: TcpStream) -> Connection {
-        Connection::new(client, self.destination, Exchange::new(self.line))
+        Connection::between(client, self.destination, Exchange::new(self.line))
     }
 }

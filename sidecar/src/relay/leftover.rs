@@ -15,10 +15,6 @@ pub(crate) struct Leftover {
 }
 
 impl Leftover {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
     /// How many bytes wait.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len() - self.written

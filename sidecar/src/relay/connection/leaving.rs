@@ -1,22 +1,19 @@
 //! What the stance wants of a connection: the deadline, and what to do with one at rest.
 
-use super::{App, Connection, End};
-use crate::relay::closing;
+use super::{Connection, End, Leg, Legs, Reach, Rest};
 use crate::relay::exchange::Deadline;
 use crate::stance::Stance;
-use std::future::Future;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// How long the app may take to say its own goodbye on an idle opaque connection, and a client to
 /// take the last answer of a connection that is cut.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-impl Connection {
+impl<L: Legs> Connection<L> {
     /// The deadline: what is in flight ends here, so that it can't pass for whole. Answers that are
     /// whole and wait for a slow client may go on to it for as long as the process lives.
     pub(super) fn cut(&mut self, now: Instant) -> Result<(), End> {
-        let deadline = self.exchange.deadline(self.to_app.len());
+        let deadline = self.exchange.deadline(self.legs.unsent(Leg::App));
         if deadline == Deadline::Handover && !self.closing {
             // Another policy may still have it cut.
             return Ok(());
@@ -35,10 +32,10 @@ impl Connection {
         match deadline {
             Deadline::Reset if in_flight => return Err(End::Reset),
             Deadline::Reset | Deadline::Close | Deadline::Handover => {}
-            Deadline::Answer(answer) => self.to_client.push(&answer),
+            Deadline::Answer(answer) => self.legs.push(Leg::Client, &answer),
         }
         self.closing = true;
-        self.app = App::Gone;
+        self.legs.leave_app();
         Ok(())
     }
 
@@ -49,14 +46,14 @@ impl Connection {
         }
         if let Some(goodbye) = self.exchange.goodbye(now) {
             if !self.client_side.written {
-                self.to_client.push(&goodbye.bytes);
+                self.legs.push(Leg::Client, &goodbye.bytes);
             }
             self.closing = goodbye.last;
             if self.closing {
-                closing::with_last_bytes(&self.client);
+                self.legs.closes_behind_what_waits();
             }
         }
-        if self.to_app.is_empty() && self.exchange.is_over() {
+        if self.legs.unsent(Leg::App) == 0 && self.exchange.is_over() {
             self.closing = true;
         }
     }
@@ -64,68 +61,60 @@ impl Connection {
     /// Hands on what the exchange held back of the client's bytes, once that is certain to be wrong.
     pub(super) fn release(&mut self) {
         let released = self.exchange.released(self.client_side.read);
-        if matches!(self.app, App::Open(_)) && !self.app_side.broken {
-            self.to_app.push(&released);
+        if self.legs.reach() == Reach::Open && !self.app_side.broken {
+            self.legs.push(Leg::App, &released);
         }
     }
 
-    /// Nothing moves. What the stance wants of a connection at rest, and when to look again.
-    pub(super) fn rest(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<End> {
+    /// Nothing moves: what the stance wants of a connection at rest, and when to look again.
+    pub(crate) fn rest(&mut self, now: Instant) -> Rest {
         if self.until.is_some_and(|until| until <= now) {
             // What the client has not taken by now is lost, and it must see that.
-            let lost = !self.to_client.is_empty();
-            return Poll::Ready(if lost { End::Reset } else { End::Close });
+            let lost = self.legs.unsent(Leg::Client) > 0;
+            return Rest::Ended(if lost { End::Reset } else { End::Close });
         }
-        // A goodbye that has begun goes on to its end, even if the pod stays after all.
-        let stays = self.stance == Stance::Serving && !self.exchange.is_parting();
-        if stays && self.until.is_none() {
+        if self.stays() {
             if self.orphaned {
-                return Poll::Ready(End::Close);
+                return Rest::Ended(End::Close);
             }
-            self.timer = None;
-            return Poll::Pending;
+            return Rest::Until(None);
         }
         // The app has said all and the client has our FIN: a client that stays hears nothing more.
         if self.stance >= Stance::Closing && self.app_side.read && self.client_side.written {
             self.exchange.finished();
-            return Poll::Ready(End::Close);
+            return Rest::Ended(End::Close);
         }
-        let at_rest = self.to_client.is_empty() && self.to_app.is_empty() && !self.closing;
+        let waits = [Leg::Client, Leg::App].map(|leg| self.legs.unsent(leg) > 0);
+        let at_rest = waits == [false; 2] && !self.closing;
         if at_rest && self.stance == Stance::Closing && self.exchange.is_idle(now) {
             self.exchange.line().idle_closed();
             let Deadline::Answer(goodbye) = self.exchange.deadline(0) else {
-                return Poll::Ready(End::Close);
+                return Rest::Ended(End::Close);
             };
-            self.to_client.push(&goodbye);
+            self.legs.push(Leg::Client, &goodbye);
             self.closing = true;
-            context.waker().wake_by_ref();
-            return Poll::Pending;
+            return Rest::Again;
         }
         if at_rest && self.until.is_none() && self.exchange.wants_half_close(now) {
             self.exchange.line().told();
             self.exchange.line().settled();
             self.until = Some(now + PATIENCE);
-            context.waker().wake_by_ref();
-            return Poll::Pending;
+            return Rest::Again;
         }
-        match self.until.or_else(|| self.exchange.wakes_at(now)) {
-            Some(at) => self.wake_at(at, context),
-            None => Poll::Pending,
-        }
+        Rest::Until(self.wakes_at(now))
     }
 
-    fn wake_at(&mut self, at: Instant, context: &mut Context<'_>) -> Poll<End> {
-        let at = tokio::time::Instant::from_std(at);
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        // A connection that moves pushes its moment on; the timer follows only when it fires.
-        if timer.deadline() > at || timer.is_elapsed() {
-            timer.as_mut().reset(at);
+    /// When time alone changes something behind `now`.
+    pub(crate) fn wakes_at(&self, now: Instant) -> Option<Instant> {
+        if self.stays() {
+            return None;
         }
-        if timer.as_mut().poll(context).is_ready() {
-            context.waker().wake_by_ref();
-        }
-        Poll::Pending
+        self.until.or_else(|| self.exchange.wakes_at(now))
+    }
+
+    /// Nothing is wanted of it but to pass bytes. A goodbye that has begun goes on to its end, even if
+    /// the pod stays after all.
+    fn stays(&self) -> bool {
+        self.stance == Stance::Serving && self.until.is_none() && !self.exchange.is_parting()
     }
 }

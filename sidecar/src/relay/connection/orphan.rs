@@ -1,19 +1,16 @@
 //! A client that was kept when the app closed its side: it may be sending a request right now, and
 //! would take our FIN for the loss of it.
 
-use super::{App, Connection, End, Side, Turn};
+use super::{Connection, End, Leg, Legs, Side, Turn};
 use crate::relay::exchange::Orphan;
 use crate::stance::Stance;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
-use tokio::io::{AsyncRead, ReadBuf};
 
-impl Connection {
+impl<L: Legs> Connection<L> {
     pub(super) fn leave_orphaned(&mut self) {
-        self.app = App::Gone;
+        self.legs.leave_app();
         self.app_side = Side::default();
-        self.to_app.clear();
         self.orphaned = true;
     }
 
@@ -26,21 +23,20 @@ impl Connection {
         scratch: &mut [u8],
         now: Instant,
     ) -> Turn {
-        let mut buffer = ReadBuf::new(scratch);
-        match Pin::new(&mut self.client).poll_read(context, &mut buffer) {
+        let said = match self.legs.poll_read(Leg::Client, context, scratch) {
             Poll::Pending => return Ok(false),
-            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-            Poll::Ready(Ok(())) => return Err(End::Close),
+            Poll::Ready(Ok(0)) => return Err(End::Close),
+            Poll::Ready(Ok(read)) => &scratch[..read],
             Poll::Ready(Err(_)) => return Err(End::Reset),
-        }
+        };
         // Of a request whose beginning found no app the rest goes to none either.
         if self.stance < Stance::Closing && self.exchange.is_between_requests() {
             self.orphaned = false;
             self.redialing = true;
-            self.app = App::dial(&self.destination);
-            return self.pass_to_app(buffer.filled(), context, now);
+            self.legs.redial();
+            return self.pass_to_app(said, context, now);
         }
-        let refusal = self.exchange.orphan(buffer.filled());
+        let refusal = self.exchange.orphan(said);
         self.refuse(refusal)
     }
 
@@ -49,7 +45,7 @@ impl Connection {
             Orphan::Wait => {}
             Orphan::Close => return Err(End::Close),
             Orphan::Answer(answer) => {
-                self.to_client.push(answer);
+                self.legs.push(Leg::Client, answer);
                 self.closing = true;
             }
         }

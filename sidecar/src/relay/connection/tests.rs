@@ -1,3 +1,4 @@
+use super::sockets::App;
 use super::*;
 use crate::census::Census;
 use crate::goodbye::http1::UNAVAILABLE;
@@ -5,7 +6,7 @@ use crate::relay::herald::Herald;
 use crate::upstream::{OriginalDestination, Upstream};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 /// Two ends of a connection.
@@ -24,7 +25,7 @@ async fn taken_in(census: &Arc<Census>) -> (Connection, TcpStream) {
     let exchange = Exchange::new(census.connect());
     let upstream = Upstream::new(OriginalDestination::Fixed(address), Vec::new());
     let destination = upstream.destination(&accepted, peer).unwrap();
-    (Connection::new(accepted, destination, exchange), client)
+    (Connection::between(accepted, destination, exchange), client)
 }
 
 /// Moves what can be moved.
@@ -56,14 +57,17 @@ async fn whole_answers_wait_for_slow_clients_beyond_the_deadline() {
         connection.exchange.client_sent(GET, now);
         let length = if whole { OK.len() } else { OK.len() - 1 };
         let passed = connection.exchange.app_sent(&OK[..length], now);
-        connection.to_client.push(&passed.bytes);
-        connection.take_up(Conduct {
-            stance: Stance::Cut,
-            ..Conduct::default()
-        });
+        connection.legs.push(Leg::Client, &passed.bytes);
+        connection.take_up(
+            &Conduct {
+                stance: Stance::Cut,
+                ..Conduct::default()
+            },
+            now,
+        );
         connection.cut(now).unwrap();
         let mut context = Context::from_waker(std::task::Waker::noop());
-        let end = connection.rest(&mut context, now + std::time::Duration::from_secs(60));
+        let end = connection.poll_rest(&mut context, now + std::time::Duration::from_secs(60));
         let expected = if whole {
             Poll::Pending
         } else {
@@ -87,7 +91,7 @@ async fn an_early_answer_does_not_cut_what_waits_for_the_app() {
     while let Ok(written) = leg.try_write(&[0; 64 * 1024]) {
         before += written;
     }
-    connection.app = App::Open(leg);
+    connection.legs.app = App::Open(leg);
     let (_conduct, told) = watch::channel(Conduct {
         stance: Stance::Parting,
         ..Conduct::default()
@@ -120,10 +124,13 @@ async fn what_was_held_keeps_its_place() {
     const ODD: &[u8] = b"\0\0\0\0\0\0\0\0\0";
     let (mut connection, mut client) = taken_in(&Census::new(Instant::now())).await;
     let (leg, mut app) = pair().await;
-    connection.take_up(Conduct {
-        stance: Stance::Parting,
-        ..Conduct::default()
-    });
+    connection.take_up(
+        &Conduct {
+            stance: Stance::Parting,
+            ..Conduct::default()
+        },
+        Instant::now(),
+    );
     let asked = Instant::now();
     let warned = asked + std::time::Duration::from_secs(1);
     connection.exchange.client_sent(ASKED, asked);
@@ -139,8 +146,8 @@ async fn what_was_held_keeps_its_place() {
     app.write_all(ODD).await.unwrap();
     client.write_all(&PONG[5..]).await.unwrap();
     leg.readable().await.unwrap();
-    connection.client.readable().await.unwrap();
-    connection.app = App::Open(leg);
+    connection.legs.client.readable().await.unwrap();
+    connection.legs.app = App::Open(leg);
     turn(&mut connection, warned);
     let mut heard = vec![0; PONG.len()];
     app.read_exact(&mut heard).await.unwrap();
@@ -158,14 +165,17 @@ async fn half_a_request_is_not_sent() {
     let now = Instant::now();
     connection.exchange.client_sent(GET, now);
     connection.exchange.app_sent(OK, now);
-    connection.take_up(Conduct {
-        stance: Stance::Parting,
-        ..Conduct::default()
-    });
+    connection.take_up(
+        &Conduct {
+            stance: Stance::Parting,
+            ..Conduct::default()
+        },
+        Instant::now(),
+    );
     connection.leave_orphaned();
     let said = |text| client.try_write(text).unwrap();
     said(&GET[..10]);
-    connection.client.readable().await.unwrap();
+    connection.legs.client.readable().await.unwrap();
     turn(&mut connection, now);
     while connection.redialing {
         tokio::task::yield_now().await;
@@ -174,7 +184,7 @@ async fn half_a_request_is_not_sent() {
     assert!(connection.orphaned);
     let _app = TcpListener::bind(address).await.unwrap();
     said(&GET[10..]);
-    connection.client.readable().await.unwrap();
+    connection.legs.client.readable().await.unwrap();
     turn(&mut connection, now + std::time::Duration::from_secs(60));
     assert!(connection.closing);
     let mut heard = vec![0; UNAVAILABLE.len()];

@@ -1,15 +1,16 @@
-//! Conversations that are played to an exchange, and what may come of them: the one way in which
+//! Conversations that are played to a connection, and what may come of them: the one way in which
 //! tests and fuzz targets drive it.
 //!
 //! ```text
 //!  acts (what both sides say, in pieces; time; the stance) --> Played --> differences::check
 //! ```
 //!
-//! It stands in for the connection and its sockets (see `turns`).
+//! The connection is the relay's own; only its legs are no sockets.
 
 mod acts;
 mod differences;
 mod frames;
+mod parties;
 mod promises;
 mod start;
 mod turns;
@@ -20,70 +21,25 @@ pub use start::Start;
 
 use super::Exchange;
 use crate::census::Census;
+use crate::relay::connection::{Connection, End};
 use crate::stance::{Conduct, Stance};
 use differences::Until;
-use std::collections::VecDeque;
+use parties::{Parties, PartyEnd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// More than any connection has reasons to wake up for while nothing else happens.
 const WAKES: usize = 16;
 
-/// An exchange, what each side has said, and what has come out on the other.
+/// A connection between two parties, and what each has said and heard.
 pub struct Played {
-    pub(super) exchange: Exchange,
+    pub(super) connection: Connection<Parties>,
     pub(super) census: Arc<Census>,
     pub(super) now: Instant,
     pub(super) conduct: Conduct,
-    /// All that was read of the client.
-    pub(super) client_said: Vec<u8>,
-    /// All that was read of the app.
-    pub(super) app_said: Vec<u8>,
-    pub(super) to_app: Vec<u8>,
-    pub(super) to_client: Vec<u8>,
-    /// Nothing goes on in either direction.
-    pub(super) over: bool,
-    client: Party,
-    app: Party,
-    behind_gate: Vec<u8>,
-    /// The app has closed its side, and the client was kept.
-    orphaned: bool,
-    app_listens: bool,
-    client_takes: bool,
-    /// Bytes for the client that it does not take.
-    waiting: bool,
-    is_cut: bool,
-    /// The goodbye of an opaque connection began, or the deadline came: when it is over.
-    until: Option<Instant>,
     ended: Option<End>,
     /// The pod left at some time.
     has_left: bool,
-}
-
-/// One end of the connection.
-#[derive(Default)]
-struct Party {
-    unread: VecDeque<Vec<u8>>,
-    /// What comes behind that.
-    end: Option<PartyEnd>,
-    /// That was read.
-    has_ended: bool,
-    /// It was told that the other has said all.
-    is_told: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PartyEnd {
-    Fin,
-    Reset,
-}
-
-/// How the connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Over,
-    Close,
-    Reset,
 }
 
 impl Played {
@@ -92,24 +48,10 @@ impl Played {
         let now = Instant::now();
         let census = Census::new(now);
         let mut played = Played {
-            exchange: Exchange::new(census.connect()),
+            connection: Connection::new(Parties::new(), Exchange::new(census.connect())),
             census,
             now,
             conduct: Conduct::default(),
-            client_said: Vec::new(),
-            app_said: Vec::new(),
-            to_app: Vec::new(),
-            to_client: Vec::new(),
-            over: false,
-            client: Party::default(),
-            app: Party::default(),
-            behind_gate: Vec::new(),
-            orphaned: false,
-            app_listens: true,
-            client_takes: true,
-            waiting: false,
-            is_cut: false,
-            until: None,
             ended: None,
             has_left: false,
         };
@@ -147,12 +89,12 @@ impl Played {
             }
             Act::Close => self.take_up(self.conduct.stance.max(Stance::Closing)),
             Act::Cut => self.take_up(Stance::Cut),
-            Act::ClientEnds => self.client.end = Some(PartyEnd::Fin),
-            Act::AppEnds => self.app.end = self.app.end.or(Some(PartyEnd::Fin)),
-            Act::AppResets => self.app.end = self.app.end.or(Some(PartyEnd::Reset)),
-            Act::AppStops => self.app_listens = false,
-            Act::ClientStalls => self.client_takes = false,
-            Act::ClientTakes => self.client_takes = true,
+            Act::ClientEnds => self.legs().client.ends(PartyEnd::Fin),
+            Act::AppEnds => self.legs().app.ends(PartyEnd::Fin),
+            Act::AppResets => self.legs().app.ends(PartyEnd::Reset),
+            Act::AppStops => self.legs().app_listens = false,
+            Act::ClientStalls => self.legs().client_takes = false,
+            Act::ClientTakes => self.legs().client_takes = true,
         }
         self.go_on();
     }
@@ -167,27 +109,30 @@ impl Played {
         self.check_census()?;
         if !self.has_left {
             // At once, too: nothing is ever held.
-            return differences::none("to the app", &self.client_said, &self.to_app).and_then(
-                |()| differences::none("to the client", &self.app_said, &self.to_client),
+            return differences::none("to the app", self.client_said(), self.to_app()).and_then(
+                |()| differences::none("to the client", self.app_said(), self.to_client()),
             );
         }
-        let is_over = self.over || matches!(self.ended, Some(End::Close | End::Reset));
-        let until = match (is_over, self.app.has_ended) {
+        let connection = &self.connection;
+        let is_over = self.is_over() || matches!(self.ended, Some(End::Close | End::Reset));
+        let until = match (is_over, connection.app_side.read) {
             (true, _) => Until::Over,
             (false, true) => Until::End,
             (false, false) => Until::Now,
         };
-        let words = differences::to_client(&self.app_said, &self.to_client, until)?;
-        let waits = is_over || self.orphaned || !self.behind_gate.is_empty();
-        differences::to_app(&self.client_said, &self.to_app, &words, waits)
+        let words = differences::to_client(self.app_said(), self.to_client(), until)?;
+        let waits = is_over || connection.orphaned || !connection.behind_gate.is_empty();
+        differences::to_app(self.client_said(), self.to_app(), &words, waits)
     }
 
     /// Whoever goes by time must find what whoever counts has found.
     fn check_census(&self) -> Result<(), String> {
-        let is_served =
-            self.ended.is_none() && !self.app.has_ended && !self.orphaned && !self.waiting;
+        let is_served = self.ended.is_none()
+            && !self.connection.app_side.read
+            && !self.connection.orphaned
+            && !self.waits();
         let in_flight = self.in_flight();
-        if is_served && in_flight > 0 && self.exchange.is_idle(self.now) {
+        if is_served && in_flight > 0 && self.connection.exchange.is_idle(self.now) {
             return Err(format!("{in_flight} in flight on an idle connection"));
         }
         Ok(())
@@ -198,19 +143,42 @@ impl Played {
         self.census.snapshot(self.now).in_flight_in_all()
     }
 
+    /// Nothing goes on in either direction.
+    pub(super) fn is_over(&self) -> bool {
+        self.connection.closing
+    }
+
+    fn legs(&mut self) -> &mut Parties {
+        &mut self.connection.legs
+    }
+
+    /// All that was read of the client.
+    pub(super) fn client_said(&self) -> &[u8] {
+        &self.connection.legs.client.said
+    }
+
+    /// All that was read of the app.
+    pub(super) fn app_said(&self) -> &[u8] {
+        &self.connection.legs.app.said
+    }
+
+    pub(super) fn to_client(&self) -> &[u8] {
+        &self.connection.legs.client.heard
+    }
+
+    pub(super) fn to_app(&self) -> &[u8] {
+        &self.connection.legs.app.heard
+    }
+
     /// The client says this, in one read.
     pub(super) fn client(&mut self, bytes: &[u8]) {
-        if self.client.end.is_none() && !bytes.is_empty() {
-            self.client.unread.push_back(bytes.to_vec());
-            self.hear_client();
-        }
+        self.legs().client.says(bytes);
+        self.hear_client();
     }
 
     /// The app says this, in one read.
     pub(super) fn app(&mut self, bytes: &[u8]) {
-        if self.app.end.is_none() && !bytes.is_empty() {
-            self.app.unread.push_back(bytes.to_vec());
-        }
+        self.legs().app.says(bytes);
         self.go_on();
     }
 
@@ -241,6 +209,6 @@ impl Played {
     fn take_up(&mut self, stance: Stance) {
         self.conduct.stance = stance;
         self.has_left |= stance > Stance::Serving;
-        self.exchange.take_up(&self.conduct, self.now);
+        self.connection.take_up(&self.conduct, self.now);
     }
 }

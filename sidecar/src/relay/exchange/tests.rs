@@ -40,13 +40,13 @@ impl Played {
     }
 
     fn forget(&mut self) {
-        self.to_app.clear();
-        self.to_client.clear();
+        self.connection.legs.app.heard.clear();
+        self.connection.legs.client.heard.clear();
     }
 
     /// What the client has heard since it was asked last.
     fn heard(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.to_client)
+        std::mem::take(&mut self.connection.legs.client.heard)
     }
 }
 
@@ -82,9 +82,9 @@ proptest! {
             (snapshot.connections, snapshot.in_flight, snapshot.work, snapshot.finished)
         };
         prop_assert_eq!(census(&cut), census(&whole));
-        prop_assert_eq!(&cut.to_client, &whole.to_client);
-        prop_assert_eq!(&cut.to_app, &whole.to_app);
-        prop_assert_eq!(cut.over, whole.over);
+        prop_assert_eq!(cut.to_client(), whole.to_client());
+        prop_assert_eq!(cut.to_app(), whole.to_app());
+        prop_assert_eq!(cut.is_over(), whole.is_over());
     }
 }
 
@@ -96,18 +96,18 @@ fn the_goodbye_waits_for_the_whole_head() {
     let (head, body) = OK.as_bytes().split_at(OK.len() - 2);
     for byte in &head[..head.len() - 1] {
         played.app(&[*byte]);
-        assert!(played.to_client.is_empty());
+        assert!(played.to_client().is_empty());
     }
     played.app(&head[head.len() - 1..]);
-    assert_eq!(played.to_client, LAST.as_bytes()[..LAST.len() - 2]);
+    assert_eq!(played.to_client(), &LAST.as_bytes()[..LAST.len() - 2]);
     assert_eq!(played.in_flight(), 1);
     played.app(&[body, b"more"].concat());
     assert_eq!(
-        played.to_client,
+        played.to_client(),
         LAST.as_bytes(),
         "nothing behind the last answer"
     );
-    assert!(played.over);
+    assert!(played.is_over());
     assert_eq!(played.in_flight(), 0);
 }
 
@@ -118,10 +118,10 @@ fn an_odd_head_is_released() {
     played.client(GET.as_bytes());
     played.app(b"HTTP/1.1 200 OK\r\n");
     played.client(GET.as_bytes());
-    assert_eq!(played.to_app, GET.as_bytes(), "the next request waits");
+    assert_eq!(played.to_app(), GET.as_bytes(), "the next request waits");
     played.app(b"bad\n");
-    assert_eq!(played.to_client, b"HTTP/1.1 200 OK\r\nbad\n");
-    assert_eq!(played.to_app, [GET, GET].concat().as_bytes());
+    assert_eq!(played.to_client(), b"HTTP/1.1 200 OK\r\nbad\n");
+    assert_eq!(played.to_app(), [GET, GET].concat().as_bytes());
     let in_flight = played.census.snapshot(played.now).in_flight;
     assert_eq!(in_flight.get(&Protocol::Opaque), Some(&1));
 }
@@ -133,12 +133,12 @@ fn a_held_head_is_released_when_the_client_is_odd() {
     played.client(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
     let (begin, end) = OK.as_bytes().split_at(20);
     played.app(begin);
-    assert!(played.to_client.is_empty());
+    assert!(played.to_client().is_empty());
     played.client(b"nonsense\r\n");
     played.pass(Duration::ZERO);
-    assert_eq!(played.to_client, begin);
+    assert_eq!(played.to_client(), begin);
     played.app(end);
-    assert_eq!(played.to_client, OK.as_bytes());
+    assert_eq!(played.to_client(), OK.as_bytes());
 }
 
 /// An answer that says itself that it is the last is left as it is.
@@ -152,13 +152,13 @@ fn an_app_s_own_goodbye_is_left_alone() {
         played.client(GET.as_bytes());
         played.app(head.as_bytes());
         played.client(GET.as_bytes());
-        assert_eq!(played.to_client, head.as_bytes());
+        assert_eq!(played.to_client(), head.as_bytes());
         assert_eq!(
-            played.to_app,
+            played.to_app(),
             GET.as_bytes(),
             "no further request goes to the app"
         );
-        assert!(!played.over, "the app closes by itself");
+        assert!(!played.is_over(), "the app closes by itself");
     }
 }
 
@@ -174,30 +174,36 @@ fn a_head_that_dribbles_behind_an_answer() {
     assert_eq!(played.in_flight(), 1);
     played.pass(MS);
     assert_eq!(played.in_flight(), 0);
-    assert!(played.exchange.is_idle(played.now));
+    assert!(played.connection.exchange.is_idle(played.now));
 }
 
 /// The deadline: only a request of which the app has not seen a byte may be sent again.
 #[test]
 fn the_deadline_tells_what_may_be_sent_again() {
     let mut played = Played::new(true);
-    assert_eq!(played.exchange.deadline(0), Deadline::Close);
+    assert_eq!(played.connection.exchange.deadline(0), Deadline::Close);
     played.client(GET.as_bytes());
     let answer = |deadline| match deadline {
         Deadline::Answer(answer) => String::from_utf8_lossy(&answer[9..12]).into_owned(),
         other => format!("{other:?}"),
     };
-    assert_eq!(answer(played.exchange.deadline(GET.len())), "503");
-    assert_eq!(answer(played.exchange.deadline(GET.len() - 1)), "504");
-    assert_eq!(answer(played.exchange.deadline(0)), "504");
+    assert_eq!(
+        answer(played.connection.exchange.deadline(GET.len())),
+        "503"
+    );
+    assert_eq!(
+        answer(played.connection.exchange.deadline(GET.len() - 1)),
+        "504"
+    );
+    assert_eq!(answer(played.connection.exchange.deadline(0)), "504");
     played.app(&OK.as_bytes()[..30]);
     assert_eq!(
-        answer(played.exchange.deadline(0)),
+        answer(played.connection.exchange.deadline(0)),
         "504",
         "the head is held"
     );
     played.app(&OK.as_bytes()[30..OK.len() - 1]);
-    assert_eq!(answer(played.exchange.deadline(0)), "Close");
+    assert_eq!(answer(played.connection.exchange.deadline(0)), "Close");
 }
 
 /// TLS is recognized by its client's first bytes, in any split, and handled as any opaque
@@ -215,7 +221,7 @@ fn tls_is_recognized_and_not_opened() {
         played.pass(Duration::from_secs(15));
         assert_eq!(played.in_flight(), 0, "the app spoke last");
         played.set_leaving(true);
-        assert!(played.exchange.wants_half_close(played.now));
+        assert!(played.connection.exchange.wants_half_close(played.now));
     }
 }
 

@@ -85,8 +85,8 @@ fn play(start: Start, acts: &[Act]) -> Outcome {
     }
     let (census, now) = (played.census.clone(), played.now);
     let outcome = Outcome {
-        to_app: std::mem::take(&mut played.to_app),
-        to_client: std::mem::take(&mut played.to_client),
+        to_app: played.to_app().to_vec(),
+        to_client: played.to_client().to_vec(),
         in_flight,
         races,
     };
@@ -99,8 +99,8 @@ fn play(start: Start, acts: &[Act]) -> Outcome {
 /// Our frames stand between those of the app; the last one names the last stream that the app saw,
 /// and comes when none is open, or at the deadline.
 fn check_http2(played: &Played, client: usize, app: usize) {
-    let said = frames::http2(&played.app_said[app..]);
-    let heard = frames::http2(played.to_client.get(app..).unwrap_or_default());
+    let said = frames::http2(&played.app_said()[app..]);
+    let heard = frames::http2(played.to_client().get(app..).unwrap_or_default());
     let mut theirs = 0;
     let mut last = None;
     for (index, frame) in heard.iter().enumerate() {
@@ -120,11 +120,11 @@ fn check_http2(played: &Played, client: usize, app: usize) {
         );
         last = frame.last_stream();
     }
-    let Some(last) = last.filter(|_| played.over) else {
+    let Some(last) = last.filter(|_| played.is_over()) else {
         return;
     };
-    let mut asked = frames::streams(played.to_app.get(client..).unwrap_or_default());
-    let answered = frames::streams(&played.app_said[app..][..said[theirs - 1].end]);
+    let mut asked = frames::streams(played.to_app().get(client..).unwrap_or_default());
+    let answered = frames::streams(&played.app_said()[app..][..said[theirs - 1].end]);
     if app > 0 {
         // The request that asked for HTTP/2.
         asked.opened.insert(0, 1);
@@ -137,21 +137,21 @@ fn check_http2(played: &Played, client: usize, app: usize) {
     };
     let open = asked.opened.iter().find(is_open);
     assert!(
-        open.is_none() || played.is_cut || played.app.has_ended,
+        open.is_none() || played.connection.is_cut || played.connection.app_side.read,
         "stream {open:?} was open"
     );
 }
 
 /// Our Close stands between two messages of the app; at the deadline between two frames.
 fn check_websocket(played: &Played, app: usize) {
-    if played.app_said.starts_with(&played.to_client) {
+    if played.app_said().starts_with(played.to_client()) {
         return;
     }
-    let told = played.to_client.strip_suffix(&GOING_AWAY);
+    let told = played.to_client().strip_suffix(&GOING_AWAY);
     let told = told.expect("the only word of ours");
     let (frames, messages) = frames::is_between_websocket_frames(&told[app..]);
     assert!(
-        messages || (played.is_cut && frames),
+        messages || (played.connection.is_cut && frames),
         "a Close inside of something"
     );
 }

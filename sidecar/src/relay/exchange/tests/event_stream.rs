@@ -23,7 +23,7 @@ impl Played {
     }
 
     fn said(&self) -> String {
-        String::from_utf8_lossy(&self.to_client).into_owned()
+        String::from_utf8_lossy(self.to_client()).into_owned()
     }
 }
 
@@ -47,7 +47,7 @@ fn it_is_known_as_one() {
     assert_eq!(snapshot.connections[&Protocol::Http1], 1);
     assert_eq!((snapshot.in_flight_in_all(), snapshot.finished), (0, 1));
     let played = Played::event_stream(ASK, BEGIN);
-    played.exchange.line().cut(played.now);
+    played.connection.exchange.line().cut(played.now);
     let cut = played.census.snapshot(played.now).cut;
     assert_eq!(cut, [(Protocol::EventStream, 1)].into());
 }
@@ -58,9 +58,9 @@ fn it_is_known_as_one() {
 fn it_ends_between_two_events() {
     let mut played = Played::event_stream(ASK, BEGIN);
     played.app(EVENT.as_bytes());
-    assert_eq!(played.exchange.wakes_at(played.now), None);
+    assert_eq!(played.connection.exchange.wakes_at(played.now), None);
     played.leave(true);
-    assert!(played.over);
+    assert!(played.is_over());
     played.app(EVENT.as_bytes());
     let last = std::str::from_utf8(LAST_CHUNK).unwrap();
     assert_eq!(played.said(), [BEGIN, EVENT, last].concat());
@@ -76,11 +76,11 @@ fn it_ends_with_the_event_under_way() {
     played.leave(true);
     played.app(b"1\r\n");
     played.pass(Duration::from_secs(60));
-    assert!(!played.over);
+    assert!(!played.is_over());
     played.app([&REST[3..], EVENT].concat().as_bytes());
     let last = std::str::from_utf8(LAST_CHUNK).unwrap();
     assert_eq!(played.said(), [BEGIN, EVENT, HALF, REST, last].concat());
-    assert!(played.over);
+    assert!(played.is_over());
 }
 
 /// One that begins while the pod leaves is told with its head, too.
@@ -89,7 +89,7 @@ fn a_late_one_is_told_twice() {
     let mut played = Played::event_stream(ASK, "");
     played.leave(true);
     played.app([BEGIN, EVENT].concat().as_bytes());
-    assert!(played.over);
+    assert!(played.is_over());
     let told = BEGIN.replacen("\r\n", "\r\nConnection: close\r\n", 1);
     let last = std::str::from_utf8(LAST_CHUNK).unwrap();
     assert_eq!(played.said(), [&*told, EVENT, last].concat());
@@ -116,14 +116,14 @@ fn doubt_waits() {
         played.leave(true);
         played.app(EVENT.as_bytes());
         played.pass(Duration::from_secs(60));
-        assert!(!played.over, "{ask}{begin}");
+        assert!(!played.is_over(), "{ask}{begin}");
         assert_eq!(played.said(), [&*begin, EVENT, EVENT].concat());
     }
     let mut played = Played::event_stream(ASK, BEGIN);
     played.leave(true);
-    assert!(!played.over, "it has said nothing yet");
+    assert!(!played.is_over(), "it has said nothing yet");
     played.app(&EVENT.as_bytes()[..9]);
-    assert!(!played.over, "the chunk is not complete");
+    assert!(!played.is_over(), "the chunk is not complete");
 }
 
 /// By default it is waited for, as any answer is; a policy that changes its mind is heard.
@@ -133,11 +133,11 @@ fn the_policy_decides() {
     played.client(ASK.as_bytes());
     played.app([BEGIN, EVENT].concat().as_bytes());
     played.pass(Duration::from_secs(60));
-    assert!(!played.over);
-    assert_eq!(played.exchange.wakes_at(played.now), None);
+    assert!(!played.is_over());
+    assert_eq!(played.connection.exchange.wakes_at(played.now), None);
     played.conduct.connections.event_streams = EventStreams::End;
     played.leave(true);
-    assert!(played.over);
+    assert!(played.is_over());
 }
 
 /// Event streams, most of them lawful, beside other answers.
@@ -201,7 +201,7 @@ proptest! {
         played.leave(true);
         let said = played.said();
         let body = &said[BEGIN.len()..];
-        if played.over {
+        if played.is_over() {
             let text = text(body);
             prop_assert!(text.is_some(), "{:?}", body);
             let text = text.unwrap_or_default();

@@ -20,8 +20,8 @@ fn heard(turns: &[Act]) -> (String, bool) {
         played.act(turn);
     }
     played.check().unwrap();
-    let heard = String::from_utf8(played.to_client).unwrap();
-    (heard, played.over)
+    let heard = String::from_utf8(played.to_client().to_vec()).unwrap();
+    (heard, played.is_over())
 }
 
 fn client(text: &str) -> Act {
@@ -162,7 +162,7 @@ proptest! {
             }
             let may_answer = answers
                 .peek()
-                .is_some_and(|(number, _)| played.to_app.len() >= requests(*number).len());
+                .is_some_and(|(number, _)| played.to_app().len() >= requests(*number).len());
             let ask = (*by_client || !may_answer).then(|| asks.next()).flatten();
             if let Some(ask) = ask {
                 played.client(ask);
@@ -173,14 +173,14 @@ proptest! {
             }
         }
         let count = (0..=talks.len())
-            .find(|count| requests(*count).len() >= played.to_app.len())
+            .find(|count| requests(*count).len() >= played.to_app().len())
             .unwrap_or(talks.len());
         let whole = |talks: &[Talk]| -> String {
             talks.iter().map(|talk| [talk.interim, talk.answer].concat()).collect()
         };
-        let heard = String::from_utf8_lossy(&played.to_client).into_owned();
-        if played.over {
-            prop_assert_eq!(String::from_utf8_lossy(&played.to_app), requests(count));
+        let heard = String::from_utf8_lossy(played.to_client()).into_owned();
+        if played.is_over() {
+            prop_assert_eq!(String::from_utf8_lossy(played.to_app()), requests(count));
             let (last, others) = talks[..count].split_last().unwrap();
             let told = told(last.answer).replace("Connection: keep-alive\r\n", "");
             prop_assert_eq!(heard, [&*whole(others), last.interim, &told].concat());

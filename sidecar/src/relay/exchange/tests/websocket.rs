@@ -43,8 +43,8 @@ fn it_is_in_flight_as_long_as_it_lives() {
     assert_eq!(snapshot.connections[&Protocol::WebSocket], 1);
     assert_eq!(snapshot.oldest, Some(Duration::from_secs(60)));
     assert_eq!((snapshot.work, snapshot.finished), (1, 0));
-    assert_eq!([&played.to_app[..], &played.to_client[..]], [ASKED, TOLD]);
-    played.exchange.finished();
+    assert_eq!([played.to_app(), played.to_client()], [ASKED, TOLD]);
+    played.connection.exchange.finished();
     assert_eq!(played.in_flight(), 0);
     assert_eq!(played.census.snapshot(played.now).finished, 1);
 }
@@ -57,7 +57,7 @@ fn a_message_does_not_meet_the_goodbye() {
     played.pass(Duration::from_secs(60));
     played.set_leaving(true);
     played.pass(999 * MS);
-    assert!(played.to_client.is_empty());
+    assert!(played.to_client().is_empty());
     played.pass(MS);
     assert_eq!(played.heard(), GOING_AWAY);
 
@@ -85,7 +85,7 @@ fn the_goodbye_comes_in_silence() {
     }
     assert_eq!(played.heard(), TOLD.repeat(3));
     assert_eq!(
-        played.exchange.wakes_at(played.now),
+        played.connection.exchange.wakes_at(played.now),
         Some(played.now + 250 * MS)
     );
     played.pass(250 * MS);
@@ -99,7 +99,7 @@ fn the_goodbye_comes_when_the_policy_says() {
     let mut played = Played::websocket(false);
     let _first = played.census.connect();
     let mut second = Played::new(false);
-    second.exchange = Exchange::new(played.census.connect());
+    second.connection.exchange = Exchange::new(played.census.connect());
     second.client(ASK);
     second.app(SWITCH);
     second.forget();
@@ -112,22 +112,29 @@ fn the_goodbye_comes_when_the_policy_says() {
         pace: Some(pace),
         ..Conduct::default()
     };
-    played.exchange.take_up(&conduct, played.now);
+    played.connection.exchange.take_up(&conduct, played.now);
     played.pass(250 * MS);
     assert_eq!(played.heard(), GOING_AWAY, "the first place is the first");
-    second.exchange.take_up(&conduct, second.now);
-    let turn = second.exchange.wakes_at(second.now).expect("a moment");
+    second.connection.exchange.take_up(&conduct, second.now);
+    let turn = second
+        .connection
+        .exchange
+        .wakes_at(second.now)
+        .expect("a moment");
     // It is silent when its turn comes, and listened to for a second.
     let listened = Duration::from_secs(1);
-    assert_eq!(turn, pace.turn(second.exchange.line().place()) + listened);
+    assert_eq!(
+        turn,
+        pace.turn(second.connection.exchange.line().place()) + listened
+    );
     assert!(turn > pace.from + Duration::from_secs(100) && turn < pace.ends());
     conduct.connections.web_sockets = WebSockets::Wait;
-    second.exchange.take_up(&conduct, second.now);
-    assert_eq!(second.exchange.wakes_at(second.now), None);
+    second.connection.exchange.take_up(&conduct, second.now);
+    assert_eq!(second.connection.exchange.wakes_at(second.now), None);
     second.pass(Duration::from_secs(3600));
-    assert!(second.to_client.is_empty());
+    assert!(second.to_client().is_empty());
     conduct.connections.web_sockets = WebSockets::Goodbye;
-    second.exchange.take_up(&conduct, second.now);
+    second.connection.exchange.take_up(&conduct, second.now);
     second.pass(Duration::ZERO);
     assert_eq!(second.heard(), GOING_AWAY);
 }
@@ -138,7 +145,7 @@ fn an_answer_may_take_its_time() {
     let mut played = Played::websocket(true);
     played.client(ASKED);
     played.pass(999 * MS);
-    assert!(played.to_client.is_empty());
+    assert!(played.to_client().is_empty());
     played.pass(MS);
     assert_eq!(played.heard(), GOING_AWAY);
 
@@ -150,7 +157,7 @@ fn an_answer_may_take_its_time() {
     played.app(TOLD);
     assert_eq!(played.heard(), [b"\x8a\0", TOLD].concat());
     played.pass(249 * MS);
-    assert!(played.to_client.is_empty());
+    assert!(played.to_client().is_empty());
     played.pass(MS);
     assert_eq!(played.heard(), GOING_AWAY);
 }
@@ -192,7 +199,7 @@ fn a_client_that_never_pauses_is_told() {
     let mut played = Played::websocket(true);
     played.client(&ASKED[..4]);
     played.pass(2000 * MS);
-    assert!(played.to_client.is_empty());
+    assert!(played.to_client().is_empty());
     played.client(&[&ASKED[4..], &ASKED[..4]].concat());
     played.pass(Duration::ZERO);
     assert_eq!(played.heard(), GOING_AWAY);
@@ -204,14 +211,14 @@ fn the_client_s_answer_goes_to_the_app() {
     let mut played = Played::closed();
     played.app(TOLD);
     played.client(&[ASKED, &CLIENT_CLOSE[..3]].concat());
-    assert!(!played.exchange.wants_half_close(played.now));
+    assert!(!played.connection.exchange.wants_half_close(played.now));
     assert_eq!(played.in_flight(), 1);
     played.client(&CLIENT_CLOSE[3..]);
-    assert!(played.exchange.wants_half_close(played.now));
-    assert_eq!(played.to_app, [ASKED, CLIENT_CLOSE].concat());
+    assert!(played.connection.exchange.wants_half_close(played.now));
+    assert_eq!(played.to_app(), [ASKED, CLIENT_CLOSE].concat());
     played.app(APP_CLOSE);
-    assert!(played.to_client.is_empty());
-    played.exchange.finished();
+    assert!(played.to_client().is_empty());
+    played.connection.exchange.finished();
     let snapshot = played.census.snapshot(played.now);
     assert_eq!((snapshot.in_flight_in_all(), snapshot.finished), (0, 1));
 }
@@ -221,13 +228,13 @@ fn the_client_s_answer_goes_to_the_app() {
 fn a_client_that_does_not_answer() {
     let mut played = Played::closed();
     assert_eq!(
-        played.exchange.wakes_at(played.now),
+        played.connection.exchange.wakes_at(played.now),
         Some(played.now + 2000 * MS)
     );
     played.pass(1999 * MS);
-    assert!(!played.over);
+    assert!(!played.is_over());
     played.pass(MS);
-    assert!(played.over && played.to_client.is_empty());
+    assert!(played.is_over() && played.to_client().is_empty());
     assert_eq!(played.in_flight(), 0);
 }
 
@@ -241,7 +248,7 @@ fn their_own_close() {
     by_app.pass(Duration::from_secs(5));
     assert_eq!(by_client.heard(), b"");
     assert_eq!(by_app.heard(), APP_CLOSE);
-    assert_eq!(by_app.exchange.deadline(0), Deadline::Close);
+    assert_eq!(by_app.connection.exchange.deadline(0), Deadline::Close);
 }
 
 /// The deadline says Close wherever a frame can come.
@@ -249,11 +256,11 @@ fn their_own_close() {
 fn the_deadline() {
     let mut played = Played::websocket(true);
     let close = Deadline::Answer(GOING_AWAY.to_vec().into());
-    assert_eq!(played.exchange.deadline(0), close);
+    assert_eq!(played.connection.exchange.deadline(0), close);
     played.app(b"\x01\x01a\x00");
-    assert_eq!(played.exchange.deadline(0), Deadline::Close);
+    assert_eq!(played.connection.exchange.deadline(0), Deadline::Close);
     played.app(b"\x01b");
-    assert_eq!(played.exchange.deadline(0), close);
+    assert_eq!(played.connection.exchange.deadline(0), close);
 }
 
 /// Frames that break the rules make it an opaque connection, and pass.
@@ -261,7 +268,7 @@ fn the_deadline() {
 fn doubt_is_opaque() {
     let mut played = Played::websocket(true);
     played.client(TOLD);
-    assert_eq!(played.to_app, TOLD);
+    assert_eq!(played.to_app(), TOLD);
     let in_flight = played.census.snapshot(played.now).in_flight;
     assert_eq!(in_flight.get(&Protocol::Opaque), Some(&1));
 }
@@ -308,12 +315,12 @@ proptest! {
     ) {
         let whole = play(&turns, &[], true, pace * MS);
         let played = play(&turns, &cuts, true, pace * MS);
-        prop_assert_eq!(&played.to_client, &whole.to_client);
+        prop_assert_eq!(played.to_client(), whole.to_client());
         prop_assert_eq!(played.in_flight(), whole.in_flight());
-        prop_assert_eq!(&played.client_said, &played.to_app);
-        let app = &played.app_said;
-        let told = played.to_client.strip_suffix(&GOING_AWAY[..]);
-        prop_assert!(*app == played.to_client || told.is_some_and(|told| app.starts_with(told)));
+        prop_assert_eq!(played.client_said(), played.to_app());
+        let app = played.app_said();
+        let told = played.to_client().strip_suffix(&GOING_AWAY[..]);
+        prop_assert!(*app == *played.to_client() || told.is_some_and(|told| app.starts_with(told)));
     }
 }
 
@@ -359,11 +366,11 @@ proptest! {
         for turn in &turns {
             played.say(turn, &cuts, pace * MS);
         }
-        let heard = &played.to_client[SWITCH.len()..];
+        let heard = &played.to_client()[SWITCH.len()..];
         if let Some(told) = heard.strip_suffix(&GOING_AWAY[..]) {
             prop_assert_eq!(whole_messages(told), told.len());
         } else {
-            prop_assert_eq!(&played.to_client, &played.app_said);
+            prop_assert_eq!(played.to_client(), played.app_said());
         }
     }
 }

@@ -14,11 +14,11 @@ fn the_exact_goodbye() {
     played.app(&answer(3));
     played.forget();
     played.pass(Duration::from_secs(60));
-    assert!(played.to_client.is_empty(), "nobody leaves");
+    assert!(played.to_client().is_empty(), "nobody leaves");
     played.set_leaving(true);
     played.pass(Duration::ZERO);
     assert_eq!(played.heard(), go_away(3));
-    assert!(played.over);
+    assert!(played.is_over());
 
     let mut played = Played::http2(true);
     played.client(&request(1));
@@ -28,16 +28,16 @@ fn the_exact_goodbye() {
     played.pass(9 * MS);
     played.client(&request(3));
     played.pass(100 * MS);
-    assert!(played.to_client.is_empty(), "the next came in time");
+    assert!(played.to_client().is_empty(), "the next came in time");
     played.app(&answer(3));
     assert_eq!(played.heard(), answer(3));
     assert_eq!(
-        played.exchange.wakes_at(played.now),
+        played.connection.exchange.wakes_at(played.now),
         Some(played.now + 10 * MS)
     );
     played.pass(10 * MS);
     assert_eq!(played.heard(), go_away(3));
-    assert!(played.over);
+    assert!(played.is_over());
 }
 
 /// A client that had several streams open at once is asked to begin nothing more, also at rest: its
@@ -62,11 +62,11 @@ fn one_that_had_several_streams_is_asked_first() {
             played.pass(Duration::ZERO);
         } else {
             played.pass(2899 * MS);
-            assert!(played.to_client.is_empty(), "the answer may still come");
+            assert!(played.to_client().is_empty(), "the answer may still come");
             played.pass(MS);
         }
         assert_eq!(played.heard(), go_away(5));
-        assert!(played.over);
+        assert!(played.is_over());
     }
 }
 
@@ -75,10 +75,10 @@ fn one_that_had_several_streams_is_asked_first() {
 fn an_unused_connection_is_left_alone() {
     let mut played = Played::http2(true);
     played.pass(Duration::from_secs(60));
-    assert!(played.to_client.is_empty());
-    assert_eq!(played.exchange.wakes_at(played.now), None);
+    assert!(played.to_client().is_empty());
+    assert_eq!(played.connection.exchange.wakes_at(played.now), None);
     assert_eq!(
-        played.exchange.deadline(0),
+        played.connection.exchange.deadline(0),
         Deadline::Answer(go_away(0).to_vec().into())
     );
 }
@@ -91,7 +91,7 @@ fn a_busy_connection_is_warned() {
         let mut played = Played::http2(true);
         played.client(&[request(1), request(3)].concat());
         played.pass(999 * MS);
-        assert!(played.to_client.is_empty());
+        assert!(played.to_client().is_empty());
         played.pass(MS);
         assert_eq!(played.heard(), warning());
         played.forget();
@@ -102,7 +102,7 @@ fn a_busy_connection_is_warned() {
         } else {
             played.client(&request(5));
         }
-        assert_eq!(played.to_app, request(5), "the app never sees the answer");
+        assert_eq!(played.to_app(), request(5), "the app never sees the answer");
         played.pass(10 * 1000 * MS);
         played.app(&[answer(1), answer(3)].concat());
         assert_eq!(played.heard(), [answer(1), answer(3)].concat());
@@ -115,7 +115,7 @@ fn a_busy_connection_is_warned() {
             played.pass(10 * MS);
             assert_eq!(played.heard(), go_away(5));
         }
-        assert!(played.over);
+        assert!(played.is_over());
     }
 }
 
@@ -133,7 +133,7 @@ fn other_answers_pass() {
         played.client(&[*byte]);
     }
     let expected = [&said[..17], &said[34..]].concat();
-    assert_eq!(played.to_app, expected);
+    assert_eq!(played.to_app(), expected);
 }
 
 /// What looks like the answer and never becomes it reaches the app: when the client has said all,
@@ -146,12 +146,12 @@ fn half_an_answer_is_released() {
         played.pass(Duration::from_secs(1));
         played.forget();
         played.client(&pong()[..12]);
-        assert!(played.to_app.is_empty());
+        assert!(played.to_app().is_empty());
         if by_end {
-            assert_eq!(played.exchange.released(true), pong()[..12]);
+            assert_eq!(played.connection.exchange.released(true), pong()[..12]);
         } else {
             played.app(&frame(6, 0, 1, &[0; 8]));
-            assert_eq!(played.to_app, pong()[..12]);
+            assert_eq!(played.to_app(), &pong()[..12]);
         }
     }
 }
@@ -166,13 +166,13 @@ fn the_goodbye_waits_for_its_place() {
         played.app(&[*byte]);
         played.pass(Duration::from_secs(2));
     }
-    assert_eq!(played.to_client, head[..head.len() - 1]);
+    assert_eq!(played.to_client(), &head[..head.len() - 1]);
     assert_eq!(
-        played.exchange.wakes_at(played.now),
+        played.connection.exchange.wakes_at(played.now),
         None,
         "time alone changes nothing"
     );
-    assert_eq!(played.exchange.deadline(0), Deadline::Close);
+    assert_eq!(played.connection.exchange.deadline(0), Deadline::Close);
     played.app(&[&head[head.len() - 1..], &answer(1)].concat());
     let expected = [head, warning().to_vec(), answer(1)].concat();
     assert_eq!(played.heard(), expected);
@@ -188,8 +188,8 @@ fn the_goodbye_waits_for_its_place() {
         .concat(),
     );
     played.pass(Duration::from_secs(2));
-    assert!(played.to_client.is_empty());
-    assert_eq!(played.exchange.deadline(0), Deadline::Close);
+    assert!(played.to_client().is_empty());
+    assert_eq!(played.connection.exchange.deadline(0), Deadline::Close);
     played.app(&settings());
     assert_eq!(played.heard(), [settings(), go_away(1).to_vec()].concat());
 }
@@ -207,7 +207,7 @@ fn the_app_s_own_goodbye() {
     played.client(&request(7));
     assert_eq!(played.in_flight(), 2);
     played.pass(Duration::from_secs(5));
-    assert!(played.to_client.is_empty(), "it was warned");
+    assert!(played.to_client().is_empty(), "it was warned");
     played.app(&[answer(1), answer(3)].concat());
     played.forget();
     played.pass(10 * MS);
@@ -231,6 +231,6 @@ fn a_drain_that_heals() {
     played.app(&answer(1));
     played.forget();
     played.pass(Duration::from_secs(60));
-    assert!(played.to_client.is_empty());
-    assert_eq!(played.exchange.wakes_at(played.now), None);
+    assert!(played.to_client().is_empty());
+    assert_eq!(played.connection.exchange.wakes_at(played.now), None);
 }

@@ -26,7 +26,7 @@ fn an_app_that_closes_before_the_preface() {
     let said = pong();
     played.pass(Duration::from_secs(1));
     played.client(&said[..3]);
-    assert!(played.over || played.to_app.ends_with(&said[..3]));
+    assert!(played.is_over() || played.to_app().ends_with(&said[..3]));
 }
 
 /// What begins like a preface and is none is what it was before.

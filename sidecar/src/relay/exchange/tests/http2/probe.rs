@@ -12,7 +12,7 @@ fn probed(census: &std::sync::Arc<Census>, now: Instant) -> Played {
     let mut line = census.connect();
     line.made_by(kubelet(), PORT);
     let mut played = Played::new(false);
-    played.exchange = Exchange::new(line);
+    played.connection.exchange = Exchange::new(line);
     played.census = census.clone();
     played.now = now;
     played.client(PREFACE);
@@ -52,9 +52,9 @@ fn a_probe_is_no_traffic() {
     for byte in &ask {
         played.client(&[*byte]);
     }
-    assert_eq!(played.to_app, ask);
+    assert_eq!(played.to_app(), ask);
     assert_eq!(played.in_flight(), 0);
-    assert!(played.exchange.is_idle(played.now));
+    assert!(played.connection.exchange.is_idle(played.now));
     played.app(&answer(1));
     assert_eq!(played.heard(), answer(1));
     let snapshot = census.snapshot(played.now);
@@ -64,7 +64,7 @@ fn a_probe_is_no_traffic() {
     let mut hung = probed(&census, now + Duration::from_secs(10));
     hung.client(&request(1));
     assert_eq!(hung.in_flight(), 0);
-    hung.exchange.app_closed(hung.now);
+    hung.connection.exchange.app_closed(hung.now);
     assert_eq!(hung.in_flight(), 0);
 }
 
@@ -79,7 +79,7 @@ fn two_requests_are_a_client_s() {
     played.pass(MS);
     played.client(&request(3));
     assert_eq!(played.in_flight(), 2);
-    assert!(!played.exchange.is_idle(played.now));
+    assert!(!played.connection.exchange.is_idle(played.now));
     let snapshot = census.snapshot(played.now);
     assert_eq!((snapshot.work, snapshot.last_work), (2, Some(played.now)));
     played.app(&[answer(1), answer(3)].concat());
@@ -98,7 +98,7 @@ fn what_takes_too_long_is_a_client_s() {
     played.pass(Duration::from_secs(2));
     assert_eq!(played.in_flight(), 0);
     let over = now + Duration::from_secs(10);
-    assert_eq!(played.exchange.wakes_at(played.now), Some(over));
+    assert_eq!(played.connection.exchange.wakes_at(played.now), Some(over));
     played.pass(Duration::from_secs(8));
     assert_eq!(played.in_flight(), 1);
     played.app(&answer(1));

@@ -126,9 +126,9 @@ proptest! {
             }
             played.say(turn, &cuts, pace * MS);
         }
-        let heard = seen(&played.to_client);
+        let heard = seen(played.to_client());
         let (exact, heard) = match heard.split_last() {
-            Some((last, others)) if played.over => (Some(last), others),
+            Some((last, others)) if played.is_over() => (Some(last), others),
             _ => (None, &heard[..]),
         };
         let ours = |frame: &&Seen| frame.kind == 7 || (frame.kind == 6 && frame.payload == PING);
@@ -143,13 +143,13 @@ proptest! {
             _ => prop_assert!(false, "said more than once: {:?}", heard),
         }
         let theirs: Vec<&Seen> = heard.iter().filter(|frame| !ours(frame)).collect();
-        let app = seen(&played.app_said);
+        let app = seen(played.app_said());
         prop_assert!(theirs.iter().zip(&app).all(|(heard, said)| *heard == said));
-        prop_assert!(played.over || theirs.len() == app.len());
+        prop_assert!(played.is_over() || theirs.len() == app.len());
 
         if let Some(exact) = exact {
             prop_assert_eq!(exact.kind, 7);
-            let asked = seen(&played.to_app[PREFACE.len()..]);
+            let asked = seen(&played.to_app()[PREFACE.len()..]);
             let opened = asked.iter().filter(|frame| frame.kind == 1).map(|frame| frame.stream);
             let opened: Vec<u32> = opened.collect();
             let last = opened.iter().max().copied().unwrap_or(0);

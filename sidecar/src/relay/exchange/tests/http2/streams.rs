@@ -31,7 +31,10 @@ async fn streams_end_once_when_the_app_closes() {
     let mut played = Played::http2(false);
     played.client(&[request(1), request(3)].concat());
     assert_eq!(played.in_flight(), 2);
-    assert_eq!(played.exchange.app_closed(played.now), AppEnd::Pass);
+    assert_eq!(
+        played.connection.exchange.app_closed(played.now),
+        AppEnd::Pass
+    );
     assert_eq!(played.in_flight(), 0);
     played.client(&[frame(3, 0, 1, &[0; 4]), request(5)].concat());
     played.client(&frame(3, 0, 5, &[0; 4]));
@@ -52,7 +55,7 @@ fn a_moment_that_has_passed_hides_none_to_come() {
     played.pass(HEAD_PATIENCE);
     played.set_leaving(true);
     let due = played.now + 1000 * MS;
-    assert_eq!(played.exchange.wakes_at(played.now), Some(due));
+    assert_eq!(played.connection.exchange.wakes_at(played.now), Some(due));
 }
 
 /// A header block that never ends holds a drain for 5 s, and the app has not seen that stream.
@@ -65,9 +68,9 @@ fn a_dribbled_header_block() {
     assert_eq!(played.in_flight(), 1);
     played.pass(4999 * MS);
     assert_eq!(played.heard(), warning());
-    assert!(!played.exchange.is_idle(played.now));
+    assert!(!played.connection.exchange.is_idle(played.now));
     played.pass(MS);
-    assert!(played.exchange.is_idle(played.now));
+    assert!(played.connection.exchange.is_idle(played.now));
     assert_eq!(played.in_flight(), 0);
     assert_eq!(played.heard(), go_away(1));
 }
@@ -87,5 +90,5 @@ fn too_many_streams_are_opaque() {
     played.app(&answer(1));
     played.pass(Duration::from_secs(5));
     assert_eq!(played.heard(), answer(1));
-    assert_eq!(played.to_app, [most, request(8193)].concat());
+    assert_eq!(played.to_app(), [most, request(8193)].concat());
 }
