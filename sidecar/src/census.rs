@@ -120,9 +120,9 @@ impl Census {
         self.probes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many connections are open. Cheap.
-    pub(crate) fn open(&self) -> u64 {
-        self.records().taken() as u64
+    /// How many open connections pass the relay. Cheap.
+    pub(crate) fn relayed(&self) -> u64 {
+        self.records().relayed() as u64
     }
 
     /// A reader's place: the next [`Changes::changed`] tells of everything after this call.

@@ -17,6 +17,8 @@ pub(super) struct Records {
     free: Vec<usize>,
     /// Places behind this one were never taken.
     end: usize,
+    /// How many of those that are taken are connections that pass the relay.
+    relayed: usize,
 }
 
 #[derive(Debug)]
@@ -47,18 +49,20 @@ impl Records {
             number,
         };
         place.begin(way);
+        self.relayed += usize::from(way == Way::Relayed);
         place
     }
 
     /// The connection has ended.
     pub(super) fn free(&mut self, place: &Place) {
         place.end();
+        self.relayed -= usize::from(place.way() == Way::Relayed);
         self.free.push(place.number);
     }
 
-    /// How many places are taken.
-    pub(super) fn taken(&self) -> usize {
-        self.end - self.free.len()
+    /// How many open connections pass the relay.
+    pub(super) fn relayed(&self) -> usize {
+        self.relayed
     }
 
     /// Those of open connections.

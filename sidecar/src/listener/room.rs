@@ -32,7 +32,7 @@ impl Room {
 
     /// True if there is none; the log says so now and then.
     pub(super) fn is_full(&self) -> bool {
-        let is_full = self.census.open() >= self.most;
+        let is_full = self.census.relayed() >= self.most;
         if is_full && self.complaint.may_say(Instant::now()) {
             let connections = self.most;
             tracing::warn!(
@@ -51,11 +51,28 @@ fn most(limit: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::census::Way;
 
     #[test]
     fn there_is_something_left_for_others() {
         assert_eq!(most(100), 37);
         assert_eq!(most(1 << 20), (1 << 19) - 288);
         assert_eq!(most(0), 0);
+    }
+
+    /// What reaches the app past the relay takes none of its file descriptors.
+    #[test]
+    fn only_the_relay_s_own_take_room() {
+        let census = Census::new(Instant::now());
+        let room = Room {
+            most: 1,
+            ..Room::new(census.clone())
+        };
+        let _others = [Way::Bypassing, Way::Observed].map(|way| census.connect_by(way));
+        assert!(!room.is_full());
+        let relayed = census.connect();
+        assert!(room.is_full());
+        drop(relayed);
+        assert!(!room.is_full());
     }
 }
