@@ -4,7 +4,10 @@
 use ebb_api::connections::{
     AtTimeout, ConnectionSettings, DEFAULT_IDLE_SECONDS, EventStreams, WebSockets,
 };
-use ebb_api::settings::{DEFAULT_HTTP1_IDLE_SECONDS, Settings};
+use ebb_api::settings::{
+    DEFAULT_HTTP1_IDLE_SECONDS, DEFAULT_MAX_SECONDS, DEFAULT_QUIET_SECONDS, DeregistrationSettings,
+    Settings,
+};
 
 /// "up to 300 s each, goodbyes spread over 30 s".
 pub fn values(settings: &Settings) -> String {
@@ -12,9 +15,27 @@ pub fn values(settings: &Settings) -> String {
         return "Ebb stands aside (enabled: false)".to_owned();
     }
     let mut values = vec![format!("up to {} s each", settings.timeout_seconds)];
-    let idle = settings.deregistration.idle_seconds;
-    if idle != DEFAULT_HTTP1_IDLE_SECONDS {
-        values.push(format!("idle HTTP/1 clients waited for up to {idle} s"));
+    let DeregistrationSettings {
+        min_seconds,
+        quiet_seconds,
+        idle_seconds: http1_idle_seconds,
+        max_seconds,
+    } = settings.deregistration;
+    if min_seconds > 0 {
+        values.push(format!("accepting for at least {min_seconds} s"));
+    }
+    if quiet_seconds != DEFAULT_QUIET_SECONDS {
+        values.push(format!(
+            "accepting until {quiet_seconds} s without new work"
+        ));
+    }
+    if max_seconds != DEFAULT_MAX_SECONDS {
+        values.push(format!("accepting for at most {max_seconds} s"));
+    }
+    if http1_idle_seconds != DEFAULT_HTTP1_IDLE_SECONDS {
+        values.push(format!(
+            "idle HTTP/1 clients waited for up to {http1_idle_seconds} s"
+        ));
     }
     let ConnectionSettings {
         idle_seconds,
@@ -44,6 +65,9 @@ pub fn values(settings: &Settings) -> String {
         AtTimeout::Reset => Some("opaque connections reset at the timeout".to_owned()),
         AtTimeout::Handover => Some("opaque connections handed over at the timeout".to_owned()),
     });
+    if let Some(shutdown) = settings.shutdown_seconds {
+        values.push(format!("the app's shutdown given at least {shutdown} s"));
+    }
     values.join(", ")
 }
 
@@ -59,7 +83,13 @@ mod tests {
             ..Settings::without_policy()
         };
         assert_eq!(values(&settings), "up to 300 s each");
-        settings.deregistration.idle_seconds = 0;
+        settings.deregistration = DeregistrationSettings {
+            min_seconds: 10,
+            quiet_seconds: 7,
+            idle_seconds: 0,
+            max_seconds: 60,
+        };
+        settings.shutdown_seconds = Some(40);
         settings.connections = ConnectionSettings {
             idle_seconds: 60,
             pace_seconds: 30,
@@ -69,9 +99,11 @@ mod tests {
         };
         assert_eq!(
             values(&settings),
-            "up to 300 s each, idle HTTP/1 clients waited for up to 0 s, goodbyes spread over 30 s, \
-             opaque connections idle after 60 s of silence, WebSockets waited for, event streams \
-             ended, opaque connections handed over at the timeout"
+            "up to 300 s each, accepting for at least 10 s, accepting until 7 s without new work, \
+             accepting for at most 60 s, idle HTTP/1 clients waited for up to 0 s, goodbyes spread \
+             over 30 s, opaque connections idle after 60 s of silence, WebSockets waited for, event \
+             streams ended, opaque connections handed over at the timeout, the app's shutdown given \
+             at least 40 s"
         );
     }
 }
