@@ -27,7 +27,7 @@ enum Benchmark {
     /// Compares the relay with HAProxy, nginx and Envoy before the same backend.
     ///
     /// They take turns, each alone on a CPU; backend and load are on another one. Prints a table and
-    /// says which targets hold. A full run takes about 20 minutes, and only an idle computer gives
+    /// says which targets hold. A full run takes about 25 minutes, and only an idle computer gives
     /// numbers that mean something. What it needs is fetched into the cache; nothing is installed.
     ///
     /// Needs root, two CPUs, network namespaces, nftables, Debian's package sources, and python3
