@@ -75,11 +75,9 @@ impl Sidecar {
             process: command.spawn().unwrap(),
             admin: (address, 17441).into(),
         };
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(sidecar.admin).is_err() {
-            assert!(Instant::now() < deadline, "the sidecar does not start");
-            thread::sleep(Duration::from_millis(10));
-        }
+        wait_until("the sidecar to start", PATIENCE, || {
+            TcpStream::connect(sidecar.admin).is_ok()
+        });
         sidecar
     }
 
@@ -142,11 +140,9 @@ impl Sidecar {
     pub(crate) fn end(&mut self) {
         let id = Pid::from_child(&self.process);
         kill_process(id, Signal::TERM).unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        while self.process.try_wait().unwrap().is_none() {
-            assert!(Instant::now() < deadline, "the sidecar does not end");
-            thread::sleep(Duration::from_millis(10));
-        }
+        wait_until("the sidecar to end", PATIENCE, || {
+            self.process.try_wait().unwrap().is_some()
+        });
     }
 
     /// The termination message.
@@ -166,4 +162,15 @@ fn call(admin: SocketAddr, path: &str, headers: &str) -> String {
     stream.read_to_string(&mut answer).unwrap();
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
     body.to_owned()
+}
+
+/// Waits for a condition, at most for so long; it looks less often as time passes.
+pub(crate) fn wait_until(what: &str, patience: Duration, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
+    let mut pause = Duration::from_millis(10);
+    while !so() {
+        assert!(Instant::now() < deadline, "waited for: {what}");
+        thread::sleep(pause);
+        pause = (2 * pause).min(Duration::from_millis(250));
+    }
 }
