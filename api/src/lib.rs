@@ -7,14 +7,14 @@
 //! Kubernetes client.
 //!
 //! ```text
-//!  DrainPolicy --resolve--> Settings --+--> Birth    (in the pod's spec, written by the webhook)
+//!  DrainPolicy --resolve--> Settings --+--> Bootstrap    (in the pod's spec, written by the webhook)
 //!   (policy)               (settings)  +--> Desired  (over the network, signed, the newest wins)
 //!                                              |
 //!  status <--- controller <---- Report, FinalReport (report), told in Phase, Trigger, Outcome (phase)
 //! ```
 #![deny(missing_docs)]
 
-pub mod birth;
+pub mod bootstrap;
 pub mod connections;
 pub mod desired;
 pub mod names;

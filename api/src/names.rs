@@ -49,8 +49,8 @@ pub const RELAY_PORT: u16 = 17440;
 /// The port of the sidecar's hooks, probes, metrics, status and desired state.
 pub const ADMIN_PORT: u16 = 17441;
 
-/// Environment variable of the sidecar that holds its [`Birth`](crate::birth::Birth) as JSON.
-pub const BIRTH_VARIABLE: &str = "EBB_BIRTH";
+/// Environment variable of the sidecar that holds its [`Bootstrap`](crate::bootstrap::Bootstrap) as JSON.
+pub const BOOTSTRAP_VARIABLE: &str = "EBB_BOOTSTRAP";
 
 /// Environment variable of the sidecar: the pod's UID, through the downward API (the webhook cannot
 /// know it: an object under admission has none).

@@ -95,7 +95,9 @@ fn look(cluster: &Cluster, namespace: &str, name: &str, last: &Last) -> Option<S
     let last = last.get(&pod.uid);
     let settings = match (&pod.sidecar, last) {
         (Some(_), Some(last)) => plan::settings::settings(namespace, pod, last),
-        (Some(sidecar), None) => plan::settings::settings(namespace, pod, &sidecar.born),
+        (Some(sidecar), None) => {
+            plan::settings::settings(namespace, pod, &sidecar.bootstrap_settings)
+        }
         (None, _) => Settings::without_policy(),
     };
     Some(Seen {

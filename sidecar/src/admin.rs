@@ -87,16 +87,16 @@ impl Admin {
     pub(crate) fn new(
         keeper: mpsc::Sender<KeeperRequest>,
         published: watch::Receiver<Published>,
-        birth: Option<&ebb_api::birth::Birth>,
+        bootstrap: Option<&ebb_api::bootstrap::Bootstrap>,
         key: Option<Key>,
         metrics: Metrics,
     ) -> Arc<Admin> {
         Arc::new(Admin {
-            token: birth.map(|birth| birth.token.clone()),
+            token: bootstrap.map(|bootstrap| bootstrap.token.clone()),
             key,
-            containers: birth
+            containers: bootstrap
                 .into_iter()
-                .flat_map(|birth| &birth.containers)
+                .flat_map(|bootstrap| &bootstrap.containers)
                 .map(|container| container.name.clone())
                 .collect(),
             metrics,

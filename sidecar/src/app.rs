@@ -19,7 +19,7 @@ use crate::listener;
 use crate::relay::{Relay, delivery};
 use crate::upstream::{OriginalDestination, Upstream};
 use anyhow::Context;
-use ebb_api::birth::Capture;
+use ebb_api::bootstrap::Capture;
 use ebb_api::report::Mode;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,9 +161,9 @@ impl Bound {
             }
             ref destination => destination.clone(),
         };
-        let birth = config.birth.as_ref();
+        let bootstrap = config.bootstrap.as_ref();
         let proxy_protocol_ports =
-            birth.map_or_else(Vec::new, |birth| birth.proxy_protocol_ports.clone());
+            bootstrap.map_or_else(Vec::new, |bootstrap| bootstrap.proxy_protocol_ports.clone());
         let upstream = Upstream::with_proxy_protocol(
             destination,
             standing.over_loopback().to_vec(),
@@ -173,7 +173,11 @@ impl Bound {
         let open = doors.iter().filter(|door| door.bound.is_ok());
         let mut ours: BTreeSet<u16> = open.map(|door| door.port).collect();
         ours.insert(admin_port.unwrap_or(config.admin_port));
-        ours.extend(birth.iter().flat_map(|birth| &birth.exclude_ports));
+        ours.extend(
+            bootstrap
+                .iter()
+                .flat_map(|bootstrap| &bootstrap.exclude_ports),
+        );
         let mode = standing.mode();
         let (keeper, inbox, handles) = Keeper::new(
             &config,
@@ -199,7 +203,7 @@ impl Bound {
         let answers = Admin::new(
             handles.requests.clone(),
             handles.published,
-            config.birth.as_ref(),
+            config.bootstrap.as_ref(),
             config.key.clone(),
             metrics,
         );

@@ -9,9 +9,9 @@ use crate::drain::Pod;
 use crate::upstream::OriginalDestination;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::birth::{Birth, Capture, NamedPort};
+use ebb_api::bootstrap::{Bootstrap, Capture, NamedPort};
 use ebb_api::names::{
-    ADMIN_PORT, BIRTH_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
+    ADMIN_PORT, BOOTSTRAP_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
     RELAY_PORT, WORKERS_VARIABLE,
 };
 use ebb_api::settings::Settings;
@@ -29,7 +29,7 @@ pub struct Config {
     /// The pod's UID; empty where it is not known, and then no desired state is accepted.
     pub uid: String,
     /// What the sidecar was born with, where it could be read.
-    pub birth: Option<Birth>,
+    pub bootstrap: Option<Bootstrap>,
     /// The key that desired states must be signed with, where it could be read.
     pub key: Option<Key>,
     /// What could not be understood, as a sentence.
@@ -40,7 +40,7 @@ pub struct Config {
     pub admin_port: u16,
     /// How many threads run connections.
     pub workers: NonZeroUsize,
-    /// Where connections were meant to go; the birth's named ports, if any, count more than
+    /// Where connections were meant to go; the bootstrap's named ports, if any, count more than
     /// [`OriginalDestination::Redirected`].
     pub destination: OriginalDestination,
     /// Where kubelet looks for the termination message.
@@ -56,16 +56,16 @@ pub struct Key {
     pub public: [u8; 32],
 }
 
-/// Why a birth could not be used.
+/// Why a bootstrap could not be used.
 #[derive(Debug, thiserror::Error)]
-enum BirthError {
-    #[error("the variable {BIRTH_VARIABLE} is not set")]
+enum BootstrapError {
+    #[error("the variable {BOOTSTRAP_VARIABLE} is not set")]
     Missing,
-    #[error("the variable {BIRTH_VARIABLE} cannot be read")]
+    #[error("the variable {BOOTSTRAP_VARIABLE} cannot be read")]
     Garbage(#[source] serde_json::Error),
-    #[error("the variable {BIRTH_VARIABLE} has no hook token")]
+    #[error("the variable {BOOTSTRAP_VARIABLE} has no hook token")]
     NoToken,
-    #[error("the public key {id:?} in {BIRTH_VARIABLE} is not 32 bytes in base64")]
+    #[error("the public key {id:?} in {BOOTSTRAP_VARIABLE} is not 32 bytes in base64")]
     Key { id: String },
 }
 
@@ -75,14 +75,14 @@ impl Config {
     /// Reads the environment through `variable`.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Config {
         let mut complaints = Vec::new();
-        let mut birth = read_birth(variable(BIRTH_VARIABLE))
+        let mut bootstrap = read_bootstrap(variable(BOOTSTRAP_VARIABLE))
             .map_err(|error| complaints.push(sentence(&error)))
             .ok();
-        if let Some(birth) = &mut birth {
-            complaints.extend(drop_circles(&mut birth.capture));
+        if let Some(bootstrap) = &mut bootstrap {
+            complaints.extend(drop_circles(&mut bootstrap.capture));
         }
-        let key = birth.as_ref().and_then(|birth| {
-            read_key(birth)
+        let key = bootstrap.as_ref().and_then(|bootstrap| {
+            read_key(bootstrap)
                 .map_err(|error| complaints.push(sentence(&error)))
                 .ok()
         });
@@ -98,7 +98,7 @@ impl Config {
         });
         Config {
             uid,
-            birth,
+            bootstrap,
             key,
             complaint: (!complaints.is_empty()).then(|| complaints.join("; ")),
             relay_port: RELAY_PORT,
@@ -128,26 +128,33 @@ impl Config {
 
     /// How connections are to reach the sidecar.
     pub fn capture(&self) -> Capture {
-        let capture = self.birth.as_ref().map(|birth| birth.capture.clone());
+        let capture = self
+            .bootstrap
+            .as_ref()
+            .map(|bootstrap| bootstrap.capture.clone());
         capture.unwrap_or_default()
     }
 
     /// The settings that the pod was born with.
     pub fn settings(&self) -> Settings {
-        self.birth
+        self.bootstrap
             .as_ref()
-            .map_or_else(Settings::without_policy, |birth| birth.settings.clone())
+            .map_or_else(Settings::without_policy, |bootstrap| {
+                bootstrap.settings.clone()
+            })
     }
 
     /// Kubelet's probes of the pod that can't be told from clients by their bytes.
     pub fn probes(&self) -> Probes {
-        let birth = self.birth.as_ref();
-        birth.map_or_else(Probes::default, |birth| Probes::of(&birth.containers))
+        let bootstrap = self.bootstrap.as_ref();
+        bootstrap.map_or_else(Probes::default, |bootstrap| {
+            Probes::of(&bootstrap.containers)
+        })
     }
 
     /// What the drain machine needs to know of the pod.
     pub fn pod(&self) -> Pod {
-        self.birth.as_ref().map_or_else(Pod::unknown, Pod::of)
+        self.bootstrap.as_ref().map_or_else(Pod::unknown, Pod::of)
     }
 }
 
@@ -166,14 +173,14 @@ impl Pod {
     }
 }
 
-fn read_birth(text: Option<String>) -> Result<Birth, BirthError> {
-    let text = text.ok_or(BirthError::Missing)?;
-    let birth: Birth = serde_json::from_str(&text).map_err(BirthError::Garbage)?;
+fn read_bootstrap(text: Option<String>) -> Result<Bootstrap, BootstrapError> {
+    let text = text.ok_or(BootstrapError::Missing)?;
+    let bootstrap: Bootstrap = serde_json::from_str(&text).map_err(BootstrapError::Garbage)?;
     // An empty token would let everybody in.
-    if birth.token.is_empty() {
-        return Err(BirthError::NoToken);
+    if bootstrap.token.is_empty() {
+        return Err(BootstrapError::NoToken);
     }
-    Ok(birth)
+    Ok(bootstrap)
 }
 
 /// Leaves out ports of the app that are the relay's own: it would connect to itself without end.
@@ -187,20 +194,20 @@ fn drop_circles(capture: &mut Capture) -> Option<String> {
     ports.retain(|port| !is_circle(port));
     let circle = circles.first()?;
     Some(format!(
-        "the variable {BIRTH_VARIABLE} names port {} both as the app's and as the relay's: port {} is not relayed",
+        "the variable {BOOTSTRAP_VARIABLE} names port {} both as the app's and as the relay's: port {} is not relayed",
         circle.app, circle.listen
     ))
 }
 
-fn read_key(birth: &Birth) -> Result<Key, BirthError> {
-    let garbage = || BirthError::Key {
-        id: birth.key.clone(),
+fn read_key(bootstrap: &Bootstrap) -> Result<Key, BootstrapError> {
+    let garbage = || BootstrapError::Key {
+        id: bootstrap.key.clone(),
     };
     let public = BASE64_STANDARD
-        .decode(&birth.public_key)
+        .decode(&bootstrap.public_key)
         .map_err(|_| garbage())?;
     Ok(Key {
-        id: birth.key.clone(),
+        id: bootstrap.key.clone(),
         public: public.try_into().map_err(|_| garbage())?,
     })
 }
@@ -231,16 +238,16 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(birth: Option<serde_json::Value>) -> Config {
-        let birth = birth.map(|birth| birth.to_string());
+    fn read(bootstrap: Option<serde_json::Value>) -> Config {
+        let bootstrap = bootstrap.map(|bootstrap| bootstrap.to_string());
         Config::read(|name| match name {
-            BIRTH_VARIABLE => birth.clone(),
+            BOOTSTRAP_VARIABLE => bootstrap.clone(),
             POD_UID_VARIABLE => Some("uid-1".to_owned()),
             _ => None,
         })
     }
 
-    fn birth(token: &str, public_key: &str) -> serde_json::Value {
+    fn bootstrap(token: &str, public_key: &str) -> serde_json::Value {
         json!({
             "settings": {"policy": "web", "enabled": true, "timeoutSeconds": 60,
                 "deregistration": {"minSeconds": 0, "quietSeconds": 2, "maxSeconds": 30}},
@@ -253,8 +260,8 @@ mod tests {
 
     /// What the webhook writes is understood in full.
     #[test]
-    fn a_birth_is_read() {
-        let config = read(Some(birth("secret", &BASE64_STANDARD.encode([7; 32]))));
+    fn a_bootstrap_is_read() {
+        let config = read(Some(bootstrap("secret", &BASE64_STANDARD.encode([7; 32]))));
         assert_eq!(config.complaint, None);
         assert_eq!(config.settings().policy.as_deref(), Some("web"));
         assert_eq!(config.pod().own_sleep, Duration::from_secs(7));
@@ -264,7 +271,7 @@ mod tests {
     /// A relay that is told to dial itself does not, and says so; its other ports are served.
     #[test]
     fn a_circle_of_ports_is_left_out() {
-        let mut text = birth("secret", &BASE64_STANDARD.encode([7; 32]));
+        let mut text = bootstrap("secret", &BASE64_STANDARD.encode([7; 32]));
         text["capture"] = json!({"mode": "namedPorts", "ports": [
             {"listen": 17442, "app": 8080}, {"listen": 17443, "app": 17442}]});
         let config = read(Some(text));
@@ -284,12 +291,15 @@ mod tests {
     /// stands aside.
     #[test]
     fn damage_is_told_and_survived() {
-        for (birth, complaint) in [
-            (None, "EBB_BIRTH is not set"),
-            (Some(json!("{")), "EBB_BIRTH cannot be read: invalid type"),
-            (Some(birth("", "")), "has no hook token"),
+        for (bootstrap, complaint) in [
+            (None, "EBB_BOOTSTRAP is not set"),
+            (
+                Some(json!("{")),
+                "EBB_BOOTSTRAP cannot be read: invalid type",
+            ),
+            (Some(bootstrap("", "")), "has no hook token"),
         ] {
-            let config = read(birth);
+            let config = read(bootstrap);
             assert!(!config.settings().enabled);
             assert!(
                 config.complaint.as_ref().unwrap().contains(complaint),
@@ -312,7 +322,7 @@ mod tests {
             let config = Config::read(|name| match name {
                 WORKERS_VARIABLE => text.map(str::to_owned),
                 POD_UID_VARIABLE => Some("uid-1".to_owned()),
-                _ => Some(birth("secret", "").to_string()),
+                _ => Some(bootstrap("secret", "").to_string()),
             });
             assert_eq!(config.workers.get(), workers, "{text:?}");
             let said = config.complaint.unwrap();
@@ -327,8 +337,8 @@ mod tests {
 
     /// A damaged key costs the controller's words, not the drain by the hooks.
     #[test]
-    fn a_bad_key_leaves_the_birth() {
-        let config = read(Some(birth("secret", "AAAA")));
+    fn a_bad_key_leaves_the_bootstrap() {
+        let config = read(Some(bootstrap("secret", "AAAA")));
         assert!(config.settings().enabled);
         assert_eq!(config.key, None);
         assert!(config.complaint.unwrap().contains("\"k1\""));

@@ -7,7 +7,7 @@
 mod own;
 
 use crate::drain::{Caller, Release};
-use ebb_api::birth::{AppContainer, OwnHook};
+use ebb_api::bootstrap::{AppContainer, OwnHook};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

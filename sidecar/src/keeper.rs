@@ -128,9 +128,9 @@ impl Keeper {
         let (published, published_seen) = watch::channel(Published::default());
         let pod: Pod = config.pod();
         let containers = config
-            .birth
+            .bootstrap
             .as_ref()
-            .map_or(&[][..], |birth| &birth.containers);
+            .map_or(&[][..], |bootstrap| &bootstrap.containers);
         let grace = pod.grace;
         let settings = config.settings();
         expect_back(&census, &settings);

@@ -2,36 +2,36 @@
 //!
 //! The API server calls the webhook again when another one has changed the pod after us. The second
 //! pass must add nothing that the first one added, so it finds its way by what the first one wrote
-//! down: the sidecar's own [`Birth`], and the original grace period in an annotation.
+//! down: the sidecar's own [`Bootstrap`], and the original grace period in an annotation.
 
 use super::arrival::Arrival;
-use ebb_api::birth::{Birth, OwnHook};
-use ebb_api::names::{BIRTH_VARIABLE, ORIGINAL_GRACE_ANNOTATION, SIDECAR_CONTAINER};
+use ebb_api::bootstrap::{Bootstrap, OwnHook};
+use ebb_api::names::{BOOTSTRAP_VARIABLE, ORIGINAL_GRACE_ANNOTATION, SIDECAR_CONTAINER};
 
 /// Our sidecar as an earlier pass has left it.
 #[derive(Clone, Debug)]
 pub(super) struct Birthright {
     /// What that pass wrote, if it can be read.
-    pub birth: Option<Birth>,
+    pub bootstrap: Option<Bootstrap>,
 }
 
 impl Birthright {
-    /// Finds our sidecar among the init containers: the one of its name with a birth.
+    /// Finds our sidecar among the init containers: the one of its name with a bootstrap.
     pub(super) fn find(arrival: &Arrival) -> Option<Birthright> {
         let mut containers = arrival.init_containers().iter();
         let sidecar = containers.find(|container| container.name == SIDECAR_CONTAINER)?;
         let environment = sidecar.env.as_deref().unwrap_or_default();
         let mut variables = environment.iter();
-        let variable = variables.find(|variable| variable.name == BIRTH_VARIABLE)?;
-        let birth = variable.value.as_deref();
+        let variable = variables.find(|variable| variable.name == BOOTSTRAP_VARIABLE)?;
+        let bootstrap = variable.value.as_deref();
         Some(Birthright {
-            birth: birth.and_then(|birth| serde_json::from_str(birth).ok()),
+            bootstrap: bootstrap.and_then(|bootstrap| serde_json::from_str(bootstrap).ok()),
         })
     }
 
     /// The preStop hook that an earlier pass took over from the given container.
     pub(super) fn own_hook(&self, container: &str) -> Option<&OwnHook> {
-        let mut containers = self.birth.as_ref()?.containers.iter();
+        let mut containers = self.bootstrap.as_ref()?.containers.iter();
         let container = containers.find(|known| known.name == container)?;
         container.own_hook.as_ref()
     }

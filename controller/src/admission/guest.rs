@@ -7,7 +7,7 @@
 use super::arrival::Arrival;
 use super::resources::{self, GuestResources};
 use ebb_api::names::{
-    ADMIN_PORT, BIRTH_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
+    ADMIN_PORT, BOOTSTRAP_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
     REDIRECT_CONTAINER, SIDECAR_CONTAINER, WORKERS_VARIABLE,
 };
 use serde::Deserialize;
@@ -43,8 +43,8 @@ pub struct Guest {
 }
 
 /// The one-shot init container that writes the redirect rules.
-pub(super) fn redirect(guest: &Guest, arrival: &Arrival, birth: &str) -> Value {
-    let mut container = common(guest, arrival, birth);
+pub(super) fn redirect(guest: &Guest, arrival: &Arrival, bootstrap: &str) -> Value {
+    let mut container = common(guest, arrival, bootstrap);
     container["name"] = json!(REDIRECT_CONTAINER);
     container["args"] = json!(["redirect"]);
     container["securityContext"] = json!({
@@ -60,8 +60,8 @@ pub(super) fn redirect(guest: &Guest, arrival: &Arrival, birth: &str) -> Value {
 }
 
 /// The sidecar.
-pub(super) fn sidecar(guest: &Guest, arrival: &Arrival, birth: &str, hook: &Value) -> Value {
-    let mut container = common(guest, arrival, birth);
+pub(super) fn sidecar(guest: &Guest, arrival: &Arrival, bootstrap: &str, hook: &Value) -> Value {
+    let mut container = common(guest, arrival, bootstrap);
     container["name"] = json!(SIDECAR_CONTAINER);
     container["restartPolicy"] = json!("Always");
     container["securityContext"] = json!({
@@ -88,11 +88,11 @@ pub(super) fn sidecar(guest: &Guest, arrival: &Arrival, birth: &str, hook: &Valu
     container
 }
 
-/// Renews the birth of a container that an earlier pass has put there.
-pub(super) fn renew_birth(container: &mut Value, birth: &str) {
+/// Renews the bootstrap of a container that an earlier pass has put there.
+pub(super) fn renew_bootstrap(container: &mut Value, bootstrap: &str) {
     let variables = container["env"].as_array_mut().into_iter().flatten();
-    for variable in variables.filter(|variable| variable["name"] == BIRTH_VARIABLE) {
-        variable["value"] = json!(birth);
+    for variable in variables.filter(|variable| variable["name"] == BOOTSTRAP_VARIABLE) {
+        variable["value"] = json!(bootstrap);
     }
 }
 
@@ -103,7 +103,7 @@ pub(super) fn no_token_volume() -> Value {
 
 /// What both containers have: the same image and environment, of which the redirect needs the ports
 /// that it is to leave alone.
-fn common(guest: &Guest, arrival: &Arrival, birth: &str) -> Value {
+fn common(guest: &Guest, arrival: &Arrival, bootstrap: &str) -> Value {
     let field = |name: &str, path: &str| {
         let source = json!({"fieldRef": {"apiVersion": "v1", "fieldPath": path}});
         json!({"name": name, "valueFrom": source})
@@ -111,7 +111,7 @@ fn common(guest: &Guest, arrival: &Arrival, birth: &str) -> Value {
     let mut container = json!({
         "image": guest.image,
         "env": [
-            {"name": BIRTH_VARIABLE, "value": birth},
+            {"name": BOOTSTRAP_VARIABLE, "value": bootstrap},
             field(POD_UID_VARIABLE, "metadata.uid"),
             field(POD_NAME_VARIABLE, "metadata.name"),
             field(POD_NAMESPACE_VARIABLE, "metadata.namespace"),

@@ -1,7 +1,7 @@
 //! The preStop hooks of the app's containers: ours take the place of their own, which the sidecar
 //! carries out from then on.
 
-use ebb_api::birth::OwnHook;
+use ebb_api::bootstrap::OwnHook;
 use ebb_api::names::{ADMIN_PORT, TOKEN_HEADER, hook_path};
 use k8s_openapi::api::core::v1::{Container, ExecAction, HTTPGetAction, LifecycleHandler};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;

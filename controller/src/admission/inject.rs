@@ -4,7 +4,7 @@
 //!  initContainers: ebb-redirect   one-shot: writes the redirect rules (where the namespace permits)
 //!                  ebb            the sidecar, before all others, so that it outlives them
 //!                  …              the pod's own
-//!  containers:     each with a preStop hook to the sidecar; its own hook moves into the birth
+//!  containers:     each with a preStop hook to the sidecar; its own hook moves into the bootstrap
 //!  grace:          raised by what the drain needs; liveness and startup kills keep the old one
 //! ```
 //!
@@ -19,7 +19,7 @@ use super::grace::Grace;
 use super::guest::{self, Guest};
 use super::hooks::{self, PreStop};
 use super::probes;
-use ebb_api::birth::{AppContainer, Birth, Capture};
+use ebb_api::bootstrap::{AppContainer, Bootstrap, Capture};
 use ebb_api::names::{
     INJECTED_LABEL, Inject, KEY_ANNOTATION, ORIGINAL_GRACE_ANNOTATION, OWN_HOOK_ANNOTATION,
     REDIRECT_CONTAINER, REFUSED_ANNOTATION, SIDECAR_CONTAINER, UNHELD_ANNOTATION,
@@ -97,37 +97,37 @@ pub fn inject(arrival: &Arrival, context: &Context<'_>) -> Decision {
 /// The pod with everything in it. Every index below stands on [`Arrival::read`]: what it has typed
 /// is an object or a list here, or is not there.
 fn patched(arrival: &Arrival, context: &Context<'_>, ours: Option<&Birthright>) -> Value {
-    // A birth under another key comes with a pod that was copied from a running one: the hooks that
+    // A bootstrap under another key comes with a pod that was copied from a running one: the hooks that
     // it took over still count, the rest is stale.
     let kept = ours
-        .and_then(|ours| ours.birth.as_ref())
-        .filter(|birth| birth.key == context.key.id);
-    let mut birth = kept.cloned().unwrap_or_else(|| new_birth(context));
-    let grace = Grace::of(arrival, &birth.settings);
-    birth.grace_seconds = grace.raised;
-    birth.original_grace_seconds = grace.original;
-    birth.containers.clear();
+        .and_then(|ours| ours.bootstrap.as_ref())
+        .filter(|bootstrap| bootstrap.key == context.key.id);
+    let mut bootstrap = kept.cloned().unwrap_or_else(|| new_bootstrap(context));
+    let grace = Grace::of(arrival, &bootstrap.settings);
+    bootstrap.grace_seconds = grace.raised;
+    bootstrap.original_grace_seconds = grace.original;
+    bootstrap.containers.clear();
 
     let mut pod = arrival.object().clone();
     let mut unheld = Vec::new();
     for (index, container) in arrival.spec().containers.iter().enumerate() {
         let written = &mut pod["spec"]["containers"][index];
-        let (known, held) = take_over(arrival, container, ours, grace, &birth.token, written);
+        let (known, held) = take_over(arrival, container, ours, grace, &bootstrap.token, written);
         if !held {
             unheld.push(container.name.as_str());
         }
-        birth.containers.push(known);
+        bootstrap.containers.push(known);
     }
 
     let spec = &mut pod["spec"];
     spec["terminationGracePeriodSeconds"] = json!(grace.raised);
-    put_guests(spec, arrival, context, &birth, kept.is_some());
+    put_guests(spec, arrival, context, &bootstrap, kept.is_some());
 
     let metadata = &mut pod["metadata"];
     metadata["labels"][INJECTED_LABEL] = json!("true");
     let annotations = &mut metadata["annotations"];
     annotations[ORIGINAL_GRACE_ANNOTATION] = json!(grace.original.to_string());
-    annotations[KEY_ANNOTATION] = json!(birth.key);
+    annotations[KEY_ANNOTATION] = json!(bootstrap.key);
     if let Some(annotations) = annotations.as_object_mut() {
         annotations.remove(REFUSED_ANNOTATION);
         annotations.remove(UNHELD_ANNOTATION);
@@ -138,12 +138,12 @@ fn patched(arrival: &Arrival, context: &Context<'_>, ours: Option<&Birthright>) 
     pod
 }
 
-fn new_birth(context: &Context<'_>) -> Birth {
+fn new_bootstrap(context: &Context<'_>) -> Bootstrap {
     let (settings, ports) = match &context.policy {
         Some(policy) => (policy.settings.clone(), policy.ports.clone()),
         None => (Settings::without_policy(), Ports::default()),
     };
-    Birth {
+    Bootstrap {
         settings,
         grace_seconds: 0,
         original_grace_seconds: 0,
@@ -203,15 +203,16 @@ fn tcp_ports(container: &Container) -> Vec<u16> {
 }
 
 /// Puts our containers in front of all init containers, and the volume beside the others. `is_kept`:
-/// the birth is that of an earlier pass, whose containers stay as they are.
+/// the bootstrap is that of an earlier pass, whose containers stay as they are.
 fn put_guests(
     spec: &mut Value,
     arrival: &Arrival,
     context: &Context<'_>,
-    birth: &Birth,
+    bootstrap: &Bootstrap,
     is_kept: bool,
 ) {
-    let text = serde_json::to_string(birth).expect("a birth is made of strings, numbers and lists");
+    let text = serde_json::to_string(bootstrap)
+        .expect("a bootstrap is made of strings, numbers and lists");
     let mut redirect = None;
     let mut sidecar = None;
     let mut others = Vec::new();
@@ -229,10 +230,13 @@ fn put_guests(
     }
     if is_kept {
         for container in [&mut redirect, &mut sidecar].into_iter().flatten() {
-            guest::renew_birth(container, &text);
+            guest::renew_bootstrap(container, &text);
         }
     } else {
-        let (guest, hook) = (context.guest, hooks::call(SIDECAR_CONTAINER, &birth.token));
+        let (guest, hook) = (
+            context.guest,
+            hooks::call(SIDECAR_CONTAINER, &bootstrap.token),
+        );
         sidecar = Some(guest::sidecar(guest, arrival, &text, &hook));
         redirect =
             (guest.redirect && context.net_admin).then(|| guest::redirect(guest, arrival, &text));

@@ -1,7 +1,7 @@
 //! What the probes of the app's containers mean for a drain.
 
 use super::hooks::port_number;
-use ebb_api::birth::{ConnectingProbe, ProbeKind};
+use ebb_api::bootstrap::{ConnectingProbe, ProbeKind};
 use k8s_openapi::api::core::v1::{Container, Probe};
 
 /// What is added to the original grace for liveness and startup kills: the sidecar holds the hook of

@@ -49,7 +49,7 @@ pub struct SidecarView {
     /// The id of the key that it was born with.
     pub key: String,
     /// The settings that it was born with.
-    pub born: Settings,
+    pub bootstrap_settings: Settings,
     /// The pod's `terminationGracePeriodSeconds` from before the webhook raised it.
     pub original_grace_seconds: u32,
     /// Whether the pod has the step that writes the redirect rules.
@@ -121,7 +121,7 @@ pub(crate) mod tests {
             grace_seconds: 335,
             sidecar: Some(SidecarView {
                 key: "k1".to_owned(),
-                born: Settings::without_policy(),
+                bootstrap_settings: Settings::without_policy(),
                 original_grace_seconds: 30,
                 redirect_step: true,
                 unheld: Vec::new(),

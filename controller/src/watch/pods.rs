@@ -3,10 +3,10 @@
 
 use super::Watched;
 use crate::cluster::{Cluster, Owner, PodView, SidecarState, SidecarView};
-use ebb_api::birth::Birth;
+use ebb_api::bootstrap::Bootstrap;
 use ebb_api::desired::Leave;
 use ebb_api::names::{
-    BIRTH_VARIABLE, Inject, KEY_ANNOTATION, ORIGINAL_GRACE_ANNOTATION, REDIRECT_CONTAINER,
+    BOOTSTRAP_VARIABLE, Inject, KEY_ANNOTATION, ORIGINAL_GRACE_ANNOTATION, REDIRECT_CONTAINER,
     REFUSED_ANNOTATION, SIDECAR_CONTAINER, UNHELD_ANNOTATION,
 };
 use ebb_api::phase::Trigger;
@@ -150,17 +150,19 @@ impl NarrowPod {
         let named = |name| containers.iter().find(move |it| it.name == name);
         let container = named(SIDECAR_CONTAINER)?;
         let mut variables = container.env.iter().flatten();
-        // A container of that name without a birth is somebody else's.
-        let variable = variables.find(|variable| variable.name == BIRTH_VARIABLE)?;
-        let birth = variable.value.as_deref();
-        let birth = birth.and_then(|birth| serde_json::from_str::<Birth>(birth).ok());
+        // A container of that name without a bootstrap is somebody else's.
+        let variable = variables.find(|variable| variable.name == BOOTSTRAP_VARIABLE)?;
+        let bootstrap = variable.value.as_deref();
+        let bootstrap =
+            bootstrap.and_then(|bootstrap| serde_json::from_str::<Bootstrap>(bootstrap).ok());
         let mut statuses = self.status.init_container_statuses.iter().flatten();
         let status = statuses.find(|status| status.name == SIDECAR_CONTAINER);
         let annotations = self.metadata.annotations.as_ref();
         let annotation = |name: &str| annotations.and_then(|annotations| annotations.get(name));
         Some(SidecarView {
             key: annotation(KEY_ANNOTATION).cloned().unwrap_or_default(),
-            born: birth.map_or_else(Settings::without_policy, |birth| birth.settings),
+            bootstrap_settings: bootstrap
+                .map_or_else(Settings::without_policy, |bootstrap| bootstrap.settings),
             original_grace_seconds: annotation(ORIGINAL_GRACE_ANNOTATION)
                 .and_then(|value| value.parse().ok())
                 .unwrap_or(DEFAULT_GRACE_SECONDS),

@@ -45,8 +45,8 @@ const TCP: u8 = 6;
 /// Writes the rules and leaves the mark. It does not fail: what went wrong is in the mark, and the
 /// pod starts without the redirect. It may run again (kubelet does, when the pod's sandbox died).
 pub async fn run(config: &Config) {
-    let mark = match &config.birth {
-        Some(birth) => match write(&birth.exclude_ports).await {
+    let mark = match &config.bootstrap {
+        Some(bootstrap) => match write(&bootstrap.exclude_ports).await {
             Ok(selection) => Mark::Written {
                 selection,
                 over_loopback: local_route::move_to_loopback().await,

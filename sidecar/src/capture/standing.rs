@@ -2,7 +2,7 @@
 
 use super::mark::{Mark, Selection};
 use crate::census::Way;
-use ebb_api::birth::Capture;
+use ebb_api::bootstrap::Capture;
 use ebb_api::report::Mode;
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -10,7 +10,7 @@
 //! nothing is, since kubelet's address is not known. Nothing waits then, and a probe of that time
 //! makes a drain that begins within the policy's quiet time that much longer at most.
 
-use ebb_api::birth::{AppContainer, ProbeKind};
+use ebb_api::bootstrap::{AppContainer, ProbeKind};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -90,7 +90,7 @@ impl Expected {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ebb_api::birth::ConnectingProbe;
+    use ebb_api::bootstrap::ConnectingProbe;
 
     const KUBELET: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 18, 0, 1));
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 18, 0, 2));

@@ -4,7 +4,7 @@ use super::clock::{self, Grace};
 use super::state::{Leaving, Stage};
 use crate::census::Snapshot;
 use crate::stance::Pace;
-use ebb_api::birth::{Birth, OwnHook};
+use ebb_api::bootstrap::{Bootstrap, OwnHook};
 use ebb_api::connections::AtTimeout;
 use ebb_api::desired::{Desired, Endpoints, Leave};
 use ebb_api::phase::Trigger;
@@ -74,9 +74,9 @@ pub(crate) struct Facts {
 
 impl Pod {
     /// The pod that a sidecar was born in.
-    pub fn of(birth: &Birth) -> Pod {
+    pub fn of(bootstrap: &Bootstrap) -> Pod {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-        let own_sleep = birth
+        let own_sleep = bootstrap
             .containers
             .iter()
             .filter_map(|container| match container.own_hook {
@@ -85,17 +85,17 @@ impl Pod {
             })
             .max();
         Pod {
-            grace: seconds(birth.grace_seconds),
-            original_grace_seconds: birth.original_grace_seconds,
+            grace: seconds(bootstrap.grace_seconds),
+            original_grace_seconds: bootstrap.original_grace_seconds,
             own_sleep: seconds(own_sleep.unwrap_or(0)),
-            containers: birth
+            containers: bootstrap
                 .containers
                 .iter()
                 .map(|container| {
                     let grace = container.restart_grace_seconds;
                     (
                         container.name.clone(),
-                        seconds(grace.unwrap_or(birth.grace_seconds)),
+                        seconds(grace.unwrap_or(bootstrap.grace_seconds)),
                     )
                 })
                 .collect(),

@@ -1,7 +1,7 @@
 //! One preStop hook of the app, carried out by the sidecar as kubelet would have.
 
 use bytes::Bytes;
-use ebb_api::birth::OwnHook;
+use ebb_api::bootstrap::OwnHook;
 use http_body_util::Empty;
 use hyper::Request;
 use hyper::client::conn::http1;

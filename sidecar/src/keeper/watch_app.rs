@@ -1,7 +1,7 @@
 //! Finds out when an app's container that kubelet restarts serves again.
 
 use super::Request;
-use ebb_api::birth::AppContainer;
+use ebb_api::bootstrap::AppContainer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;

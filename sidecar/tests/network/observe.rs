@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 /// A drain of at most so many seconds, in which a silent app is waited for one second.
-fn birth(timeout_seconds: u32) -> String {
+fn bootstrap(timeout_seconds: u32) -> String {
     format!(
         r#"{{"settings":{{"policy":"web","enabled":true,"timeoutSeconds":{timeout_seconds},
         "deregistration":{{"minSeconds":0,"quietSeconds":0,"maxSeconds":1}},
@@ -29,7 +29,7 @@ fn a_client_that_waits_holds_the_hooks() {
     let app = pod.app("[::]:8080");
     let excluded = pod.app("[::]:8081");
     let elsewhere = TcpListener::bind((pod.outside[0], 0)).unwrap();
-    let sidecar = pod.sidecar(&birth(60));
+    let sidecar = pod.sidecar(&bootstrap(60));
     let report = sidecar.report();
     assert_eq!((report.mode, numbers(&report)), (Mode::Observe, (0, 0)));
     let reason = report.mode_reason.unwrap();
@@ -80,7 +80,7 @@ fn a_client_that_waits_holds_the_hooks() {
 fn the_timeout_ends_the_wait() {
     let pod = PodNetwork::new();
     let app = pod.app("0.0.0.0:8080");
-    let sidecar = pod.sidecar(&birth(2));
+    let sidecar = pod.sidecar(&bootstrap(2));
     let (mut client, mut served) = connection(pod.addresses[0], 8080, &app);
     say(&mut client, &mut served, "question");
     let drain = sidecar.call_hooks().released().drain.unwrap();
@@ -100,7 +100,7 @@ fn the_timeout_ends_the_wait() {
 fn the_sidecar_ends_before_the_connections_that_it_observes() {
     let pod = PodNetwork::new();
     let app = pod.app("[::]:8080");
-    let mut sidecar = pod.sidecar(&birth(60));
+    let mut sidecar = pod.sidecar(&bootstrap(60));
     let (mut client, mut served) = connection(pod.addresses[0], 8080, &app);
     say(&mut client, &mut served, "question");
     sidecar.until("it in flight", |report| numbers(report) == (1, 1));
@@ -114,7 +114,7 @@ fn the_sidecar_ends_before_the_connections_that_it_observes() {
 fn an_answer_that_is_not_taken_is_waited_for() {
     let pod = PodNetwork::new();
     let app = pod.app("[::]:8080");
-    let sidecar = pod.sidecar(&birth(60));
+    let sidecar = pod.sidecar(&bootstrap(60));
     let (mut client, mut served) = connection(pod.addresses[1], 8080, &app);
     say(&mut client, &mut served, "question");
     let answering = thread::spawn(move || {

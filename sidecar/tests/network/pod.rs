@@ -74,12 +74,12 @@ impl PodNetwork {
     }
 
     /// Runs the step, and returns the mark that it left.
-    pub(crate) fn redirect(&self, birth: &str, wrapper: &[&str]) -> (Output, String) {
+    pub(crate) fn redirect(&self, bootstrap: &str, wrapper: &[&str]) -> (Output, String) {
         let output = Command::new("ip")
             .args(["netns", "exec", &self.name])
             .args(wrapper)
             .args([env!("CARGO_BIN_EXE_ebb-sidecar"), "redirect"])
-            .env("EBB_BIRTH", birth)
+            .env("EBB_BOOTSTRAP", bootstrap)
             .env("EBB_POD_UID", "uid")
             .output()
             .expect("the program ip is there");
@@ -107,8 +107,8 @@ impl PodNetwork {
     }
 
     /// Starts the sidecar's own process, and waits until it serves.
-    pub(crate) fn sidecar(&self, birth: &str) -> Sidecar {
-        Sidecar::start(&self.name, self.addresses[0], birth)
+    pub(crate) fn sidecar(&self, bootstrap: &str) -> Sidecar {
+        Sidecar::start(&self.name, self.addresses[0], bootstrap)
     }
 
     /// Another IPv4 address of the other end, which the pod can reach.

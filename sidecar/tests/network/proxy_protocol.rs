@@ -6,7 +6,7 @@ use ebb_api::report::Mode;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 
-fn birth(capture: &str) -> String {
+fn bootstrap(capture: &str) -> String {
     format!(
         r#"{{"settings":{{"enabled":false,"timeoutSeconds":60,
         "deregistration":{{"minSeconds":0,"quietSeconds":2,"maxSeconds":30}}}},
@@ -50,12 +50,12 @@ fn the_app_learns_the_client_s_own_address() {
     let named = r#"{"mode":"namedPorts","ports":[{"listen":18080,"app":8080}]}"#;
     for (capture, port) in [(r#"{"mode":"redirect"}"#, 8080), (named, 18080)] {
         let pod = PodNetwork::new();
-        let birth = birth(capture);
+        let bootstrap = bootstrap(capture);
         if port == 8080 {
-            pod.redirect(&birth, &[]);
+            pod.redirect(&bootstrap, &[]);
         }
         let app = pod.app("[::]:8080");
-        let _sidecar = pod.sidecar(&birth);
+        let _sidecar = pod.sidecar(&bootstrap);
         for address in pod.addresses {
             let (client, mut served) = connection(address, port, &app);
             let expected = (client.local_addr().unwrap(), (address, port).into());
@@ -68,7 +68,7 @@ fn the_app_learns_the_client_s_own_address() {
 #[test]
 fn without_a_relay_nobody_is_told_and_that_is_said() {
     let pod = PodNetwork::new();
-    let report = pod.sidecar(&birth(r#"{"mode":"observe"}"#)).report();
+    let report = pod.sidecar(&bootstrap(r#"{"mode":"observe"}"#)).report();
     assert_eq!(report.mode, Mode::Observe);
     let reason = report.mode_reason.unwrap();
     assert!(

@@ -67,14 +67,14 @@ fn without_the_privilege_the_pod_serves_without_redirect() {
     }
 }
 
-/// A damaged birth leaves everything alone, and the mark says why.
+/// A damaged bootstrap leaves everything alone, and the mark says why.
 #[test]
-fn a_damaged_birth_redirects_nothing() {
+fn a_damaged_bootstrap_redirects_nothing() {
     let pod = PodNetwork::new();
     let (output, mark) = pod.redirect("{", &[]);
     assert!(output.status.success(), "{output:?}");
     assert!(
-        mark.starts_with("ebb redirect failed: the variable EBB_BIRTH"),
+        mark.starts_with("ebb redirect failed: the variable EBB_BOOTSTRAP"),
         "{mark}"
     );
     pod.listen("[::]:8080", "app");

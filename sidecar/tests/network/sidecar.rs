@@ -49,10 +49,10 @@ impl Drop for Sidecar {
 }
 
 impl Sidecar {
-    /// Starts it with this birth, and waits until it serves. Its `/dev` is its own, so that its
+    /// Starts it with this bootstrap, and waits until it serves. Its `/dev` is its own, so that its
     /// termination message is.
-    pub(crate) fn start(namespace: &str, address: IpAddr, birth: &str) -> Sidecar {
-        Sidecar::start_behind("true", namespace, address, birth)
+    pub(crate) fn start(namespace: &str, address: IpAddr, bootstrap: &str) -> Sidecar {
+        Sidecar::start_behind("true", namespace, address, bootstrap)
     }
 
     /// The same behind a command of the shell that changes what the process may do.
@@ -60,7 +60,7 @@ impl Sidecar {
         command_before: &str,
         namespace: &str,
         address: IpAddr,
-        birth: &str,
+        bootstrap: &str,
     ) -> Sidecar {
         let mut command = Command::new("ip");
         command
@@ -69,7 +69,7 @@ impl Sidecar {
                 "mount -t tmpfs dev /dev && {command_before} && exec \"$0\""
             ))
             .arg(env!("CARGO_BIN_EXE_ebb-sidecar"))
-            .env("EBB_BIRTH", birth)
+            .env("EBB_BOOTSTRAP", bootstrap)
             .env("EBB_POD_UID", "uid");
         let sidecar = Sidecar {
             process: command.spawn().unwrap(),

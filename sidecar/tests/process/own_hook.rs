@@ -1,7 +1,7 @@
 //! The preStop hook that the app brought along.
 
 use crate::running::{Sidecar, quick};
-use ebb_api::birth::OwnHook;
+use ebb_api::bootstrap::OwnHook;
 use ebb_api::phase::Outcome;
 use ebb_api::settings::Settings;
 use std::net::SocketAddr;

@@ -3,7 +3,7 @@
 use crate::app::App;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::birth::{AppContainer, Birth, Capture, ConnectingProbe, OwnHook, ProbeKind};
+use ebb_api::bootstrap::{AppContainer, Bootstrap, Capture, ConnectingProbe, OwnHook, ProbeKind};
 use ebb_api::connections::ConnectionSettings;
 use ebb_api::desired::{Desired, Endpoints, Leave, Order};
 use ebb_api::phase::Trigger;
@@ -89,7 +89,7 @@ impl Sidecar {
         let app = App::start().await;
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         let key = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
-        let birth = Birth {
+        let bootstrap = Bootstrap {
             settings: settings.clone(),
             grace_seconds: 120,
             original_grace_seconds: 30,
@@ -111,9 +111,9 @@ impl Sidecar {
             proxy_protocol_ports: Vec::new(),
             capture: Capture::default(),
         };
-        let birth = serde_json::to_string(&birth).unwrap();
+        let bootstrap = serde_json::to_string(&bootstrap).unwrap();
         let mut config = Config::read(|name| match name {
-            ebb_api::names::BIRTH_VARIABLE => Some(birth.clone()),
+            ebb_api::names::BOOTSTRAP_VARIABLE => Some(bootstrap.clone()),
             ebb_api::names::POD_UID_VARIABLE => Some(UID.to_owned()),
             _ => None,
         });

@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::birth::{AppContainer, Birth, Capture};
-use ebb_api::names::{BIRTH_VARIABLE, POD_UID_VARIABLE, SIDECAR_CONTAINER};
+use ebb_api::bootstrap::{AppContainer, Bootstrap, Capture};
+use ebb_api::names::{BOOTSTRAP_VARIABLE, POD_UID_VARIABLE, SIDECAR_CONTAINER};
 use ebb_api::report::{Drain, FinalReport, Mode};
 use rustix::process::Signal;
 
@@ -54,16 +54,16 @@ impl Pod {
     /// Starts it, and returns when all its ports take connections through the relay.
     pub fn start(plan: &Plan, node: &Node, server: Server, name: &str) -> Result<Self> {
         let network = node.pod_network()?;
-        let birth = serde_json::to_string(&birth(server))?;
-        let with_birth = |mut command: Command| {
+        let bootstrap = serde_json::to_string(&bootstrap(server))?;
+        let with_bootstrap = |mut command: Command| {
             command
-                .env(BIRTH_VARIABLE, &birth)
+                .env(BOOTSTRAP_VARIABLE, &bootstrap)
                 .env(POD_UID_VARIABLE, name);
             network.enter(&command)
         };
         let mut redirect = Command::new(&plan.sidecar);
         redirect.arg("redirect");
-        command::run(&mut with_birth(redirect)).context("the redirect step failed")?;
+        command::run(&mut with_bootstrap(redirect)).context("the redirect step failed")?;
         let logs = &plan.scratch;
         let termination = logs.join(format!("{name}-termination"));
         File::create(&termination)
@@ -73,7 +73,7 @@ impl Pod {
             .args(["--mount", "sh", "-c", SIDECAR])
             .arg(&termination)
             .arg(&plan.sidecar);
-        let sidecar = Process::start(with_birth(sidecar), &format!("{name}-sidecar"), logs)?;
+        let sidecar = Process::start(with_bootstrap(sidecar), &format!("{name}-sidecar"), logs)?;
         let app = server.command(plan, &network, name)?;
         let app = Process::start(app, name, logs)?;
         let mut pod = Self {
@@ -158,9 +158,9 @@ impl Pod {
 }
 
 /// A policy is in force; no controller will speak.
-fn birth(server: Server) -> Birth {
+fn bootstrap(server: Server) -> Bootstrap {
     let settings = policy::of(server);
-    Birth {
+    Bootstrap {
         grace_seconds: settings.grace_seconds(30),
         settings,
         original_grace_seconds: 30,

@@ -79,7 +79,7 @@ fn pods_drain_without_a_controller() {
         let brief = injected_pod(ground, &web(ground, "brief")).await?;
         protected(ground, NAME, "AllProtected").await?;
         scale_controller(ground, 0).await?;
-        let result = drain_by_birth(ground, &rolled, &patient, &brief).await;
+        let result = drain_by_bootstrap(ground, &rolled, &patient, &brief).await;
         scale_controller(ground, 1).await?;
         result?;
         // Back again, it names the pods that were made while nobody could give them a sidecar.
@@ -88,7 +88,12 @@ fn pods_drain_without_a_controller() {
     });
 }
 
-async fn drain_by_birth(ground: &Ground, rolled: &Web, patient: &Pod, brief: &Pod) -> Result<()> {
+async fn drain_by_bootstrap(
+    ground: &Ground,
+    rolled: &Web,
+    patient: &Pod,
+    brief: &Pod,
+) -> Result<()> {
     let mut patient_witness = Witness::of(ground, "patient", &["app", "ebb"]).await?;
     let mut brief_witness = Witness::of(ground, "brief", &["app", "ebb"]).await?;
     let mut finished = request_of(patient, "/slow?seconds=10").await?;

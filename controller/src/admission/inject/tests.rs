@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::admission::guest::Guest;
-use ebb_api::names::{BIRTH_VARIABLE, WORKERS_VARIABLE};
+use ebb_api::names::{BOOTSTRAP_VARIABLE, WORKERS_VARIABLE};
 
 mod again;
 mod asked;
@@ -68,20 +68,20 @@ fn injected(pod: &Value, context: &Context<'_>) -> Value {
     }
 }
 
-fn birth(pod: &Value) -> Birth {
+fn bootstrap(pod: &Value) -> Bootstrap {
     let containers = pod["spec"]["initContainers"].as_array().unwrap();
     let sidecar = containers.iter().find(|c| c["name"] == "ebb").unwrap();
     let environment = sidecar["env"].as_array().unwrap();
-    let variable = environment.iter().find(|v| v["name"] == BIRTH_VARIABLE);
+    let variable = environment.iter().find(|v| v["name"] == BOOTSTRAP_VARIABLE);
     serde_json::from_str(variable.unwrap()["value"].as_str().unwrap()).unwrap()
 }
 
-/// The pod with its birth written out, so that a snapshot can be read.
+/// The pod with its bootstrap written out, so that a snapshot can be read.
 fn readable(mut pod: Value) -> Value {
-    let birth = serde_json::to_value(birth(&pod)).unwrap();
+    let bootstrap = serde_json::to_value(bootstrap(&pod)).unwrap();
     for container in pod["spec"]["initContainers"].as_array_mut().unwrap() {
         if container["name"] == "ebb" {
-            container["env"][0]["value"] = birth.clone();
+            container["env"][0]["value"] = bootstrap.clone();
         } else if container["name"] == "ebb-redirect" {
             container["env"][0]["value"] = json!("the same as that of the sidecar");
         }
@@ -122,7 +122,7 @@ fn first_of_the_init_containers() {
     assert_injected!("first_of_the_init_containers", pod);
 }
 
-/// A sleep and a call move into the birth; a command stays where it is and is said to be there.
+/// A sleep and a call move into the bootstrap; a command stays where it is and is said to be there.
 #[test]
 fn own_hooks() {
     let mut pod = pod(&json!({"containers": [
@@ -234,8 +234,11 @@ fn labeled_without_a_policy() {
         probe.get("terminationGracePeriodSeconds").is_none(),
         "{probe}"
     );
-    assert!(!birth(&pod).settings.enabled);
-    assert_eq!(birth(&pod).containers[0].restart_grace_seconds, Some(30));
+    assert!(!bootstrap(&pod).settings.enabled);
+    assert_eq!(
+        bootstrap(&pod).containers[0].restart_grace_seconds,
+        Some(30)
+    );
 }
 
 /// Fields that this build's Kubernetes types don't know come out as they went in.

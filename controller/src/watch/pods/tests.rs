@@ -9,7 +9,7 @@ fn view(pod: Value) -> PodView {
 }
 
 fn injected() -> Value {
-    let birth = json!({
+    let bootstrap = json!({
         "settings": {"policy": "web", "enabled": true, "timeoutSeconds": 20,
             "deregistration": {"minSeconds": 0, "quietSeconds": 2, "maxSeconds": 30}},
         "graceSeconds": 55, "originalGraceSeconds": 30, "token": "t", "key": "k1",
@@ -29,7 +29,7 @@ fn injected() -> Value {
             "initContainers": [
                 {"name": "ebb-redirect", "image": "i"},
                 {"name": "ebb", "image": "i", "env": [
-                    {"name": "EBB_BIRTH", "value": birth.to_string()},
+                    {"name": "EBB_BOOTSTRAP", "value": bootstrap.to_string()},
                     {"name": "EBB_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
                 ]},
             ],
@@ -60,7 +60,7 @@ fn a_view_holds_what_decides() {
     let sidecar = view.sidecar.unwrap();
     assert_eq!(sidecar.state, SidecarState::Running);
     assert_eq!((sidecar.restarts, sidecar.key.as_str()), (2, "k1"));
-    assert_eq!(sidecar.born.timeout_seconds, 20);
+    assert_eq!(sidecar.bootstrap_settings.timeout_seconds, 20);
     assert!(sidecar.redirect_step);
 }
 
@@ -110,7 +110,7 @@ fn garbage_is_read_as_unset() {
     let view = view(pod);
     assert_eq!((view.grace_seconds, view.ip), (0, None));
     let sidecar = view.sidecar.unwrap();
-    assert_eq!(sidecar.born, Settings::without_policy());
+    assert_eq!(sidecar.bootstrap_settings, Settings::without_policy());
     assert_eq!((sidecar.original_grace_seconds, sidecar.last), (30, None));
 }
 

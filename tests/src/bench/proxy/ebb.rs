@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::birth::{AppContainer, Birth, Capture};
-use ebb_api::names::{BIRTH_VARIABLE, POD_UID_VARIABLE};
+use ebb_api::bootstrap::{AppContainer, Bootstrap, Capture};
+use ebb_api::names::{BOOTSTRAP_VARIABLE, POD_UID_VARIABLE};
 use ebb_api::settings::{DEFAULT_MAX_SECONDS, DeregistrationSettings, Settings};
 
 use crate::bed::command;
@@ -22,10 +22,10 @@ pub(super) fn add(
     programs: &Programs,
     case: Case,
 ) -> Result<()> {
-    let birth = serde_json::to_string(&birth(case))?;
+    let bootstrap = serde_json::to_string(&bootstrap(case))?;
     let environment = |command: &mut Command| {
         command
-            .env(BIRTH_VARIABLE, &birth)
+            .env(BOOTSTRAP_VARIABLE, &bootstrap)
             .env(POD_UID_VARIABLE, "benchmark");
     };
     let mut redirect = place.command(Role::Proxy, &programs.sidecar);
@@ -37,8 +37,8 @@ pub(super) fn add(
 }
 
 /// A policy is in force, and nobody will send a desired state.
-fn birth(case: Case) -> Birth {
-    Birth {
+fn bootstrap(case: Case) -> Bootstrap {
+    Bootstrap {
         settings: Settings {
             policy: Some("benchmark".to_owned()),
             enabled: true,

@@ -1,7 +1,7 @@
 //! A pod that has been here before, and what others made of it in between.
 
 use super::*;
-use ebb_api::birth::OwnHook;
+use ebb_api::bootstrap::OwnHook;
 
 /// Another webhook came after us: its sidecar is no longer in front of ours, its container gets a
 /// hook, and nothing that the first pass did is done twice, not even with another token at hand.
@@ -43,10 +43,10 @@ fn a_second_pass_takes_in_what_came_between() {
         pod["metadata"]["annotations"][ORIGINAL_GRACE_ANNOTATION],
         "60"
     );
-    let birth = birth(&pod);
-    assert_eq!(birth.token, "fresh-token");
-    assert_eq!(birth.original_grace_seconds, 60);
-    let hooks: Vec<_> = birth
+    let bootstrap = bootstrap(&pod);
+    assert_eq!(bootstrap.token, "fresh-token");
+    assert_eq!(bootstrap.original_grace_seconds, 60);
+    let hooks: Vec<_> = bootstrap
         .containers
         .iter()
         .map(|c| c.own_hook.clone())
@@ -64,10 +64,10 @@ fn a_second_pass_takes_in_what_came_between() {
     );
 }
 
-/// A pod that was copied from a running one brings a birth that no key of ours fits: it gets a new
+/// A pod that was copied from a running one brings a bootstrap that no key of ours fits: it gets a new
 /// one, and keeps the hooks that the old one had taken over.
 #[test]
-fn a_stale_birth_is_replaced() {
+fn a_stale_bootstrap_is_replaced() {
     let guest = guest();
     let mut pod = web();
     pod["spec"]["containers"][0]["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 7}}});
@@ -80,16 +80,16 @@ fn a_stale_birth_is_replaced() {
         ..context(&guest)
     };
     let pod = injected(&injected(&pod, &old), &context(&guest));
-    let birth = birth(&pod);
+    let bootstrap = bootstrap(&pod);
     assert_eq!(
-        (birth.key.as_str(), birth.token.as_str()),
+        (bootstrap.key.as_str(), bootstrap.token.as_str()),
         ("k1", "fresh-token")
     );
     assert_eq!(
-        birth.containers[0].own_hook,
+        bootstrap.containers[0].own_hook,
         Some(OwnHook::Sleep { seconds: 7 })
     );
-    assert_eq!(birth.original_grace_seconds, 30);
+    assert_eq!(bootstrap.original_grace_seconds, 30);
     assert_eq!(
         pod["spec"]["containers"][0]["lifecycle"]["preStop"],
         hooks::call("app", "fresh-token")
@@ -106,5 +106,5 @@ fn grace_is_only_ever_added() {
     pod["spec"]["terminationGracePeriodSeconds"] = json!(900);
     let pod = injected(&pod, &context(&guest));
     assert_eq!(pod["spec"]["terminationGracePeriodSeconds"], 900);
-    assert_eq!(birth(&pod).grace_seconds, 900);
+    assert_eq!(bootstrap(&pod).grace_seconds, 900);
 }

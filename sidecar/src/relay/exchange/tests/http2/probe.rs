@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::census::{Census, Probes};
-use ebb_api::birth::{AppContainer, ConnectingProbe, ProbeKind};
+use ebb_api::bootstrap::{AppContainer, ConnectingProbe, ProbeKind};
 use std::net::{IpAddr, Ipv4Addr};
 
 const PORT: u16 = 9090;

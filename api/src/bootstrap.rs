@@ -1,13 +1,13 @@
-//! What a sidecar is born with: written into the pod's spec by the webhook, so that a pod drains by
+//! The bootstrap configuration of a sidecar: written into the pod's spec by the webhook, so that a pod drains by
 //! it even if no controller ever speaks to it.
 
 use crate::settings::Settings;
 use serde::{Deserialize, Serialize};
 
-/// What a sidecar is born with, as JSON in [`BIRTH_VARIABLE`](crate::names::BIRTH_VARIABLE).
+/// The bootstrap configuration of a sidecar, as JSON in [`BOOTSTRAP_VARIABLE`](crate::names::BOOTSTRAP_VARIABLE).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Birth {
+pub struct Bootstrap {
     /// The settings in force when the pod was made.
     pub settings: Settings,
     /// The pod's `terminationGracePeriodSeconds` as the webhook left it.
