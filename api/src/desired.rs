@@ -1,4 +1,4 @@
-//! What the controller wants of a sidecar: level-triggered, signed, the newest order wins.
+//! What the controller wants of a sidecar: level-triggered, signed, the newest revision wins.
 
 use crate::phase::Trigger;
 use crate::settings::Settings;
@@ -15,8 +15,8 @@ pub struct Desired {
     pub pod: String,
     /// The start of the sidecar that is meant: [`Report::boot`](crate::report::Report::boot).
     pub boot: String,
-    /// Higher than any order that this sidecar has accepted.
-    pub order: Order,
+    /// Higher than any revision that this sidecar has accepted.
+    pub revision: Revision,
     /// The settings in force.
     pub settings: Settings,
     /// Whether the pod is to leave, and why. Nothing takes back what only a person or the
@@ -34,12 +34,19 @@ pub struct Desired {
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub struct Order(
-    /// How often the leadership had changed hands.
-    pub u64,
-    /// Counts the states that one leader wrote.
-    pub u64,
-);
+pub struct Revision {
+    /// The term of the leader that wrote it: how often the leadership had changed hands.
+    pub term: u64,
+    /// Counts the states that this leader wrote.
+    pub sequence: u64,
+}
+
+impl Revision {
+    /// Of a leader's term, the state with this number.
+    pub const fn new(term: u64, sequence: u64) -> Self {
+        Self { term, sequence }
+    }
+}
 
 /// A pod is to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,15 +74,15 @@ pub enum Endpoints {
     NotServing,
 }
 
-/// The answer to a desired state whose order was not higher than the present one, or whose boot was
-/// not this one: HTTP 409. Nothing has changed; put again with a higher order.
+/// The answer to a desired state whose revision was not higher than the present one, or whose boot was
+/// not this one: HTTP 409. Nothing has changed; put again with a higher revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Conflict {
     /// The sidecar's present start.
     pub boot: String,
-    /// The highest order that it has accepted.
-    pub order: Order,
+    /// The highest revision that it has accepted.
+    pub revision: Revision,
 }
 
 #[cfg(test)]
@@ -85,7 +92,7 @@ mod tests {
     /// A later leader's first word beats an earlier leader's last.
     #[test]
     fn orders_compare_leaders_before_counters() {
-        assert!(Order(2, 0) > Order(1, 900));
-        assert!(Order(2, 1) > Order(2, 0));
+        assert!(Revision::new(2, 0) > Revision::new(1, 900));
+        assert!(Revision::new(2, 1) > Revision::new(2, 0));
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Durations cross the wire, never instants: the two sides' clocks are not compared anywhere.
 
-use crate::desired::Order;
+use crate::desired::Revision;
 use crate::phase::{Outcome, Phase, Trigger};
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -64,8 +64,8 @@ pub struct Report {
     pub pod: String,
     /// A random word of this start of the sidecar.
     pub boot: String,
-    /// The highest order accepted.
-    pub order: Order,
+    /// The highest revision accepted.
+    pub revision: Revision,
     /// The mode that the sidecar runs in.
     pub mode: Mode,
     /// Why that is not the mode that was asked for, as a sentence.

@@ -162,7 +162,7 @@ impl<S: Sign> Signals<S> {
         } = wanted;
         let contact = match result {
             Ok(told) => {
-                debug!(pod.namespace = namespace, pod.name = name, pod.uid = pod, order = ?told.known.order, "told");
+                debug!(pod.namespace = namespace, pod.name = name, pod.uid = pod, revision = ?told.known.revision, "told");
                 self.metrics.signals_told.inc();
                 if let Some(waited) = self.posts.told(&pod, &told, now) {
                     self.metrics.signal_seconds.observe(waited.as_secs_f64());

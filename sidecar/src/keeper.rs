@@ -16,7 +16,7 @@ use crate::drain::{Caller, Event, Machine, Milestone, Orders, Pod};
 use crate::hold::Holds;
 use crate::stance::{Conduct, Stance};
 use crate::termination::TerminationMessage;
-use ebb_api::desired::{Conflict, Desired, Order};
+use ebb_api::desired::{Conflict, Desired, Revision};
 use ebb_api::phase::{Outcome, Phase};
 use ebb_api::report::Report;
 use ebb_api::settings::Settings;
@@ -98,7 +98,7 @@ pub(crate) struct Keeper {
     complaint: Option<String>,
     uid: String,
     boot: String,
-    order: Order,
+    revision: Revision,
     /// The last moment of the drain that went on last: own hooks may use what is left of it.
     limit: Option<Instant>,
     grace: Duration,
@@ -154,7 +154,7 @@ impl Keeper {
             complaint: config.complaint.clone(),
             uid: config.uid.clone(),
             boot,
-            order: Order::default(),
+            revision: Revision::default(),
             limit: None,
             grace,
             termination: TerminationMessage::new(config.termination.clone()),
@@ -222,7 +222,7 @@ impl Keeper {
             }
             Request::Desired { desired, answer } => {
                 let verdict = self.judge(&desired).map(|()| {
-                    self.order = desired.order;
+                    self.revision = desired.revision;
                     expect_back(&self.census, &desired.settings);
                     self.step(Event::Desired(desired));
                     self.report(Instant::now())
@@ -256,10 +256,10 @@ impl Keeper {
         if self.uid.is_empty() || desired.pod != self.uid {
             return Err(Refusal::OtherPod);
         }
-        if desired.boot != self.boot || desired.order <= self.order {
+        if desired.boot != self.boot || desired.revision <= self.revision {
             return Err(Refusal::Conflict(Conflict {
                 boot: self.boot.clone(),
-                order: self.order,
+                revision: self.revision,
             }));
         }
         Ok(())

@@ -157,7 +157,7 @@ pub fn seconds(milliseconds: u64) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use ebb_api::desired::Order;
+    use ebb_api::desired::Revision;
     use ebb_api::phase::Trigger;
     use ebb_api::report::{Leaving, Mode};
 
@@ -166,7 +166,7 @@ pub(crate) mod tests {
         Report {
             pod: "uid-of-web-0".to_owned(),
             boot: "b1".to_owned(),
-            order: Order(0, 1),
+            revision: Revision::new(0, 1),
             mode: Mode::Redirect,
             mode_reason: None,
             phase: Phase::Draining,

@@ -231,7 +231,7 @@ impl Posts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ebb_api::desired::{Endpoints, Leave, Order};
+    use ebb_api::desired::{Endpoints, Leave, Revision};
     use ebb_api::phase::Trigger;
     use ebb_api::settings::Settings;
 
@@ -262,7 +262,7 @@ mod tests {
     fn told(wanted: Wanted) -> Told {
         let known = Known {
             boot: "b1".to_owned(),
-            order: Order(0, 1),
+            revision: Revision::new(0, 1),
         };
         Told {
             wanted,

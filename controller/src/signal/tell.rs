@@ -6,23 +6,23 @@ use crate::excerpt::excerpt;
 use crate::plan::Wanted;
 use crate::plan::protection::Contact;
 use bytes::Bytes;
-use ebb_api::desired::{Conflict, Desired, Order};
+use ebb_api::desired::{Conflict, Desired, Revision};
 use hyper::StatusCode;
 
-/// How often an attempt gives way to an order that is newer than ours. More than once means that
+/// How often an attempt gives way to a revision that is newer than ours. More than once means that
 /// somebody else is telling, too, or that the sidecar restarts in between.
 const ROUNDS: u32 = 4;
 
 /// How much of a sidecar's own words finds its way into a policy's status, in bytes.
 const LONGEST_WORDS: usize = 300;
 
-/// Which start of a sidecar was told last, and with which order.
+/// Which start of a sidecar was told last, and with which revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     /// That start.
     pub boot: String,
-    /// The highest order that it has accepted.
-    pub order: Order,
+    /// The highest revision that it has accepted.
+    pub revision: Revision,
 }
 
 /// A sidecar was told.
@@ -56,8 +56,8 @@ pub enum Failure {
         /// Its words.
         why: String,
     },
-    /// Newer orders kept coming in between.
-    #[error("it had a newer order {ROUNDS} times in a row; is another controller telling it?")]
+    /// Newer revisions kept coming in between.
+    #[error("it had a newer revision {ROUNDS} times in a row; is another controller telling it?")]
     Contested,
 }
 
@@ -88,14 +88,14 @@ pub async fn tell(
             };
             let known = Known {
                 boot: report.boot,
-                order: report.order,
+                revision: report.revision,
             };
             (known, Some(contact))
         }
     };
     for _ in 0..ROUNDS {
         // What it says that it has comes from outside: past the highest number it is contested.
-        known.order.1 = known.order.1.saturating_add(1);
+        known.revision.sequence = known.revision.sequence.saturating_add(1);
         let body = body(wanted, &known);
         let signature = signer
             .sign(&wanted.key, &body)
@@ -120,7 +120,7 @@ pub async fn tell(
         };
         known = Known {
             boot: conflict.boot,
-            order: conflict.order,
+            revision: conflict.revision,
         };
     }
     Err(Failure::Contested)
@@ -130,7 +130,7 @@ fn body(wanted: &Wanted, known: &Known) -> Bytes {
     let desired = Desired {
         pod: wanted.pod.clone(),
         boot: known.boot.clone(),
-        order: known.order,
+        revision: known.revision,
         settings: wanted.settings.clone(),
         leave: wanted.leave,
         endpoints: wanted.endpoints,

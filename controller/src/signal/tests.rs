@@ -6,7 +6,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
-use ebb_api::desired::{Conflict, Desired, Endpoints, Leave, Order};
+use ebb_api::desired::{Conflict, Desired, Endpoints, Leave, Revision};
 use ebb_api::phase::{Phase, Trigger};
 use ebb_api::report::{Census, Mode};
 use ebb_api::settings::Settings;
@@ -27,20 +27,20 @@ impl Sign for Initials {
     }
 }
 
-/// The sidecar's side: a boot, an order, and what it has taken.
+/// The sidecar's side: a boot, a revision, and what it has taken.
 #[derive(Debug)]
 struct Standing {
-    now: Mutex<(String, Order)>,
+    now: Mutex<(String, Revision)>,
     taken: watch::Sender<Vec<Desired>>,
 }
 
 impl Standing {
     fn report(&self, phase: Phase) -> Report {
-        let (boot, order) = self.now.lock().unwrap().clone();
+        let (boot, revision) = self.now.lock().unwrap().clone();
         Report {
             pod: "p1".to_owned(),
             boot,
-            order,
+            revision,
             mode: Mode::Redirect,
             mode_reason: None,
             phase,
@@ -63,11 +63,11 @@ async fn put_desired(
     Json(desired): Json<Desired>,
 ) -> Response {
     let mut now = standing.now.lock().unwrap();
-    if desired.boot != now.0 || desired.order <= now.1 {
-        let (boot, order) = now.clone();
-        return (StatusCode::CONFLICT, Json(Conflict { boot, order })).into_response();
+    if desired.boot != now.0 || desired.revision <= now.1 {
+        let (boot, revision) = now.clone();
+        return (StatusCode::CONFLICT, Json(Conflict { boot, revision })).into_response();
     }
-    now.1 = desired.order;
+    now.1 = desired.revision;
     standing.taken.send_modify(|taken| taken.push(desired));
     StatusCode::NO_CONTENT.into_response()
 }
@@ -84,7 +84,7 @@ async fn status(State(standing): State<Arc<Standing>>, uri: Uri) -> Response {
 /// Serves until the test ends.
 async fn sidecar(servers: &mut JoinSet<()>, boot: &str) -> (SocketAddr, Arc<Standing>) {
     let standing = Arc::new(Standing {
-        now: Mutex::new((boot.to_owned(), Order::default())),
+        now: Mutex::new((boot.to_owned(), Revision::default())),
         taken: watch::Sender::default(),
     });
     let router = Router::new()
@@ -152,8 +152,8 @@ async fn a_new_sidecar_is_told_and_known_to_be_reachable() {
     tell(&commands, wanted(address)).await;
     let taken = standing.taken(1).await;
     assert_eq!(
-        (taken[0].boot.as_str(), taken[0].order),
-        ("b1", Order(0, 1))
+        (taken[0].boot.as_str(), taken[0].revision),
+        ("b1", Revision::new(0, 1))
     );
     let reached = Contact::Reached {
         mode: Mode::Redirect,
@@ -162,30 +162,30 @@ async fn a_new_sidecar_is_told_and_known_to_be_reachable() {
     assert_eq!(next(&mut news).await, Learned::Contact(reached));
 }
 
-/// A change goes out with a higher order; what an earlier process has put does not stand in its
+/// A change goes out with a higher revision; what an earlier process has put does not stand in its
 /// way.
 #[tokio::test]
 async fn orders_rise_above_what_the_sidecar_has() {
     let mut tasks = JoinSet::new();
     let (address, standing) = sidecar(&mut tasks, "b1").await;
-    standing.now.lock().unwrap().1 = Order(3, 7);
+    standing.now.lock().unwrap().1 = Revision::new(3, 7);
     let (commands, _news) = signals(&mut tasks);
     tell(&commands, wanted(address)).await;
-    assert_eq!(standing.taken(1).await[0].order, Order(3, 8));
+    assert_eq!(standing.taken(1).await[0].revision, Revision::new(3, 8));
     // Somebody else has put in between.
-    standing.now.lock().unwrap().1 = Order(3, 20);
+    standing.now.lock().unwrap().1 = Revision::new(3, 20);
     tell(&commands, leaving(address)).await;
     let taken = standing.taken(2).await;
-    assert_eq!(taken[1].order, Order(3, 21));
+    assert_eq!(taken[1].revision, Revision::new(3, 21));
     assert!(taken[1].leave.is_some());
 }
 
-/// The highest order that there is comes from no controller; it is no reason to fall over.
+/// The highest revision that there is comes from no controller; it is no reason to fall over.
 #[tokio::test]
 async fn an_order_that_nothing_can_rise_above_is_contested() {
     let mut tasks = JoinSet::new();
     let (address, standing) = sidecar(&mut tasks, "b1").await;
-    standing.now.lock().unwrap().1 = Order(0, u64::MAX);
+    standing.now.lock().unwrap().1 = Revision::new(0, u64::MAX);
     let told = tell::tell(&Initials, &wanted(address), None).await;
     assert!(matches!(told, Err(Failure::Contested)), "{told:?}");
 }
@@ -198,7 +198,7 @@ async fn a_restarted_sidecar_is_told_again() {
     let (commands, _news) = signals(&mut tasks);
     tell(&commands, wanted(address)).await;
     standing.taken(1).await;
-    *standing.now.lock().unwrap() = ("b2".to_owned(), Order::default());
+    *standing.now.lock().unwrap() = ("b2".to_owned(), Revision::default());
     let restarted = Wanted {
         restarts: 1,
         ..wanted(address)

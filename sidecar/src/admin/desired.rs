@@ -142,7 +142,7 @@ impl Refused {
             Refused::Signature => "signature",
             Refused::Garbage(_) | Refused::Trigger => "garbage",
             Refused::OtherPod => "pod",
-            Refused::Conflict(_) => "order",
+            Refused::Conflict(_) => "revision",
         }
     }
 }

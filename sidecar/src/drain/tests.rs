@@ -10,7 +10,7 @@ mod words;
 use super::*;
 use crate::stance::Stance;
 use ebb_api::connections::ConnectionSettings;
-use ebb_api::desired::{Endpoints, Leave, Order};
+use ebb_api::desired::{Endpoints, Leave, Revision};
 use ebb_api::report::Protocol;
 use ebb_api::settings::DeregistrationSettings;
 use std::collections::{BTreeMap, BTreeSet};
@@ -221,7 +221,7 @@ impl Bench {
         let desired = Desired {
             pod: String::new(),
             boot: String::new(),
-            order: Order::default(),
+            revision: Revision::default(),
             settings: self.settings.clone(),
             leave: self.leave,
             endpoints: self.endpoints,

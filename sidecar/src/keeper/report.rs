@@ -19,7 +19,7 @@ impl Keeper {
         Report {
             pod: self.uid.clone(),
             boot: self.boot.clone(),
-            order: self.order,
+            revision: self.revision,
             mode: self.captured.standing.mode(),
             mode_reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
             phase: self.machine.phase(),

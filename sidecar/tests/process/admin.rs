@@ -3,7 +3,7 @@
 use crate::running::{Sidecar, TOKEN, call, quick, within};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::desired::{Conflict, Endpoints, Order};
+use ebb_api::desired::{Conflict, Endpoints, Revision};
 use ebb_api::phase::Phase;
 use ebb_api::report::Report;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -29,7 +29,10 @@ async fn it_answers_from_the_start() {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }
     let report = sidecar.report().await;
-    assert_eq!((report.phase, report.order), (Phase::Serving, Order(0, 0)));
+    assert_eq!(
+        (report.phase, report.revision),
+        (Phase::Serving, Revision::new(0, 0))
+    );
 }
 
 /// Without the token nobody holds or drains anything.
@@ -60,8 +63,8 @@ async fn a_signed_state_is_accepted() {
     assert_eq!(answer.status, 200, "{answer:?}");
     let report: Report = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(
-        (report.phase, report.order),
-        (Phase::Deregistering, Order(1, 1))
+        (report.phase, report.revision),
+        (Phase::Deregistering, Revision::new(1, 1))
     );
     let remaining = report.leaving.unwrap().remaining_ms;
     assert!((6000..=7000).contains(&remaining), "{remaining}");
@@ -87,7 +90,10 @@ async fn other_signatures_are_refused() {
         assert_eq!(answer.status, 401, "{key} {signature}: {answer:?}");
     }
     let report = sidecar.report().await;
-    assert_eq!((report.phase, report.order), (Phase::Serving, Order(0, 0)));
+    assert_eq!(
+        (report.phase, report.revision),
+        (Phase::Serving, Revision::new(0, 0))
+    );
 }
 
 /// Another pod's state, another start's, and an old one: refused, and the conflict says what is.
@@ -104,16 +110,16 @@ async fn states_for_others_and_old_ones_are_refused() {
     let mut earlier_start = sidecar.desired(true, Endpoints::Gone).await;
     earlier_start.boot = "another".to_owned();
     let mut repeated = sidecar.desired(true, Endpoints::Gone).await;
-    repeated.order = first.order;
+    repeated.revision = first.revision;
     let mut old = repeated.clone();
-    old.order = Order(0, 1000);
+    old.revision = Revision::new(0, 1000);
     for refused in [earlier_start, repeated, old] {
         let answer = sidecar.put(&refused).await;
         assert_eq!(answer.status, 409, "{answer:?}");
         let conflict: Conflict = serde_json::from_str(&answer.body).unwrap();
         assert_eq!(
-            (conflict.boot, conflict.order),
-            (first.boot.clone(), first.order)
+            (conflict.boot, conflict.revision),
+            (first.boot.clone(), first.revision)
         );
     }
     assert_eq!(sidecar.report().await.phase, Phase::Serving);
@@ -129,7 +135,7 @@ async fn signed_garbage_is_explained() {
         ("{}", "missing field `pod`"),
         (&good.replace("Gone", "Lost"), "unknown variant `Lost`"),
         (
-            &good.replace("\"order\"", "\"ordre\""),
+            &good.replace("\"revision\"", "\"revison\""),
             "unknown field `ordre`",
         ),
     ] {
@@ -184,8 +190,8 @@ async fn the_status_is_streamed() {
     for reader in &mut readers {
         let next = next_report(reader).await;
         assert_eq!(
-            (next.phase, next.order),
-            (Phase::Deregistering, Order(1, 1))
+            (next.phase, next.revision),
+            (Phase::Deregistering, Revision::new(1, 1))
         );
     }
 }

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ebb_api::bootstrap::{AppContainer, Bootstrap, Capture, ConnectingProbe, OwnHook, ProbeKind};
 use ebb_api::connections::ConnectionSettings;
-use ebb_api::desired::{Desired, Endpoints, Leave, Order};
+use ebb_api::desired::{Desired, Endpoints, Leave, Revision};
 use ebb_api::phase::Trigger;
 use ebb_api::report::{FinalReport, Report};
 use ebb_api::settings::{DeregistrationSettings, Settings};
@@ -196,7 +196,7 @@ impl Sidecar {
         Desired {
             pod: UID.to_owned(),
             boot: self.report().await.boot,
-            order: Order(1, self.counter),
+            revision: Revision::new(1, self.counter),
             settings: self.settings.clone(),
             leave: leave.then_some(Leave {
                 trigger: Trigger::Deleted,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::desired::{Desired, Endpoints, Leave, Order};
+use ebb_api::desired::{Desired, Endpoints, Leave, Revision};
 use ebb_api::names::{
     ADMIN_PORT, KEY_ANNOTATION, KEY_HEADER, RELAY_PORT, SIGNATURE_HEADER, hook_path,
 };
@@ -55,7 +55,7 @@ fn leave(report: &Report) -> Desired {
     Desired {
         pod: report.pod.clone(),
         boot: report.boot.clone(),
-        order: Order(report.order.0 + 1_000, 0),
+        revision: Revision::new(report.revision.term + 1_000, 0),
         settings: Settings {
             policy: Some("web".to_owned()),
             enabled: true,
@@ -82,19 +82,19 @@ async fn assert_unmoved(pod: &Pod, before: &Report) -> Result<()> {
         (&after.boot, after.last),
         (&before.boot, before.last.clone())
     );
-    // The controller may have put a newer order meanwhile; a stranger's would be a thousand ahead.
-    assert_eq!(after.order.0, before.order.0);
+    // The controller may have put a newer revision meanwhile; a stranger's would be a thousand ahead.
+    assert_eq!(after.revision.term, before.revision.term);
     let answer = ask(pods::address(pod, HTTP_PORT)?, "POST", "/", LIMIT).await?;
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     Ok(())
 }
 
-/// A desired state with a wrong signature, another key, none at all, an old order, another pod's
+/// A desired state with a wrong signature, another key, none at all, an old revision, another pod's
 /// state, or no meaning: each is refused with its own status, and logged.
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn only_the_controller_s_newest_word_for_this_pod_counts() {
-    beside_others("orders", async |ground| {
+    beside_others("desired", async |ground| {
         policy(ground, "web", json!({"timeoutSeconds": 30})).await?;
         let pod = injected_pod(ground, &web(ground, "web")).await?;
         protected(ground, "web", "AllProtected").await?;
@@ -108,7 +108,7 @@ fn only_the_controller_s_newest_word_for_this_pod_counts() {
         let forged = BASE64_STANDARD.encode([7; 64]);
         let of_another_body = sign("{}");
         let old = serde_json::to_string(&Desired {
-            order: Order(0, 0),
+            revision: Revision::new(0, 0),
             ..leave(&before)
         })?;
         let foreign = serde_json::to_string(&Desired {
@@ -136,7 +136,7 @@ fn only_the_controller_s_newest_word_for_this_pod_counts() {
             ),
             ("no signature", &wanted, &id, String::new(), 401),
             ("another key", &wanted, "another", sign(&wanted), 401),
-            ("an old order", &old, &id, sign(&old), 409),
+            ("an old revision", &old, &id, sign(&old), 409),
             (
                 "another start's state",
                 &of_another_start,
