@@ -46,20 +46,119 @@ pub enum Outcome {
     Killed,
 }
 
+impl Phase {
+    /// All of them, in the order in which a drain passes them.
+    pub const ALL: [Phase; 4] = [
+        Phase::Serving,
+        Phase::Deregistering,
+        Phase::Draining,
+        Phase::Ended,
+    ];
+
+    /// Its one spelling: on the wire, in logs, Events, status and labels of metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Phase::Serving => "Serving",
+            Phase::Deregistering => "Deregistering",
+            Phase::Draining => "Draining",
+            Phase::Ended => "Ended",
+        }
+    }
+}
+
+impl Trigger {
+    /// All of them.
+    pub const ALL: [Trigger; 3] = [
+        Trigger::Deleted,
+        Trigger::Terminating,
+        Trigger::ContainerRestart,
+    ];
+
+    /// Its one spelling: on the wire, in logs, Events, status and labels of metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Trigger::Deleted => "Deleted",
+            Trigger::Terminating => "Terminating",
+            Trigger::ContainerRestart => "ContainerRestart",
+        }
+    }
+}
+
+impl Outcome {
+    /// All of them.
+    pub const ALL: [Outcome; 5] = [
+        Outcome::Drained,
+        Outcome::TimedOut,
+        Outcome::Cancelled,
+        Outcome::Skipped,
+        Outcome::Killed,
+    ];
+
+    /// Its one spelling: on the wire, in logs, Events, status and labels of metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Drained => "Drained",
+            Outcome::TimedOut => "TimedOut",
+            Outcome::Cancelled => "Cancelled",
+            Outcome::Skipped => "Skipped",
+            Outcome::Killed => "Killed",
+        }
+    }
+}
+
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Mode, Protocol};
+
+    fn on_the_wire(value: impl Serialize) -> String {
+        let value = serde_json::to_value(value).unwrap();
+        value.as_str().unwrap().to_owned()
+    }
+
+    /// Each word has one spelling, whoever writes it. They are a contract: dashboards, alerts and
+    /// `kubectl` columns name them, and a renamed variant must not change one unseen.
+    #[test]
+    fn words_have_one_spelling() {
+        let phases = ["Serving", "Deregistering", "Draining", "Ended"];
+        assert_eq!(Phase::ALL.map(Phase::as_str), phases);
+        assert_eq!(Phase::ALL.map(on_the_wire), phases);
+        let triggers = ["Deleted", "Terminating", "ContainerRestart"];
+        assert_eq!(Trigger::ALL.map(Trigger::as_str), triggers);
+        assert_eq!(Trigger::ALL.map(on_the_wire), triggers);
+        let outcomes = ["Drained", "TimedOut", "Cancelled", "Skipped", "Killed"];
+        assert_eq!(Outcome::ALL.map(Outcome::as_str), outcomes);
+        assert_eq!(Outcome::ALL.map(on_the_wire), outcomes);
+        let modes = ["Redirect", "NamedPorts", "Observe"];
+        assert_eq!(Mode::ALL.map(Mode::as_str), modes);
+        assert_eq!(Mode::ALL.map(on_the_wire), modes);
+        let protocols = [
+            "Http1",
+            "Http2",
+            "WebSocket",
+            "Opaque",
+            "Tls",
+            "EventStream",
+        ];
+        assert_eq!(Protocol::ALL.map(Protocol::as_str), protocols);
+        assert_eq!(Protocol::ALL.map(on_the_wire), protocols);
     }
 }

@@ -8,6 +8,7 @@ use crate::phase::{Outcome, Phase, Trigger};
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What flows on a connection, as far as the relay can tell without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,6 +39,18 @@ impl Protocol {
         Protocol::EventStream,
     ];
 
+    /// Its one spelling: on the wire, in logs, status and labels of metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Http1 => "Http1",
+            Protocol::Http2 => "Http2",
+            Protocol::WebSocket => "WebSocket",
+            Protocol::Opaque => "Opaque",
+            Protocol::Tls => "Tls",
+            Protocol::EventStream => "EventStream",
+        }
+    }
+
     /// True if nothing is known of it but who spoke, and when.
     pub fn is_opaque(self) -> bool {
         matches!(self, Protocol::Opaque | Protocol::Tls)
@@ -54,6 +67,26 @@ pub enum Mode {
     /// No data path: connections are counted, and waited for, as far as the kernel tells of their
     /// sockets. Nobody is told to leave.
     Observe,
+}
+
+impl Mode {
+    /// All of them, the most able one first.
+    pub const ALL: [Mode; 3] = [Mode::Redirect, Mode::NamedPorts, Mode::Observe];
+
+    /// Its one spelling: on the wire, in logs, status and labels of metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Mode::Redirect => "Redirect",
+            Mode::NamedPorts => "NamedPorts",
+            Mode::Observe => "Observe",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// The state of a sidecar: the body of `GET /v1/status`, and each line of its stream.

@@ -68,7 +68,7 @@ impl EncodeLabelValue for OutcomeLabel {
         &self,
         encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>,
     ) -> Result<(), fmt::Error> {
-        self.0.to_string().encode(encoder)
+        self.0.as_str().encode(encoder)
     }
 }
 

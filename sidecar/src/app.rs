@@ -215,7 +215,7 @@ impl Bound {
             answers.serve(listener).await;
             "admin port"
         });
-        tracing::info!(?mode, "serving");
+        tracing::info!(%mode, "serving");
         let told = async {
             sigterm.await;
             // The keeper hears it, or has ended and needs no telling.

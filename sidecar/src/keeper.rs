@@ -17,7 +17,7 @@ use crate::hold::Holds;
 use crate::stance::{Conduct, Stance};
 use crate::termination::TerminationMessage;
 use ebb_api::desired::{Conflict, Desired, Revision};
-use ebb_api::phase::{Outcome, Phase};
+use ebb_api::phase::Phase;
 use ebb_api::report::Report;
 use ebb_api::settings::Settings;
 use std::collections::BTreeMap;
@@ -309,7 +309,7 @@ impl Keeper {
             for milestone in milestones {
                 // A drain that healed counts twice: as what it came to, and as called off.
                 if let Milestone::Ended(drain) | Milestone::CalledOff(drain) = milestone {
-                    *published.drains.entry(word(drain.outcome)).or_default() += 1;
+                    *published.drains.entry(drain.outcome.as_str()).or_default() += 1;
                 }
                 if let Milestone::Ended(drain) = milestone {
                     published.late += drain.late;
@@ -324,17 +324,6 @@ impl Keeper {
 fn expect_back(census: &Census, settings: &Settings) {
     let pause = settings.deregistration.idle_seconds;
     census.expect_http1_back_within(Duration::from_secs(pause.into()));
-}
-
-/// The outcome as a label of a metric.
-fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Drained => "drained",
-        Outcome::TimedOut => "timed_out",
-        Outcome::Cancelled => "cancelled",
-        Outcome::Skipped => "skipped",
-        Outcome::Killed => "killed",
-    }
 }
 
 /// Waits for a change of the census, and at least until then; cancel safe.

@@ -32,7 +32,7 @@ pub fn outcome(drain: &Drain) -> String {
     match outcome {
         Outcome::Skipped => "Skipped: the policy is disabled".to_owned(),
         Outcome::Drained | Outcome::TimedOut | Outcome::Cancelled | Outcome::Killed => {
-            format!("{} after {}", spelled(*outcome), summary(drain))
+            format!("{outcome} after {}", summary(drain))
         }
     }
 }
@@ -72,16 +72,6 @@ pub fn summary(drain: &Drain) -> String {
         sentence.push_str(&format!("; {bypassing} bypassed the sidecar"));
     }
     sentence
-}
-
-fn spelled(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Drained => "Drained",
-        Outcome::TimedOut => "Timed out",
-        Outcome::Cancelled => "Cancelled",
-        Outcome::Skipped => "Skipped",
-        Outcome::Killed => "Killed",
-    }
 }
 
 /// "3 requests in flight (oldest 14s) on 14 connections".

@@ -6,7 +6,6 @@ use crate::cluster::{InvalidPolicy, PolicyView};
 use crate::plan::conditions::{self, Reach, Short, condition, whole_seconds};
 use crate::plan::protection::{Contact, Surroundings, gap};
 use crate::plan::select::in_force;
-use ebb_api::report::Mode;
 use ebb_api::status::{Active, DrainPolicyStatus, InForce, RECORDS, Recent, Totals};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -147,7 +146,7 @@ pub fn status(
             .into(),
         in_force: Some(InForce {
             enabled: policy.settings.enabled,
-            mode: word(surroundings.mode()).to_owned(),
+            mode: surroundings.mode().to_string(),
             timeout_seconds: i32::try_from(policy.settings.timeout_seconds).unwrap_or(i32::MAX),
         }),
         observed_generation: Some(policy.generation),
@@ -189,15 +188,6 @@ pub fn differs_beyond_progress(before: &DrainPolicyStatus, now: &DrainPolicyStat
         status
     };
     without_progress(before) != without_progress(now)
-}
-
-/// How connections reach the sidecar, as the status names it.
-fn word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Redirect => "Redirect",
-        Mode::NamedPorts => "NamedPorts",
-        Mode::Observe => "Observe",
-    }
 }
 
 fn progress(account: &Account, now: Now) -> String {

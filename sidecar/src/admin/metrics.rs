@@ -111,11 +111,11 @@ impl Collector for Scrape {
                 Phase::Draining,
                 Phase::Ended,
             ]
-            .map(|phase| (phase_word(phase), gauge(published.phase == phase))),
+            .map(|phase| (phase.as_str(), gauge(published.phase == phase))),
         )?;
         let of = |numbers: &std::collections::BTreeMap<Protocol, u64>| {
             let number = |protocol| numbers.get(&protocol).copied().unwrap_or(0);
-            Protocol::ALL.map(|protocol| (protocol_word(protocol), number(protocol)))
+            Protocol::ALL.map(|protocol| (protocol.as_str(), number(protocol)))
         };
         family(
             encoder,
@@ -220,24 +220,4 @@ fn family<M: EncodeMetric>(
 
 fn gauge(number: impl Into<u64>) -> ConstGauge<i64> {
     ConstGauge::new(i64::try_from(number.into()).unwrap_or(i64::MAX))
-}
-
-fn phase_word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Serving => "serving",
-        Phase::Deregistering => "deregistering",
-        Phase::Draining => "draining",
-        Phase::Ended => "ended",
-    }
-}
-
-fn protocol_word(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Http1 => "http1",
-        Protocol::Http2 => "http2",
-        Protocol::WebSocket => "websocket",
-        Protocol::Opaque => "opaque",
-        Protocol::Tls => "tls",
-        Protocol::EventStream => "event_stream",
-    }
 }

@@ -54,7 +54,7 @@ fn a_client_that_waits_holds_the_hooks() {
     }
     let report = sidecar.until("one to be idle", |report| numbers(report) == (3, 2));
     assert!(report.now.oldest_ms.unwrap() < 20_000, "{report:?}");
-    assert_eq!(sidecar.metric("ebb_connections{protocol=\"opaque\"}"), 3);
+    assert_eq!(sidecar.metric("ebb_connections{protocol=\"Opaque\"}"), 3);
 
     let hooks = sidecar.call_hooks();
     sidecar.until("draining", |report| report.phase == Phase::Draining);

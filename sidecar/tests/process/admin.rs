@@ -21,9 +21,9 @@ async fn it_answers_from_the_start() {
     assert_eq!(sidecar.request("/now").await.body, "hello");
     let metrics = sidecar.get("/metrics").await.body;
     for line in [
-        "ebb_phase{phase=\"serving\"} 1",
+        "ebb_phase{phase=\"Serving\"} 1",
         "ebb_finished_total 1",
-        "ebb_cut_total{protocol=\"http1\"} 0",
+        "ebb_cut_total{protocol=\"Http1\"} 0",
         "# EOF",
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");
