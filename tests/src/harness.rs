@@ -2,16 +2,16 @@
 //! Ebb installed by its chart, a web application to drain, and load on it.
 //!
 //! ```text
-//!  inside (threads in a node's network) -> cluster -> ground (a test's namespace)
+//!  inside (threads in a node's network) -> cluster -> namespace (one for each test)
 //!                                             |          +-- web, pods, client: what a test says
 //!                                       installation     +-- rolls: restarts under load
 //! ```
 
 pub mod client;
 pub mod cluster;
-pub mod ground;
 pub mod inside;
 pub mod installation;
+pub mod namespace;
 pub mod pods;
 pub mod rolls;
 pub mod web;

@@ -9,7 +9,7 @@
 
 mod abuse;
 mod client;
-mod forgotten;
+mod keepalive;
 mod named_ports;
 mod observe;
 mod pod;

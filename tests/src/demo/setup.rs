@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::harness::cluster::Cluster;
-use crate::harness::ground::Ground;
+use crate::harness::namespace::TestNamespace;
 use crate::harness::rolls::{roll_under_load, wait_until_complete};
 use crate::harness::web::Web;
 use crate::load::Progress;
@@ -63,23 +63,23 @@ impl Setup {
         tell: impl FnMut(usize, Progress),
     ) -> Result<Tally> {
         let began = now_ms();
-        let ground = Ground::create_anew(cluster.clone(), self.namespace()).await?;
+        let namespace = TestNamespace::create_anew(cluster.clone(), self.namespace()).await?;
         let measured = async {
-            let web = self.deploy(&ground).await?;
-            roll_under_load(&ground, &web, rolls, tell).await
+            let web = self.deploy(&namespace).await?;
+            roll_under_load(&namespace, &web, rolls, tell).await
         };
         let measured = measured.await;
         if measured.is_err() {
-            eprintln!("{}", ground.testimony(began).await);
+            eprintln!("{}", namespace.failure_dump(began).await);
         } else if self != Self::Ebb {
-            ground.remove().await?;
+            namespace.remove().await?;
         }
         measured
     }
 
     /// Deploys the application in this set-up and waits until it is ready.
-    pub async fn deploy(self, ground: &Ground) -> Result<Web> {
-        let mut web = Web::new(NAME, &ground.cluster.images.sample_app).replicas(REPLICAS);
+    pub async fn deploy(self, namespace: &TestNamespace) -> Result<Web> {
+        let mut web = Web::new(NAME, &namespace.cluster.images.sample_app).replicas(REPLICAS);
         match self {
             Self::Plain => {}
             Self::Sleep => {
@@ -88,12 +88,12 @@ impl Setup {
             Self::Ebb => {
                 let spec =
                     json!({"selector": {"matchLabels": {"app": NAME}}, "timeoutSeconds": 60});
-                ground.policy(NAME, spec).await?;
+                namespace.policy(NAME, spec).await?;
             }
         }
-        ground.create_object(&web.service()).await?;
-        ground.create_object(&web.deployment()).await?;
-        wait_until_complete(ground, &web).await?;
+        namespace.create_object(&web.service()).await?;
+        namespace.create_object(&web.deployment()).await?;
+        wait_until_complete(namespace, &web).await?;
         Ok(web)
     }
 }

@@ -13,7 +13,7 @@ use super::table::{Row, render};
 use crate::eventually::eventually;
 use crate::harness::client::Client;
 use crate::harness::cluster::Cluster;
-use crate::harness::ground::Ground;
+use crate::harness::namespace::TestNamespace;
 use crate::harness::pods;
 use crate::harness::web::HTTP_PORT;
 use crate::load::kind::Mix;
@@ -37,11 +37,11 @@ pub struct Drain {
 
 /// Deletes a pod with a request in flight, and describes the policy meanwhile and afterwards.
 pub async fn watch_a_drain(cluster: &Cluster) -> Result<Drain> {
-    let ground = Ground {
+    let namespace = TestNamespace {
         cluster: cluster.clone(),
-        namespace: Setup::Ebb.namespace().to_owned(),
+        name: Setup::Ebb.namespace().to_owned(),
     };
-    let list = ground
+    let list = namespace
         .api::<Pod>()
         .list(&ListParams::default().labels(&format!("app={NAME}")))
         .await?;
@@ -61,12 +61,12 @@ pub async fn watch_a_drain(cluster: &Cluster) -> Result<Drain> {
         Ok(())
     })
     .await?;
-    ground
+    namespace
         .api::<Pod>()
         .delete(&name, &DeleteParams::default())
         .await?;
 
-    let policies = ground.api::<DrainPolicy>();
+    let policies = namespace.api::<DrainPolicy>();
     eventually("the policy to show the drain", SHOWN, async || {
         let status = policies
             .get(NAME)
@@ -79,7 +79,9 @@ pub async fn watch_a_drain(cluster: &Cluster) -> Result<Drain> {
         Ok(())
     })
     .await?;
-    let during = ground.kubectl(&["describe", "drainpolicy", NAME]).await?;
+    let during = namespace
+        .kubectl(&["describe", "drainpolicy", NAME])
+        .await?;
     let limit = Duration::from_secs(REQUEST_SECONDS + 5);
     let answer = client.read_until(&format!("{name}\n"), limit).await?;
     eventually("the policy to show the drain's end", SHOWN, async || {
@@ -95,7 +97,9 @@ pub async fn watch_a_drain(cluster: &Cluster) -> Result<Drain> {
         Ok(())
     })
     .await?;
-    let after = ground.kubectl(&["describe", "drainpolicy", NAME]).await?;
+    let after = namespace
+        .kubectl(&["describe", "drainpolicy", NAME])
+        .await?;
     let answer = answer.text.lines().next().unwrap_or("nothing").to_owned();
     Ok(Drain {
         during,

@@ -1,4 +1,4 @@
-//! Pods, from the outside: their addresses, their reports, and a witness of their end.
+//! Pods, from the outside: their addresses, their reports, and a recorder of what they do to their end.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::client::ask;
-use super::ground::Ground;
+use super::namespace::TestNamespace;
 use crate::eventually::eventually;
 
 /// How long a pod of the sample application may take to be ready: many times what it does.
@@ -27,8 +27,8 @@ const READY: Duration = Duration::from_secs(90);
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// Waits until a pod is ready, and returns it.
-pub async fn ready(ground: &Ground, name: &str) -> Result<Pod> {
-    let pods = ground.api::<Pod>();
+pub async fn ready(namespace: &TestNamespace, name: &str) -> Result<Pod> {
+    let pods = namespace.api::<Pod>();
     eventually(&format!("the pod {name} to be ready"), READY, async || {
         let pod = pods.get(name).await?;
         ensure!(
@@ -101,16 +101,16 @@ pub struct Line {
 
 /// Watches one pod to its end and beyond: keeps its log lines and its last state, which the cluster
 /// forgets with the pod.
-pub struct Witness {
+pub struct PodRecorder {
     pod: String,
     lines: Arc<Mutex<Vec<(String, Line)>>>,
-    last: watch::Receiver<Sight>,
+    last: watch::Receiver<PodRecord>,
     _tasks: JoinSet<()>,
 }
 
 /// How a pod was last seen.
 #[derive(Clone, Debug, Default)]
-pub struct Sight {
+pub struct PodRecord {
     /// Its last state.
     pub pod: Option<Pod>,
     /// When its deletionTimestamp was seen first, in milliseconds since 1970 by our own clock.
@@ -119,16 +119,16 @@ pub struct Sight {
     pub gone_at: Option<u64>,
 }
 
-// === impl Witness ===
+// === impl PodRecorder ===
 
-impl Witness {
+impl PodRecorder {
     /// Begins to watch a pod that runs, and the logs of these of its containers.
-    pub async fn of(ground: &Ground, pod: &str, containers: &[&str]) -> Result<Self> {
-        let pods = ground.api::<Pod>();
+    pub async fn of(namespace: &TestNamespace, pod: &str, containers: &[&str]) -> Result<Self> {
+        let pods = namespace.api::<Pod>();
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let (sighted, last) = watch::channel(Sight::default());
+        let (recorded, last) = watch::channel(PodRecord::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(watch_to_the_end(pods.clone(), pod.to_owned(), sighted));
+        tasks.spawn(watch_to_the_end(pods.clone(), pod.to_owned(), recorded));
         for container in containers {
             tasks.spawn(follow_log(
                 pods.clone(),
@@ -137,23 +137,23 @@ impl Witness {
                 lines.clone(),
             ));
         }
-        let mut witness = Self {
+        let mut recorder = Self {
             pod: pod.to_owned(),
             lines,
             last,
             _tasks: tasks,
         };
-        witness
-            .until("is in sight", Duration::from_secs(10), |sight| {
-                sight.pod.is_some()
+        recorder
+            .until("is seen", Duration::from_secs(10), |record| {
+                record.pod.is_some()
             })
             .await?;
-        Ok(witness)
+        Ok(recorder)
     }
 
     /// Waits until the pod is gone, and returns how it was last seen.
-    pub async fn gone(&mut self, limit: Duration) -> Result<Sight> {
-        self.until("is gone", limit, |sight| sight.gone_at.is_some())
+    pub async fn gone(&mut self, limit: Duration) -> Result<PodRecord> {
+        self.until("is gone", limit, |record| record.gone_at.is_some())
             .await
     }
 
@@ -162,13 +162,13 @@ impl Witness {
         &mut self,
         what: &str,
         limit: Duration,
-        seen: impl FnMut(&Sight) -> bool,
-    ) -> Result<Sight> {
+        seen: impl FnMut(&PodRecord) -> bool,
+    ) -> Result<PodRecord> {
         let pod = self.pod.clone();
-        let sight = tokio::time::timeout(limit, self.last.wait_for(seen)).await;
-        let sight = sight
+        let record = tokio::time::timeout(limit, self.last.wait_for(seen)).await;
+        let record = record
             .with_context(|| format!("waited {limit:.0?} in vain until the pod {pod} {what}"))?;
-        Ok(sight
+        Ok(record
             .with_context(|| format!("the watch of the pod {pod} ended"))?
             .clone())
     }
@@ -211,7 +211,7 @@ impl Witness {
     }
 }
 
-impl Sight {
+impl PodRecord {
     /// The sidecar's final report: its termination message.
     pub fn final_report(&self) -> Result<FinalReport> {
         let pod = self.pod.as_ref().context("the pod was never seen")?;
@@ -226,12 +226,12 @@ impl Sight {
     }
 }
 
-async fn watch_to_the_end(pods: Api<Pod>, name: String, sighted: watch::Sender<Sight>) {
+async fn watch_to_the_end(pods: Api<Pod>, name: String, recorded: watch::Sender<PodRecord>) {
     let only = WatchParams::default()
         .fields(&format!("metadata.name={name}"))
         .timeout(290)
         .disable_bookmarks();
-    while sighted.borrow().gone_at.is_none() {
+    while recorded.borrow().gone_at.is_none() {
         // A watch that starts from "0" begins with the present state, so nothing is lost between two.
         // It asks for no bookmarks, which an API server on an old etcd refuses to such a watch.
         let Ok(stream) = pods.watch(&only, "0").await else {
@@ -247,12 +247,12 @@ async fn watch_to_the_end(pods: Api<Pod>, name: String, sighted: watch::Sender<S
                 WatchEvent::Bookmark(_) => continue,
                 WatchEvent::Error(_) => break,
             };
-            sighted.send_modify(|sight| {
+            recorded.send_modify(|record| {
                 if pod.metadata.deletion_timestamp.is_some() {
-                    sight.leaving_at.get_or_insert(now);
+                    record.leaving_at.get_or_insert(now);
                 }
-                sight.gone_at = gone.then_some(now);
-                sight.pod = Some(pod);
+                record.gone_at = gone.then_some(now);
+                record.pod = Some(pod);
             });
             if gone {
                 return;

@@ -7,8 +7,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::ListParams;
 
-use super::ground::Ground;
 use super::inside::RunningLoad;
+use super::namespace::TestNamespace;
 use super::web::Web;
 use crate::eventually::eventually;
 use crate::load::tally::Tally;
@@ -24,14 +24,14 @@ const WARM_UP: u64 = 1_000;
 /// Puts the usual load on the Deployment `web`, which runs, rolls it `rolls` times, each until the
 /// last old pod is gone, and returns what came of the requests. Tells each roll's end.
 pub async fn roll_under_load(
-    ground: &Ground,
+    namespace: &TestNamespace,
     web: &Web,
     rolls: usize,
     mut tell: impl FnMut(usize, Progress),
 ) -> Result<Tally> {
-    under_load(ground, web, async |load| {
+    under_load(namespace, web, async |load| {
         for roll in 1..=rolls {
-            restart(ground, web)
+            restart(namespace, web)
                 .await
                 .with_context(|| format!("roll {roll} of {rolls}"))?;
             tell(roll, load.progress());
@@ -43,12 +43,12 @@ pub async fn roll_under_load(
 
 /// Puts the usual load on `web` while `work` goes on, and returns what came of the requests.
 pub async fn under_load(
-    ground: &Ground,
+    namespace: &TestNamespace,
     web: &Web,
     work: impl AsyncFnOnce(&RunningLoad) -> Result<()>,
 ) -> Result<Tally> {
-    let target = service_target(ground, web).await?;
-    let load = RunningLoad::start(&ground.cluster.bed, Plan::usual(target))?;
+    let target = service_target(namespace, web).await?;
+    let load = RunningLoad::start(&namespace.cluster.bed, Plan::usual(target))?;
     eventually(
         "the load to be under way",
         Duration::from_secs(30),
@@ -66,15 +66,15 @@ pub async fn under_load(
 }
 
 /// Restarts the Deployment and waits until only its new pods are there, all ready.
-pub async fn restart(ground: &Ground, web: &Web) -> Result<()> {
-    let deployments = ground.api::<Deployment>();
-    let before = pod_names(ground, web).await?;
+pub async fn restart(namespace: &TestNamespace, web: &Web) -> Result<()> {
+    let deployments = namespace.api::<Deployment>();
+    let before = pod_names(namespace, web).await?;
     deployments.restart(&web.name).await?;
     eventually(
         &format!("the rollout of {}", web.name),
         ROLLOUT,
         async || {
-            let now = pod_names(ground, web).await?;
+            let now = pod_names(namespace, web).await?;
             let old = now.iter().filter(|name| before.contains(name)).count();
             ensure!(old == 0, "{old} old pods are still there");
             check_complete(&deployments.get(&web.name).await?, &now)
@@ -84,18 +84,18 @@ pub async fn restart(ground: &Ground, web: &Web) -> Result<()> {
 }
 
 /// Waits until the Deployment has all its pods ready, and no others are left.
-pub async fn wait_until_complete(ground: &Ground, web: &Web) -> Result<()> {
-    let deployments = ground.api::<Deployment>();
+pub async fn wait_until_complete(namespace: &TestNamespace, web: &Web) -> Result<()> {
+    let deployments = namespace.api::<Deployment>();
     eventually(&format!("{} to be ready", web.name), ROLLOUT, async || {
-        let now = pod_names(ground, web).await?;
+        let now = pod_names(namespace, web).await?;
         check_complete(&deployments.get(&web.name).await?, &now)
     })
     .await
 }
 
 /// The address of the Service of `web`, port 80.
-pub async fn service_target(ground: &Ground, web: &Web) -> Result<Target> {
-    let service = ground.api::<Service>().get(&web.name).await?;
+pub async fn service_target(namespace: &TestNamespace, web: &Web) -> Result<Target> {
+    let service = namespace.api::<Service>().get(&web.name).await?;
     let address = service
         .spec
         .and_then(|spec| spec.cluster_ip)
@@ -124,9 +124,9 @@ fn check_complete(deployment: &Deployment, pods: &[String]) -> Result<()> {
     Ok(())
 }
 
-async fn pod_names(ground: &Ground, web: &Web) -> Result<Vec<String>> {
+async fn pod_names(namespace: &TestNamespace, web: &Web) -> Result<Vec<String>> {
     let selector = ListParams::default().labels(&format!("app={}", web.name));
-    let pods = ground.api::<Pod>().list_metadata(&selector).await?;
+    let pods = namespace.api::<Pod>().list_metadata(&selector).await?;
     Ok(pods
         .items
         .into_iter()

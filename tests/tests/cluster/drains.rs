@@ -5,8 +5,8 @@ use std::time::Duration;
 use ebb_api::phase::{Outcome, Trigger};
 use ebb_api::report::Protocol;
 use ebb_tests::harness::client::{Client, End};
-use ebb_tests::harness::ground::beside_others;
-use ebb_tests::harness::pods::{self, Witness};
+use ebb_tests::harness::namespace::in_parallel;
+use ebb_tests::harness::pods::{self, PodRecorder};
 use ebb_tests::harness::web::HTTP_PORT;
 use futures::{SinkExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::scene::{delete, in_flight, injected_pod, policy, request_of, status, web};
+use crate::fixtures::{delete, in_flight, injected_pod, policy, request_of, status, web};
 
 /// A request of 20 s that is in flight when its pod is deleted completes; and the order is: the last
 /// byte is read, the hook is released, the application gets its SIGTERM. An idle keep-alive
@@ -23,17 +23,17 @@ use crate::scene::{delete, in_flight, injected_pod, policy, request_of, status, 
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_request_in_flight_completes_before_the_app_is_told() {
-    beside_others("in-flight", async |ground| {
-        policy(ground, "web", json!({"timeoutSeconds": 60})).await?;
-        let pod = injected_pod(ground, &web(ground, "web")).await?;
-        let mut witness = Witness::of(ground, "web", &["app", "ebb"]).await?;
+    in_parallel("in-flight", async |namespace| {
+        policy(namespace, "web", json!({"timeoutSeconds": 60})).await?;
+        let pod = injected_pod(namespace, &web(namespace, "web")).await?;
+        let mut recorder = PodRecorder::of(namespace, "web", &["app", "ebb"]).await?;
         let mut idle = Client::connect(pods::address(&pod, HTTP_PORT)?).await?;
         idle.request("GET", "/whoami").await?;
         idle.read_until("web\n", Duration::from_secs(5)).await?;
         let mut client = request_of(&pod, "/slow?seconds=20").await?;
         in_flight(&pod, 1).await?;
 
-        delete(ground, "web").await?;
+        delete(namespace, "web").await?;
         let answer = client
             .read_until("slow hello from web\n", Duration::from_secs(25))
             .await?;
@@ -42,14 +42,16 @@ fn a_request_in_flight_completes_before_the_app_is_told() {
             "{}",
             answer.text
         );
-        let answered = witness.app_event("request", Duration::from_secs(5)).await?;
-        let released = witness
+        let answered = recorder
+            .app_event("request", Duration::from_secs(5))
+            .await?;
+        let released = recorder
             .line("ebb", "hooks released", Duration::from_secs(5))
             .await?;
-        let last_byte = witness
+        let last_byte = recorder
             .line("ebb", "last in-flight byte read", Duration::from_secs(5))
             .await?;
-        let sigterm = witness
+        let sigterm = recorder
             .app_event("sigterm", Duration::from_secs(10))
             .await?;
         let order = [
@@ -65,8 +67,11 @@ fn a_request_in_flight_completes_before_the_app_is_told() {
         );
         assert_eq!(sigterm["openRequests"], 0);
 
-        let sight = witness.gone(Duration::from_secs(30)).await?;
-        let drain = sight.final_report()?.drain.expect("the drain was reported");
+        let record = recorder.gone(Duration::from_secs(30)).await?;
+        let drain = record
+            .final_report()?
+            .drain
+            .expect("the drain was reported");
         assert_eq!(
             (drain.trigger, drain.outcome),
             (Trigger::Deleted, Outcome::Drained)
@@ -75,7 +80,7 @@ fn a_request_in_flight_completes_before_the_app_is_told() {
         assert!(drain.finished >= 1, "{drain:?}");
         assert_eq!(drain.cut_in_all(), 0, "{drain:?}");
         assert!((15_000..22_000).contains(&drain.took_ms), "{drain:?}");
-        let told = status(ground, "web", "one drained", |status| {
+        let told = status(namespace, "web", "one drained", |status| {
             status.totals.drained == 1
         })
         .await?;
@@ -89,17 +94,20 @@ fn a_request_in_flight_completes_before_the_app_is_told() {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn an_idle_connection_does_not_hold_a_pod() {
-    beside_others("idle", async |ground| {
-        policy(ground, "web", json!({"timeoutSeconds": 300})).await?;
-        let pod = injected_pod(ground, &web(ground, "web")).await?;
-        let mut witness = Witness::of(ground, "web", &["app", "ebb"]).await?;
+    in_parallel("idle", async |namespace| {
+        policy(namespace, "web", json!({"timeoutSeconds": 300})).await?;
+        let pod = injected_pod(namespace, &web(namespace, "web")).await?;
+        let mut recorder = PodRecorder::of(namespace, "web", &["app", "ebb"]).await?;
         let mut idle = Client::connect(pods::address(&pod, HTTP_PORT)?).await?;
         idle.request("GET", "/whoami").await?;
         idle.read_until("web\n", Duration::from_secs(5)).await?;
 
-        delete(ground, "web").await?;
-        let sight = witness.gone(Duration::from_secs(40)).await?;
-        let drain = sight.final_report()?.drain.expect("the drain was reported");
+        delete(namespace, "web").await?;
+        let record = recorder.gone(Duration::from_secs(40)).await?;
+        let drain = record
+            .final_report()?
+            .drain
+            .expect("the drain was reported");
         assert_eq!(drain.outcome, Outcome::Drained);
         assert!(drain.took_ms < 20_000, "{drain:?}");
         assert_eq!(drain.cut_in_all(), 0);
@@ -113,18 +121,18 @@ fn an_idle_connection_does_not_hold_a_pod() {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn grpc_probes_do_not_hold_a_pod() {
-    beside_others("grpc-probe", async |ground| {
+    in_parallel("grpc-probe", async |namespace| {
         let deregistration = json!({"quietSeconds": 3, "maxSeconds": 60});
-        policy(ground, "web", json!({"deregistration": deregistration})).await?;
+        policy(namespace, "web", json!({"deregistration": deregistration})).await?;
         let probe = json!({"httpGet": null, "grpc": {"port": HTTP_PORT}, "periodSeconds": 1});
-        let probed = web(ground, "web")
+        let probed = web(namespace, "web")
             .container(json!({"readinessProbe": probe.clone(), "livenessProbe": probe}));
-        let pod = injected_pod(ground, &probed).await?;
-        let mut witness = Witness::of(ground, "web", &["app", "ebb"]).await?;
+        let pod = injected_pod(namespace, &probed).await?;
+        let mut recorder = PodRecorder::of(namespace, "web", &["app", "ebb"]).await?;
         let mut client = request_of(&pod, "/slow?seconds=5").await?;
         in_flight(&pod, 1).await?;
 
-        delete(ground, "web").await?;
+        delete(namespace, "web").await?;
         let answer = client
             .read_until("slow hello from web\n", Duration::from_secs(10))
             .await?;
@@ -133,8 +141,11 @@ fn grpc_probes_do_not_hold_a_pod() {
             "{}",
             answer.text
         );
-        let sight = witness.gone(Duration::from_secs(90)).await?;
-        let drain = sight.final_report()?.drain.expect("the drain was reported");
+        let record = recorder.gone(Duration::from_secs(90)).await?;
+        let drain = record
+            .final_report()?
+            .drain
+            .expect("the drain was reported");
         assert_eq!(drain.outcome, Outcome::Drained);
         assert!(drain.took_ms < 20_000, "{drain:?}");
         Ok(())
@@ -146,10 +157,10 @@ fn grpc_probes_do_not_hold_a_pod() {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_web_socket_hears_that_the_pod_goes() {
-    beside_others("web-socket", async |ground| {
-        policy(ground, "web", json!({"timeoutSeconds": 300})).await?;
-        let pod = injected_pod(ground, &web(ground, "web")).await?;
-        let mut witness = Witness::of(ground, "web", &["app", "ebb"]).await?;
+    in_parallel("web-socket", async |namespace| {
+        policy(namespace, "web", json!({"timeoutSeconds": 300})).await?;
+        let pod = injected_pod(namespace, &web(namespace, "web")).await?;
+        let mut recorder = PodRecorder::of(namespace, "web", &["app", "ebb"]).await?;
         let address = pods::address(&pod, HTTP_PORT)?;
         let stream = TcpStream::connect(address).await?;
         let (mut socket, _) =
@@ -158,7 +169,7 @@ fn a_web_socket_hears_that_the_pod_goes() {
         let echo = timeout(Duration::from_secs(5), socket.next()).await?;
         assert_eq!(echo.transpose()?, Some(Message::text("ping")));
 
-        delete(ground, "web").await?;
+        delete(namespace, "web").await?;
         let told = timeout(Duration::from_secs(20), socket.next()).await?;
         let Some(Message::Close(Some(frame))) = told.transpose()? else {
             panic!("it ended without a Close");
@@ -167,13 +178,16 @@ fn a_web_socket_hears_that_the_pod_goes() {
         // Our answer goes out while we read on to the end.
         let end = timeout(Duration::from_secs(5), socket.next()).await?;
         assert!(end.is_none(), "{end:?}");
-        let ended = witness
+        let ended = recorder
             .app_event("webSocket", Duration::from_secs(5))
             .await?;
         assert_eq!(ended["code"], 1001, "{ended}");
 
-        let sight = witness.gone(Duration::from_secs(60)).await?;
-        let drain = sight.final_report()?.drain.expect("the drain was reported");
+        let record = recorder.gone(Duration::from_secs(60)).await?;
+        let drain = record
+            .final_report()?
+            .drain
+            .expect("the drain was reported");
         assert_eq!(drain.outcome, Outcome::Drained);
         assert_eq!(drain.cut_in_all(), 0, "{drain:?}");
         assert!(drain.took_ms < 20_000, "{drain:?}");
@@ -187,15 +201,15 @@ fn a_web_socket_hears_that_the_pod_goes() {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn what_is_longer_than_the_timeout_is_cut_and_counted() {
-    beside_others("timeout", async |ground| {
-        policy(ground, "web", json!({"timeoutSeconds": 6})).await?;
-        let pod = injected_pod(ground, &web(ground, "web")).await?;
-        let mut witness = Witness::of(ground, "web", &["app", "ebb"]).await?;
+    in_parallel("timeout", async |namespace| {
+        policy(namespace, "web", json!({"timeoutSeconds": 6})).await?;
+        let pod = injected_pod(namespace, &web(namespace, "web")).await?;
+        let mut recorder = PodRecorder::of(namespace, "web", &["app", "ebb"]).await?;
         let mut silent = request_of(&pod, "/slow?seconds=60").await?;
         let mut talking = request_of(&pod, "/stream?seconds=60").await?;
         in_flight(&pod, 2).await?;
 
-        delete(ground, "web").await?;
+        delete(namespace, "web").await?;
         let limit = Duration::from_secs(15);
         let refused = silent.read_until("\0never", limit).await?;
         assert!(
@@ -218,12 +232,15 @@ fn what_is_longer_than_the_timeout_is_cut_and_counted() {
         assert!(!broken.text.ends_with("0\r\n\r\n"), "it passes for whole");
         assert_ne!(broken.end, End::Mark);
 
-        let sight = witness.gone(Duration::from_secs(60)).await?;
-        let drain = sight.final_report()?.drain.expect("the drain was reported");
+        let record = recorder.gone(Duration::from_secs(60)).await?;
+        let drain = record
+            .final_report()?
+            .drain
+            .expect("the drain was reported");
         assert_eq!(drain.outcome, Outcome::TimedOut);
         assert_eq!(drain.cut.get(&Protocol::Http1), Some(&2), "{drain:?}");
         assert!((5_500..8_000).contains(&drain.took_ms), "{drain:?}");
-        let told = status(ground, "web", "one timed out", |status| {
+        let told = status(namespace, "web", "one timed out", |status| {
             status.totals.timed_out == 1
         })
         .await?;
@@ -243,30 +260,30 @@ fn what_is_longer_than_the_timeout_is_cut_and_counted() {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_pod_keeps_its_own_grace_after_the_drain() {
-    beside_others("grace", async |ground| {
-        policy(ground, "web", json!({"timeoutSeconds": 10})).await?;
-        let slow = web(ground, "web")
+    in_parallel("grace", async |namespace| {
+        policy(namespace, "web", json!({"timeoutSeconds": 10})).await?;
+        let slow = web(namespace, "web")
             .variable("SAMPLE_SHUTDOWN_SECONDS", "58")
             .pod(json!({"terminationGracePeriodSeconds": 60}));
-        let pod = injected_pod(ground, &slow).await?;
+        let pod = injected_pod(namespace, &slow).await?;
         let raised = pod
             .spec
             .as_ref()
             .and_then(|spec| spec.termination_grace_period_seconds);
         assert_eq!(raised, Some(10 + 60 + 5));
-        let mut witness = Witness::of(ground, "web", &["app", "ebb"]).await?;
+        let mut recorder = PodRecorder::of(namespace, "web", &["app", "ebb"]).await?;
         let _cut = request_of(&pod, "/slow?seconds=100").await?;
         in_flight(&pod, 1).await?;
 
-        delete(ground, "web").await?;
-        let sigterm = witness
+        delete(namespace, "web").await?;
+        let sigterm = recorder
             .app_event("sigterm", Duration::from_secs(30))
             .await?;
-        let exit = witness.app_event("exit", Duration::from_secs(70)).await?;
+        let exit = recorder.app_event("exit", Duration::from_secs(70)).await?;
         let lived = exit["at"].as_u64().unwrap() - sigterm["at"].as_u64().unwrap();
         assert!(lived >= 58_000, "the app had only {lived} ms after SIGTERM");
-        let sight = witness.gone(Duration::from_secs(30)).await?;
-        let last: Pod = sight.pod.expect("it was seen");
+        let record = recorder.gone(Duration::from_secs(30)).await?;
+        let last: Pod = record.pod.expect("it was seen");
         let app = pods::container(&last, "app").and_then(|status| status.state.clone());
         let end = app
             .and_then(|state| state.terminated)

@@ -9,23 +9,25 @@ use ebb_api::policy::DrainPolicy;
 use ebb_tests::bed::machine::NODES;
 use ebb_tests::demo::setup::{NAME, Setup};
 use ebb_tests::eventually::eventually;
-use ebb_tests::harness::ground::{Ground, alone};
 use ebb_tests::harness::installation::{self, NAMESPACE, SELECTOR};
-use ebb_tests::harness::pods::{self, Witness};
+use ebb_tests::harness::namespace::{TestNamespace, exclusive};
+use ebb_tests::harness::pods::{self, PodRecorder};
 use ebb_tests::harness::rolls::{restart, under_load};
 use ebb_tests::harness::web::Web;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use serde_json::json;
 
-use crate::scene::{any_pod, delete, in_flight, injected_pod, policy, protected, request_of, web};
+use crate::fixtures::{
+    any_pod, delete, in_flight, injected_pod, policy, protected, request_of, web,
+};
 
 /// How long a node's drain may take: its pods' drains, and new pods elsewhere.
 const NODE_DRAIN: &str = "--timeout=120s";
 
-async fn controllers(ground: &Ground) -> Result<Vec<Pod>> {
+async fn controllers(namespace: &TestNamespace) -> Result<Vec<Pod>> {
     let selector = ListParams::default().labels(SELECTOR);
-    Ok(ground
+    Ok(namespace
         .cluster
         .api::<Pod>(NAMESPACE)
         .list(&selector)
@@ -33,7 +35,7 @@ async fn controllers(ground: &Ground) -> Result<Vec<Pod>> {
         .items)
 }
 
-async fn scale_controller(ground: &Ground, replicas: usize) -> Result<()> {
+async fn scale_controller(namespace: &TestNamespace, replicas: usize) -> Result<()> {
     let replicas_argument = format!("--replicas={replicas}");
     let arguments = [
         "-n",
@@ -44,15 +46,15 @@ async fn scale_controller(ground: &Ground, replicas: usize) -> Result<()> {
         SELECTOR,
         &replicas_argument,
     ];
-    ground.cluster.kubectl(&arguments).await?;
+    namespace.cluster.kubectl(&arguments).await?;
     if replicas > 0 {
-        return installation::wait_until_ready(&ground.cluster).await;
+        return installation::wait_until_ready(&namespace.cluster).await;
     }
     eventually(
         "the controller to be gone",
         Duration::from_secs(60),
         async || {
-            let left = controllers(ground).await?.len();
+            let left = controllers(namespace).await?.len();
             ensure!(left == 0, "{left} are left");
             Ok(())
         },
@@ -66,42 +68,42 @@ async fn scale_controller(ground: &Ground, replicas: usize) -> Result<()> {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn pods_drain_without_a_controller() {
-    alone("no-controller", async |ground| {
-        let rolled = Setup::Ebb.deploy(ground).await?;
-        policy(ground, "patient", json!({"timeoutSeconds": 60})).await?;
+    exclusive("no-controller", async |namespace| {
+        let rolled = Setup::Ebb.deploy(namespace).await?;
+        policy(namespace, "patient", json!({"timeoutSeconds": 60})).await?;
         policy(
-            ground,
+            namespace,
             "brief",
             json!({"timeoutSeconds": 4, "shutdownSeconds": 2}),
         )
         .await?;
-        let patient = injected_pod(ground, &web(ground, "patient")).await?;
-        let brief = injected_pod(ground, &web(ground, "brief")).await?;
-        protected(ground, NAME, "AllProtected").await?;
-        scale_controller(ground, 0).await?;
-        let result = drain_by_bootstrap(ground, &rolled, &patient, &brief).await;
-        scale_controller(ground, 1).await?;
+        let patient = injected_pod(namespace, &web(namespace, "patient")).await?;
+        let brief = injected_pod(namespace, &web(namespace, "brief")).await?;
+        protected(namespace, NAME, "AllProtected").await?;
+        scale_controller(namespace, 0).await?;
+        let result = drain_by_bootstrap(namespace, &rolled, &patient, &brief).await;
+        scale_controller(namespace, 1).await?;
         result?;
         // Back again, it names the pods that were made while nobody could give them a sidecar.
-        protected(ground, NAME, "NotInjected").await?;
+        protected(namespace, NAME, "NotInjected").await?;
         Ok(())
     });
 }
 
 async fn drain_by_bootstrap(
-    ground: &Ground,
+    namespace: &TestNamespace,
     rolled: &Web,
     patient: &Pod,
     brief: &Pod,
 ) -> Result<()> {
-    let mut patient_witness = Witness::of(ground, "patient", &["app", "ebb"]).await?;
-    let mut brief_witness = Witness::of(ground, "brief", &["app", "ebb"]).await?;
+    let mut patient_recorder = PodRecorder::of(namespace, "patient", &["app", "ebb"]).await?;
+    let mut brief_recorder = PodRecorder::of(namespace, "brief", &["app", "ebb"]).await?;
     let mut finished = request_of(patient, "/slow?seconds=10").await?;
     let mut cut = request_of(brief, "/slow?seconds=60").await?;
     in_flight(patient, 1).await?;
     in_flight(brief, 1).await?;
-    delete(ground, "patient").await?;
-    delete(ground, "brief").await?;
+    delete(namespace, "patient").await?;
+    delete(namespace, "brief").await?;
     let answer = finished
         .read_until("slow hello from patient\n", Duration::from_secs(15))
         .await?;
@@ -112,15 +114,21 @@ async fn drain_by_bootstrap(
     );
     let answer = cut.read_until("\0never", Duration::from_secs(10)).await?;
     assert!(answer.text.starts_with("HTTP/1.1 504 "), "{}", answer.text);
-    for (witness, outcome) in [
-        (&mut patient_witness, Outcome::Drained),
-        (&mut brief_witness, Outcome::TimedOut),
+    for (recorder, outcome) in [
+        (&mut patient_recorder, Outcome::Drained),
+        (&mut brief_recorder, Outcome::TimedOut),
     ] {
-        let sight = witness.gone(Duration::from_secs(60)).await?;
-        let drain = sight.final_report()?.drain.expect("the drain was reported");
+        let record = recorder.gone(Duration::from_secs(60)).await?;
+        let drain = record
+            .final_report()?
+            .drain
+            .expect("the drain was reported");
         assert_eq!(drain.outcome, outcome, "{drain:?}");
     }
-    let tally = under_load(ground, rolled, async |_| restart(ground, rolled).await).await?;
+    let tally = under_load(namespace, rolled, async |_| {
+        restart(namespace, rolled).await
+    })
+    .await?;
     eprintln!("without a controller: {:?}", tally.summary());
     assert_eq!(tally.failed, 0, "{:?}\n{:#?}", tally.reasons, tally.samples);
     Ok(())
@@ -131,22 +139,22 @@ async fn drain_by_bootstrap(
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn node_drains_lose_nothing() {
-    alone("node-drains", async |ground| {
-        let web = Setup::Ebb.deploy(ground).await?;
-        let result = drain_both_nodes(ground, &web).await;
+    exclusive("node-drains", async |namespace| {
+        let web = Setup::Ebb.deploy(namespace).await?;
+        let result = drain_both_nodes(namespace, &web).await;
         for node in NODES {
-            ground.cluster.kubectl(&["uncordon", node]).await?;
+            namespace.cluster.kubectl(&["uncordon", node]).await?;
         }
-        installation::wait_until_ready(&ground.cluster).await?;
+        installation::wait_until_ready(&namespace.cluster).await?;
         result
     });
 }
 
-async fn drain_both_nodes(ground: &Ground, web: &Web) -> Result<()> {
+async fn drain_both_nodes(namespace: &TestNamespace, web: &Web) -> Result<()> {
     for of_the_controller in [true, false] {
         // Pods that were made while the controller moved have no sidecar; and all may be on one node.
-        spread(ground, web).await?;
-        let controller = controllers(ground)
+        spread(namespace, web).await?;
+        let controller = controllers(namespace)
             .await?
             .first()
             .and_then(node_of)
@@ -155,7 +163,7 @@ async fn drain_both_nodes(ground: &Ground, web: &Web) -> Result<()> {
             .iter()
             .find(|node| (**node == controller) == of_the_controller);
         let node = *node.context("the controller runs on an unknown node")?;
-        let tally = under_load(ground, web, async |_| {
+        let tally = under_load(namespace, web, async |_| {
             let arguments = [
                 "drain",
                 node,
@@ -164,7 +172,7 @@ async fn drain_both_nodes(ground: &Ground, web: &Web) -> Result<()> {
                 "--force",
                 NODE_DRAIN,
             ];
-            ground.cluster.kubectl(&arguments).await.map(drop)
+            namespace.cluster.kubectl(&arguments).await.map(drop)
         })
         .await?;
         eprintln!(
@@ -176,19 +184,19 @@ async fn drain_both_nodes(ground: &Ground, web: &Web) -> Result<()> {
             "drain of {node}, controller there: {of_the_controller}: {:?}\n{:#?}",
             tally.reasons, tally.samples
         );
-        ground.cluster.kubectl(&["uncordon", node]).await?;
-        installation::wait_until_ready(&ground.cluster).await?;
+        namespace.cluster.kubectl(&["uncordon", node]).await?;
+        installation::wait_until_ready(&namespace.cluster).await?;
     }
     Ok(())
 }
 
 /// Restarts the Deployment until it has protected pods on both nodes.
-async fn spread(ground: &Ground, web: &Web) -> Result<()> {
+async fn spread(namespace: &TestNamespace, web: &Web) -> Result<()> {
     for _ in 0..5 {
-        restart(ground, web).await?;
-        protected(ground, NAME, "AllProtected").await?;
+        restart(namespace, web).await?;
+        protected(namespace, NAME, "AllProtected").await?;
         let selector = ListParams::default().labels(&format!("app={NAME}"));
-        let pods = ground.api::<Pod>().list(&selector).await?;
+        let pods = namespace.api::<Pod>().list(&selector).await?;
         let on_first = pods
             .items
             .iter()
@@ -211,24 +219,24 @@ fn node_of(pod: &Pod) -> Option<String> {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn ebb_can_be_upgraded_and_taken_away() {
-    alone("helm", async |ground| {
-        let web = Setup::Ebb.deploy(ground).await?;
-        let result = upgrade_and_remove(ground, &web).await;
-        installation::install(&ground.cluster).await?;
+    exclusive("helm", async |namespace| {
+        let web = Setup::Ebb.deploy(namespace).await?;
+        let result = upgrade_and_remove(namespace, &web).await;
+        installation::install(&namespace.cluster).await?;
         result?;
-        ground.policy_in_force(NAME).await?;
-        protected(ground, NAME, "AllProtected").await?;
+        namespace.policy_in_force(NAME).await?;
+        protected(namespace, NAME, "AllProtected").await?;
         Ok(())
     });
 }
 
-async fn upgrade_and_remove(ground: &Ground, served: &Web) -> Result<()> {
-    let cluster = &ground.cluster;
-    policy(ground, "leaving", json!({"timeoutSeconds": 30})).await?;
-    let leaving = injected_pod(ground, &web(ground, "leaving")).await?;
-    policy(ground, "newcomer", json!({})).await?;
-    let tally = under_load(ground, served, async |_| {
-        let before = controllers(ground).await?;
+async fn upgrade_and_remove(namespace: &TestNamespace, served: &Web) -> Result<()> {
+    let cluster = &namespace.cluster;
+    policy(namespace, "leaving", json!({"timeoutSeconds": 30})).await?;
+    let leaving = injected_pod(namespace, &web(namespace, "leaving")).await?;
+    policy(namespace, "newcomer", json!({})).await?;
+    let tally = under_load(namespace, served, async |_| {
+        let before = controllers(namespace).await?;
         let chart = installation::chart();
         let chart = chart.to_str().context("the checkout's path is not UTF-8")?;
         let arguments = [
@@ -246,7 +254,7 @@ async fn upgrade_and_remove(ground: &Ground, served: &Web) -> Result<()> {
         ];
         cluster.helm(&arguments).await?;
         installation::wait_until_ready(cluster).await?;
-        let after = controllers(ground).await?;
+        let after = controllers(namespace).await?;
         // The old one may still be on its way out.
         ensure!(
             after.iter().any(|new| before
@@ -267,7 +275,10 @@ async fn upgrade_and_remove(ground: &Ground, served: &Web) -> Result<()> {
             "the controller to be gone",
             Duration::from_secs(60),
             async || {
-                ensure!(controllers(ground).await?.is_empty(), "it is still there");
+                ensure!(
+                    controllers(namespace).await?.is_empty(),
+                    "it is still there"
+                );
                 Ok(())
             },
         )
@@ -276,10 +287,10 @@ async fn upgrade_and_remove(ground: &Ground, served: &Web) -> Result<()> {
     .await?;
     assert_eq!(tally.failed, 0, "{:?}\n{:#?}", tally.reasons, tally.samples);
 
-    let mut witness = Witness::of(ground, "leaving", &["ebb"]).await?;
+    let mut recorder = PodRecorder::of(namespace, "leaving", &["ebb"]).await?;
     let mut client = request_of(&leaving, "/slow?seconds=6").await?;
     in_flight(&leaving, 1).await?;
-    delete(ground, "leaving").await?;
+    delete(namespace, "leaving").await?;
     let answer = client
         .read_until("slow hello from leaving\n", Duration::from_secs(15))
         .await?;
@@ -288,7 +299,7 @@ async fn upgrade_and_remove(ground: &Ground, served: &Web) -> Result<()> {
         "{}",
         answer.text
     );
-    let drain = witness
+    let drain = recorder
         .gone(Duration::from_secs(60))
         .await?
         .final_report()?
@@ -298,12 +309,12 @@ async fn upgrade_and_remove(ground: &Ground, served: &Web) -> Result<()> {
         Outcome::Drained
     );
 
-    let policies = ground.api::<DrainPolicy>();
+    let policies = namespace.api::<DrainPolicy>();
     policies
         .get("newcomer")
         .await
         .context("the policy went with the chart")?;
-    let newcomer = any_pod(ground, &web(ground, "newcomer")).await?;
+    let newcomer = any_pod(namespace, &web(namespace, "newcomer")).await?;
     assert!(!pods::is_injected(&newcomer));
     Ok(())
 }

@@ -9,35 +9,35 @@ use ebb_api::report::Mode;
 use ebb_sample_app::log::now_ms;
 use ebb_tests::eventually::eventually;
 use ebb_tests::harness::client::{Client, ask};
-use ebb_tests::harness::ground::{Ground, beside_others};
-use ebb_tests::harness::pods::{self, Witness};
+use ebb_tests::harness::namespace::{TestNamespace, in_parallel};
+use ebb_tests::harness::pods::{self, PodRecorder};
 use ebb_tests::harness::rolls::wait_until_complete;
 use ebb_tests::harness::web::{ECHO_PORT, HTTP_PORT};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::api::PostParams;
 use serde_json::json;
 
-use crate::scene::{any_pod, injected_pod, policy, protected, web};
+use crate::fixtures::{any_pod, injected_pod, policy, protected, web};
 
 /// A policy that comes after its Deployment says so, with a command; and after that command, run as
 /// it stands there, all is protected.
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn pods_that_predate_their_policy_are_told_with_the_command_that_mends_it() {
-    beside_others("predate", async |ground| {
-        let web = web(ground, "web").replicas(2);
-        ground.create_object(&web.service()).await?;
-        ground.create_object(&web.deployment()).await?;
-        wait_until_complete(ground, &web).await?;
-        policy(ground, "web", json!({"timeoutSeconds": 30})).await?;
+    in_parallel("predate", async |namespace| {
+        let web = web(namespace, "web").replicas(2);
+        namespace.create_object(&web.service()).await?;
+        namespace.create_object(&web.deployment()).await?;
+        wait_until_complete(namespace, &web).await?;
+        policy(namespace, "web", json!({"timeoutSeconds": 30})).await?;
 
-        let message = protected(ground, "web", "PodsPredatePolicy").await?;
+        let message = protected(namespace, "web", "PodsPredatePolicy").await?;
         let command = message.split('`').find(|part| part.starts_with("kubectl "));
         let command = command.with_context(|| format!("no command in {message:?}"))?;
         let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
-        ground.cluster.kubectl(&arguments).await?;
-        wait_until_complete(ground, &web).await?;
-        protected(ground, "web", "AllProtected").await?;
+        namespace.cluster.kubectl(&arguments).await?;
+        wait_until_complete(namespace, &web).await?;
+        protected(namespace, "web", "AllProtected").await?;
         Ok(())
     });
 }
@@ -47,16 +47,16 @@ fn pods_that_predate_their_policy_are_told_with_the_command_that_mends_it() {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_tcp_probe_of_an_app_that_does_not_listen_fails() {
-    beside_others("tcp-probe", async |ground| {
-        policy(ground, "web", json!({"timeoutSeconds": 30})).await?;
-        let late = web(ground, "web")
+    in_parallel("tcp-probe", async |namespace| {
+        policy(namespace, "web", json!({"timeoutSeconds": 30})).await?;
+        let late = web(namespace, "web")
             .variable("SAMPLE_START_DELAY_SECONDS", "12")
             .container(json!({
                 "readinessProbe": {"httpGet": null, "tcpSocket": {"port": ECHO_PORT}},
             }));
-        ground.create_object(&late.bare_pod()).await?;
+        namespace.create_object(&late.bare_pod()).await?;
         let running = eventually("the app to run", Duration::from_secs(30), async || {
-            let pod = ground.api::<Pod>().get("web").await?;
+            let pod = namespace.api::<Pod>().get("web").await?;
             let state = pods::container(&pod, "app").and_then(|status| status.state.clone());
             ensure!(
                 state.as_ref().is_some_and(|state| state.running.is_some()),
@@ -75,10 +75,10 @@ fn a_tcp_probe_of_an_app_that_does_not_listen_fails() {
         );
         assert!(error.contains("refused"), "{error}");
 
-        let witness = Witness::of(ground, "web", &["app"]).await?;
-        pods::ready(ground, "web").await?;
+        let recorder = PodRecorder::of(namespace, "web", &["app"]).await?;
+        pods::ready(namespace, "web").await?;
         let ready_at = now_ms();
-        let listening = witness
+        let listening = recorder
             .app_event("listening", Duration::from_secs(5))
             .await?;
         let listening_at = listening["at"].as_u64().context("no time")?;
@@ -96,14 +96,14 @@ fn a_tcp_probe_of_an_app_that_does_not_listen_fails() {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_namespace_that_forbids_the_redirect_gets_serving_pods_and_a_reason() {
-    beside_others("forbidden", async |ground| {
+    in_parallel("forbidden", async |namespace| {
         let level = "pod-security.kubernetes.io/enforce=restricted";
-        ground
+        namespace
             .cluster
-            .kubectl(&["label", "namespace", &ground.namespace, level])
+            .kubectl(&["label", "namespace", &namespace.name, level])
             .await?;
-        policy(ground, "web", json!({"timeoutSeconds": 30})).await?;
-        let restricted = web(ground, "web")
+        policy(namespace, "web", json!({"timeoutSeconds": 30})).await?;
+        let restricted = web(namespace, "web")
             .container(json!({"securityContext": {
                 "allowPrivilegeEscalation": false,
                 "capabilities": {"drop": ["ALL"]},
@@ -112,8 +112,8 @@ fn a_namespace_that_forbids_the_redirect_gets_serving_pods_and_a_reason() {
                 "runAsNonRoot": true,
                 "seccompProfile": {"type": "RuntimeDefault"},
             }}));
-        let pod = injected_pod(ground, &restricted).await?;
-        assert_serves_unprotected(ground, &pod).await
+        let pod = injected_pod(namespace, &restricted).await?;
+        assert_serves_unprotected(namespace, &pod).await
     });
 }
 
@@ -122,16 +122,16 @@ fn a_namespace_that_forbids_the_redirect_gets_serving_pods_and_a_reason() {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_redirect_step_that_fails_leaves_a_serving_pod_and_a_reason() {
-    beside_others("redirect-fails", async |ground| {
-        policy(ground, "web", json!({"timeoutSeconds": 30})).await?;
-        let web = web(ground, "web");
-        ground.create_object(&web.service()).await?;
+    in_parallel("redirect-fails", async |namespace| {
+        policy(namespace, "web", json!({"timeoutSeconds": 30})).await?;
+        let web = web(namespace, "web");
+        namespace.create_object(&web.service()).await?;
         // What the webhook would make of the pod, without the capability that the step needs.
         let dry_run = PostParams {
             dry_run: true,
             ..PostParams::default()
         };
-        let mut pod = ground
+        let mut pod = namespace
             .api::<Pod>()
             .create(&dry_run, &web.bare_pod())
             .await?;
@@ -148,10 +148,10 @@ fn a_redirect_step_that_fails_leaves_a_serving_pod_and_a_reason() {
             .flatten()
             .find(|container| container.name == REDIRECT_CONTAINER);
         withhold_capabilities(step.context("the pod has no redirect step")?);
-        ground.create_object(&pod).await?;
+        namespace.create_object(&pod).await?;
 
-        let pod = pods::ready(ground, "web").await?;
-        assert_serves_unprotected(ground, &pod).await
+        let pod = pods::ready(namespace, "web").await?;
+        assert_serves_unprotected(namespace, &pod).await
     });
 }
 
@@ -165,7 +165,7 @@ fn withhold_capabilities(container: &mut Container) {
     }
 }
 
-async fn assert_serves_unprotected(ground: &Ground, pod: &Pod) -> Result<()> {
+async fn assert_serves_unprotected(namespace: &TestNamespace, pod: &Pod) -> Result<()> {
     let answer = ask(
         pods::address(pod, HTTP_PORT)?,
         "POST",
@@ -177,7 +177,7 @@ async fn assert_serves_unprotected(ground: &Ground, pod: &Pod) -> Result<()> {
     let report = pods::report(pod).await?;
     assert_eq!(report.mode, Mode::Observe);
     let reason = report.mode_reason.context("the sidecar gives no reason")?;
-    let message = protected(ground, "web", "RedirectFailed").await?;
+    let message = protected(namespace, "web", "RedirectFailed").await?;
     assert!(
         message.contains(&reason),
         "{message:?} does not say {reason:?}"
@@ -189,8 +189,8 @@ async fn assert_serves_unprotected(ground: &Ground, pod: &Pod) -> Result<()> {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_pod_without_a_policy_is_left_alone() {
-    beside_others("bystander", async |ground| {
-        let pod = any_pod(ground, &web(ground, "web")).await?;
+    in_parallel("bystander", async |namespace| {
+        let pod = any_pod(namespace, &web(namespace, "web")).await?;
         assert!(!pods::is_injected(&pod));
         let grace = pod
             .spec

@@ -7,21 +7,21 @@ use ebb_api::phase::{Outcome, Phase, Trigger};
 use ebb_sample_app::log::now_ms;
 use ebb_tests::eventually::eventually;
 use ebb_tests::harness::client::ask;
-use ebb_tests::harness::ground::{Ground, beside_others};
+use ebb_tests::harness::namespace::{TestNamespace, in_parallel};
 use ebb_tests::harness::pods;
 use ebb_tests::harness::web::{HTTP_PORT, Web};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
-use crate::scene::{any_pod, injected_pod, policy, request_of, web};
+use crate::fixtures::{any_pod, injected_pod, policy, request_of, web};
 
 /// How much longer than without Ebb a hung app may live: what its probe's grace is raised by, which
 /// is the longest that the sidecar holds a restart, and some for kubelet's own periods.
 const LONGER: Duration = Duration::from_secs(13);
 
 /// The sample application with a liveness probe that gives up within seconds.
-fn probed(ground: &Ground, name: &str) -> Web {
-    web(ground, name)
+fn probed(namespace: &TestNamespace, name: &str) -> Web {
+    web(namespace, name)
         .container(json!({"livenessProbe": {
             "httpGet": {"path": "/healthz", "port": HTTP_PORT},
             "periodSeconds": 1,
@@ -31,8 +31,8 @@ fn probed(ground: &Ground, name: &str) -> Web {
 }
 
 /// Waits until the app was restarted once and is ready again, and returns the pod.
-async fn restarted(ground: &Ground, name: &str) -> Result<Pod> {
-    let pods = ground.api::<Pod>();
+async fn restarted(namespace: &TestNamespace, name: &str) -> Result<Pod> {
+    let pods = namespace.api::<Pod>();
     eventually(
         &format!("{name} to be restarted"),
         Duration::from_secs(60),
@@ -51,13 +51,13 @@ async fn restarted(ground: &Ground, name: &str) -> Result<Pod> {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_liveness_restart_does_not_leave_the_pod_draining() {
-    beside_others("liveness", async |ground| {
-        policy(ground, "web", json!({"timeoutSeconds": 120})).await?;
-        let pod = injected_pod(ground, &probed(ground, "web")).await?;
+    in_parallel("liveness", async |namespace| {
+        policy(namespace, "web", json!({"timeoutSeconds": 120})).await?;
+        let pod = injected_pod(namespace, &probed(namespace, "web")).await?;
         let address = pods::address(&pod, HTTP_PORT)?;
         ask(address, "POST", "/fail", Duration::from_secs(5)).await?;
 
-        let pod = restarted(ground, "web").await?;
+        let pod = restarted(namespace, "web").await?;
         let report = eventually(
             "the sidecar to serve again",
             Duration::from_secs(20),
@@ -88,17 +88,17 @@ fn a_liveness_restart_does_not_leave_the_pod_draining() {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_hung_app_restarts_as_fast_as_without_ebb() {
-    beside_others("hung", async |ground| {
-        policy(ground, "with", json!({"timeoutSeconds": 300})).await?;
-        let with = injected_pod(ground, &probed(ground, "with")).await?;
-        let without = any_pod(ground, &probed(ground, "without")).await?;
+    in_parallel("hung", async |namespace| {
+        policy(namespace, "with", json!({"timeoutSeconds": 300})).await?;
+        let with = injected_pod(namespace, &probed(namespace, "with")).await?;
+        let without = any_pod(namespace, &probed(namespace, "without")).await?;
         ensure!(
             !pods::is_injected(&without),
             "the pod without a policy was injected"
         );
         let (with, without) = tokio::join!(
-            hang(ground, &with, "with"),
-            hang(ground, &without, "without")
+            hang(namespace, &with, "with"),
+            hang(namespace, &without, "without")
         );
         let (with, without) = (with?, without?);
         eprintln!("restarted after {with:?} with Ebb, {without:?} without");
@@ -111,7 +111,7 @@ fn a_hung_app_restarts_as_fast_as_without_ebb() {
 }
 
 /// Hangs the app and returns how long it took until it was back.
-async fn hang(ground: &Ground, pod: &Pod, name: &str) -> Result<Duration> {
+async fn hang(namespace: &TestNamespace, pod: &Pod, name: &str) -> Result<Duration> {
     let began = now_ms();
     ask(
         pods::address(pod, HTTP_PORT)?,
@@ -121,6 +121,6 @@ async fn hang(ground: &Ground, pod: &Pod, name: &str) -> Result<Duration> {
     )
     .await?;
     let _never_answered = request_of(pod, "/").await?;
-    restarted(ground, name).await?;
+    restarted(namespace, name).await?;
     Ok(Duration::from_millis(now_ms() - began))
 }

@@ -2,19 +2,19 @@
 
 use anyhow::Result;
 use ebb_tests::demo::setup::Setup;
-use ebb_tests::harness::ground::{Ground, alone};
+use ebb_tests::harness::namespace::{TestNamespace, exclusive};
 use ebb_tests::harness::rolls::roll_under_load;
 use ebb_tests::load::kind::Kind;
 use ebb_tests::load::tally::Tally;
 
-use crate::scene::{protected, status};
+use crate::fixtures::{protected, status};
 
 /// How often the Deployment is rolled, its three pods each time.
 const ROLLS: usize = 3;
 
-async fn rolled(ground: &Ground, setup: Setup) -> Result<Tally> {
-    let web = setup.deploy(ground).await?;
-    let tally = roll_under_load(ground, &web, ROLLS, |_, _| {}).await?;
+async fn rolled(namespace: &TestNamespace, setup: Setup) -> Result<Tally> {
+    let web = setup.deploy(namespace).await?;
+    let tally = roll_under_load(namespace, &web, ROLLS, |_, _| {}).await?;
     eprintln!("{setup:?}: {:?}", tally.summary());
     Ok(tally)
 }
@@ -24,8 +24,8 @@ async fn rolled(ground: &Ground, setup: Setup) -> Result<Tally> {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn rolls_without_ebb_lose_requests() {
-    alone("rolls-plain", async |ground| {
-        let tally = rolled(ground, Setup::Plain).await?;
+    exclusive("rolls-plain", async |namespace| {
+        let tally = rolled(namespace, Setup::Plain).await?;
         // What an application does with these is sure to lose some. Of HTTP/2 and gRPC it says a
         // goodbye itself, and loses those only that come too late.
         for kind in [Kind::Fresh, Kind::WebSocket] {
@@ -46,14 +46,14 @@ fn rolls_without_ebb_lose_requests() {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn rolls_with_ebb_lose_nothing() {
-    alone("rolls-ebb", async |ground| {
-        let tally = rolled(ground, Setup::Ebb).await?;
+    exclusive("rolls-ebb", async |namespace| {
+        let tally = rolled(namespace, Setup::Ebb).await?;
         assert_eq!(tally.failed, 0, "{:?}\n{:#?}", tally.reasons, tally.samples);
         for kind in Kind::ALL {
             assert!(tally.kinds.contains_key(&kind), "{kind:?} took no part");
         }
         let drained = 3 * ROLLS as u64;
-        let told = status(ground, "web", "all drained", |status| {
+        let told = status(namespace, "web", "all drained", |status| {
             status.totals.drained == drained
         })
         .await?;
@@ -63,7 +63,7 @@ fn rolls_with_ebb_lose_nothing() {
             "{:?}",
             told.totals
         );
-        protected(ground, "web", "AllProtected").await?;
+        protected(namespace, "web", "AllProtected").await?;
         Ok(())
     });
 }

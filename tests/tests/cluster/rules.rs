@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 use ebb_api::policy::DrainPolicy;
-use ebb_tests::harness::ground::{Ground, beside_others};
+use ebb_tests::harness::namespace::{TestNamespace, in_parallel};
 use kube::api::{ApiResource, DynamicObject, PostParams};
 use kube::{Api, Resource as _};
 use serde_json::{Value, json};
 
 /// What the API server says to a policy with this spec; nothing if it takes it.
-async fn verdict(ground: &Ground, spec: &Value) -> Result<Option<String>> {
+async fn verdict(namespace: &TestNamespace, spec: &Value) -> Result<Option<String>> {
     let kind = ApiResource::erase::<DrainPolicy>(&());
     let policies: Api<DynamicObject> =
-        Api::namespaced_with(ground.cluster.client.clone(), &ground.namespace, &kind);
+        Api::namespaced_with(namespace.cluster.client.clone(), &namespace.name, &kind);
     let policy: DynamicObject = serde_json::from_value(json!({
         "apiVersion": DrainPolicy::api_version(&()), "kind": DrainPolicy::kind(&()),
         "metadata": {"name": "policy"}, "spec": spec,
@@ -33,7 +33,7 @@ async fn verdict(ground: &Ground, spec: &Value) -> Result<Option<String>> {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn nonsense_is_refused_with_a_sentence() {
-    beside_others("refused", async |ground| {
+    in_parallel("refused", async |namespace| {
         let expression = |fields: Value| json!({"selector": {"matchExpressions": [fields]}});
         let with = |field: &str, value: Value| json!({"selector": {}, field: value});
         let cases = [
@@ -155,7 +155,7 @@ fn nonsense_is_refused_with_a_sentence() {
         ];
         let mut sentences = BTreeSet::new();
         for (spec, sentence) in &cases {
-            let said = verdict(ground, spec)
+            let said = verdict(namespace, spec)
                 .await?
                 .with_context(|| format!("it takes {spec}"))?;
             assert!(said.contains(sentence), "{spec}: {said}");
@@ -170,7 +170,7 @@ fn nonsense_is_refused_with_a_sentence() {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn sense_is_taken() {
-    beside_others("taken", async |ground| {
+    in_parallel("taken", async |namespace| {
         for spec in [
             json!({"selector": {}}),
             json!({"selector": {"matchLabels": {"app": "web"}}, "timeoutSeconds": 1}),
@@ -201,7 +201,7 @@ fn sense_is_taken() {
                 "capture": {"excludePorts": [1, 65535], "proxyProtocolPorts": [5432]},
             }),
         ] {
-            let said = verdict(ground, &spec).await?;
+            let said = verdict(namespace, &spec).await?;
             assert_eq!(said, None, "{spec}");
         }
         Ok(())

@@ -3,31 +3,31 @@
 use std::time::Duration;
 
 use ebb_api::phase::Outcome;
-use ebb_tests::harness::ground::beside_others;
-use ebb_tests::harness::pods::Witness;
+use ebb_tests::harness::namespace::in_parallel;
+use ebb_tests::harness::pods::PodRecorder;
 use serde_json::json;
 
-use crate::scene::{change, delete, in_flight, injected_pod, policy, request_of, web};
+use crate::fixtures::{change, delete, in_flight, injected_pod, policy, request_of, web};
 
 /// `enabled: false` lets go at once of a pod that leaves: neither a request in flight nor the
 /// lame-duck phase holds it.
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_disabled_policy_releases_at_once() {
-    beside_others("disabled", async |ground| {
-        policy(ground, "web", json!({"timeoutSeconds": 120})).await?;
-        let pod = injected_pod(ground, &web(ground, "web")).await?;
-        let mut witness = Witness::of(ground, "web", &["app", "ebb"]).await?;
+    in_parallel("disabled", async |namespace| {
+        policy(namespace, "web", json!({"timeoutSeconds": 120})).await?;
+        let pod = injected_pod(namespace, &web(namespace, "web")).await?;
+        let mut recorder = PodRecorder::of(namespace, "web", &["app", "ebb"]).await?;
         let mut client = request_of(&pod, "/slow?seconds=15").await?;
         in_flight(&pod, 1).await?;
-        change(ground, "web", json!({"enabled": false})).await?;
+        change(namespace, "web", json!({"enabled": false})).await?;
 
-        delete(ground, "web").await?;
-        let leaving = witness.until("leaves", Duration::from_secs(10), |sight| {
-            sight.leaving_at.is_some()
+        delete(namespace, "web").await?;
+        let leaving = recorder.until("leaves", Duration::from_secs(10), |record| {
+            record.leaving_at.is_some()
         });
         let leaving_at = leaving.await?.leaving_at.unwrap();
-        let sigterm = witness
+        let sigterm = recorder
             .app_event("sigterm", Duration::from_secs(10))
             .await?;
         let after = sigterm["at"].as_u64().unwrap().saturating_sub(leaving_at);
@@ -44,8 +44,11 @@ fn a_disabled_policy_releases_at_once() {
             "{}",
             answer.text
         );
-        let sight = witness.gone(Duration::from_secs(30)).await?;
-        let drain = sight.final_report()?.drain.expect("the drain was reported");
+        let record = recorder.gone(Duration::from_secs(30)).await?;
+        let drain = record
+            .final_report()?
+            .drain
+            .expect("the drain was reported");
         assert_eq!(drain.outcome, Outcome::Skipped);
         Ok(())
     });
@@ -55,19 +58,19 @@ fn a_disabled_policy_releases_at_once() {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn disabling_a_policy_ends_a_drain_under_way() {
-    beside_others("disabling", async |ground| {
-        policy(ground, "web", json!({"timeoutSeconds": 120})).await?;
-        let pod = injected_pod(ground, &web(ground, "web")).await?;
-        let witness = Witness::of(ground, "web", &["app", "ebb"]).await?;
+    in_parallel("disabling", async |namespace| {
+        policy(namespace, "web", json!({"timeoutSeconds": 120})).await?;
+        let pod = injected_pod(namespace, &web(namespace, "web")).await?;
+        let recorder = PodRecorder::of(namespace, "web", &["app", "ebb"]).await?;
         let _open = request_of(&pod, "/slow?seconds=100").await?;
         in_flight(&pod, 1).await?;
-        delete(ground, "web").await?;
-        witness
+        delete(namespace, "web").await?;
+        recorder
             .line("ebb", "the pod is leaving", Duration::from_secs(10))
             .await?;
 
-        change(ground, "web", json!({"enabled": false})).await?;
-        witness
+        change(namespace, "web", json!({"enabled": false})).await?;
+        recorder
             .app_event("sigterm", Duration::from_secs(10))
             .await?;
         Ok(())
@@ -79,31 +82,31 @@ fn disabling_a_policy_ends_a_drain_under_way() {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_changed_timeout_takes_effect_during_a_drain() {
-    beside_others("timeout-changed", async |ground| {
+    in_parallel("timeout-changed", async |namespace| {
         for (name, seconds) in [("raised", 4), ("lowered", 300)] {
             policy(
-                ground,
+                namespace,
                 name,
                 json!({"timeoutSeconds": seconds, "shutdownSeconds": 5}),
             )
             .await?;
         }
-        let raised = injected_pod(ground, &web(ground, "raised")).await?;
-        let lowered = injected_pod(ground, &web(ground, "lowered")).await?;
-        let mut raised_witness = Witness::of(ground, "raised", &["ebb"]).await?;
-        let mut lowered_witness = Witness::of(ground, "lowered", &["ebb"]).await?;
+        let raised = injected_pod(namespace, &web(namespace, "raised")).await?;
+        let lowered = injected_pod(namespace, &web(namespace, "lowered")).await?;
+        let mut raised_recorder = PodRecorder::of(namespace, "raised", &["ebb"]).await?;
+        let mut lowered_recorder = PodRecorder::of(namespace, "lowered", &["ebb"]).await?;
         let mut finished = request_of(&raised, "/slow?seconds=12").await?;
         let mut cut = request_of(&lowered, "/slow?seconds=100").await?;
         in_flight(&raised, 1).await?;
         in_flight(&lowered, 1).await?;
 
-        delete(ground, "raised").await?;
-        change(ground, "raised", json!({"timeoutSeconds": 60})).await?;
-        delete(ground, "lowered").await?;
-        lowered_witness
+        delete(namespace, "raised").await?;
+        change(namespace, "raised", json!({"timeoutSeconds": 60})).await?;
+        delete(namespace, "lowered").await?;
+        lowered_recorder
             .line("ebb", "the pod is leaving", Duration::from_secs(10))
             .await?;
-        change(ground, "lowered", json!({"timeoutSeconds": 2})).await?;
+        change(namespace, "lowered", json!({"timeoutSeconds": 2})).await?;
 
         let answer = cut.read_until("\0never", Duration::from_secs(10)).await?;
         assert!(answer.text.starts_with("HTTP/1.1 504 "), "{}", answer.text);
@@ -116,11 +119,11 @@ fn a_changed_timeout_takes_effect_during_a_drain() {
             answer.text
         );
         let limit = Duration::from_secs(40);
-        for (witness, outcome) in [
-            (&mut raised_witness, Outcome::Drained),
-            (&mut lowered_witness, Outcome::TimedOut),
+        for (recorder, outcome) in [
+            (&mut raised_recorder, Outcome::Drained),
+            (&mut lowered_recorder, Outcome::TimedOut),
         ] {
-            let drain = witness
+            let drain = recorder
                 .gone(limit)
                 .await?
                 .final_report()?

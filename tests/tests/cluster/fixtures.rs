@@ -8,7 +8,7 @@ use ebb_api::report::Report;
 use ebb_api::status::DrainPolicyStatus;
 use ebb_tests::eventually::eventually;
 use ebb_tests::harness::client::Client;
-use ebb_tests::harness::ground::Ground;
+use ebb_tests::harness::namespace::TestNamespace;
 use ebb_tests::harness::pods;
 use ebb_tests::harness::web::{HTTP_PORT, Web};
 use k8s_openapi::api::core::v1::Pod;
@@ -19,20 +19,20 @@ use serde_json::{Value, json};
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// The sample application, called `name`.
-pub(crate) fn web(ground: &Ground, name: &str) -> Web {
-    Web::new(name, &ground.cluster.images.sample_app)
+pub(crate) fn web(namespace: &TestNamespace, name: &str) -> Web {
+    Web::new(name, &namespace.cluster.images.sample_app)
 }
 
 /// A policy called `name` for the pods with the label `app: name`, with these other fields.
-pub(crate) async fn policy(ground: &Ground, name: &str, fields: Value) -> Result<()> {
+pub(crate) async fn policy(namespace: &TestNamespace, name: &str, fields: Value) -> Result<()> {
     let mut spec = fields;
     spec["selector"] = json!({"matchLabels": {"app": name}});
-    ground.policy(name, spec).await.map(drop)
+    namespace.policy(name, spec).await.map(drop)
 }
 
 /// A pod with its Service, ready, that carries the sidecar.
-pub(crate) async fn injected_pod(ground: &Ground, web: &Web) -> Result<Pod> {
-    let pod = any_pod(ground, web).await?;
+pub(crate) async fn injected_pod(namespace: &TestNamespace, web: &Web) -> Result<Pod> {
+    let pod = any_pod(namespace, web).await?;
     ensure!(
         pods::is_injected(&pod),
         "the pod {} was not injected",
@@ -42,10 +42,10 @@ pub(crate) async fn injected_pod(ground: &Ground, web: &Web) -> Result<Pod> {
 }
 
 /// A pod with its Service, ready.
-pub(crate) async fn any_pod(ground: &Ground, web: &Web) -> Result<Pod> {
-    ground.create_object(&web.service()).await?;
-    ground.create_object(&web.bare_pod()).await?;
-    pods::ready(ground, &web.name).await
+pub(crate) async fn any_pod(namespace: &TestNamespace, web: &Web) -> Result<Pod> {
+    namespace.create_object(&web.service()).await?;
+    namespace.create_object(&web.bare_pod()).await?;
+    pods::ready(namespace, &web.name).await
 }
 
 /// A connection to the pod's application on which a request that takes so long has been sent.
@@ -67,8 +67,8 @@ pub(crate) async fn in_flight(pod: &Pod, wanted: u64) -> Result<Report> {
 }
 
 /// Deletes the pod, as a rollout does: kubelet ends it in its own time.
-pub(crate) async fn delete(ground: &Ground, name: &str) -> Result<()> {
-    ground
+pub(crate) async fn delete(namespace: &TestNamespace, name: &str) -> Result<()> {
+    namespace
         .api::<Pod>()
         .delete(name, &DeleteParams::default())
         .await?;
@@ -76,22 +76,22 @@ pub(crate) async fn delete(ground: &Ground, name: &str) -> Result<()> {
 }
 
 /// Changes fields of a policy's spec, and waits until the controller has seen it.
-pub(crate) async fn change(ground: &Ground, name: &str, fields: Value) -> Result<()> {
+pub(crate) async fn change(namespace: &TestNamespace, name: &str, fields: Value) -> Result<()> {
     let patch = json!({"spec": fields}).to_string();
-    ground
+    namespace
         .kubectl(&["patch", "drainpolicy", name, "--type=merge", "-p", &patch])
         .await?;
-    ground.policy_in_force(name).await.map(drop)
+    namespace.policy_in_force(name).await.map(drop)
 }
 
 /// Waits until the policy's status is as wanted.
 pub(crate) async fn status(
-    ground: &Ground,
+    namespace: &TestNamespace,
     name: &str,
     what: &str,
     wanted: impl Fn(&DrainPolicyStatus) -> bool,
 ) -> Result<DrainPolicyStatus> {
-    let policies = ground.api::<DrainPolicy>();
+    let policies = namespace.api::<DrainPolicy>();
     eventually(
         &format!("the status of {name} to say {what}"),
         SOON,
@@ -105,7 +105,11 @@ pub(crate) async fn status(
 }
 
 /// Waits until the condition Protected has this reason, and returns its message.
-pub(crate) async fn protected(ground: &Ground, name: &str, reason: &str) -> Result<String> {
+pub(crate) async fn protected(
+    namespace: &TestNamespace,
+    name: &str,
+    reason: &str,
+) -> Result<String> {
     let found = |status: &DrainPolicyStatus| {
         let condition = status
             .conditions
@@ -116,6 +120,6 @@ pub(crate) async fn protected(ground: &Ground, name: &str, reason: &str) -> Resu
             .map(|condition| condition.message.clone())
     };
     let what = format!("Protected: {reason}");
-    let status = status(ground, name, &what, |status| found(status).is_some()).await?;
+    let status = status(namespace, name, &what, |status| found(status).is_some()).await?;
     Ok(found(&status).unwrap_or_default())
 }

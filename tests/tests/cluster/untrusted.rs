@@ -15,9 +15,9 @@ use ebb_api::report::Report;
 use ebb_api::settings::Settings;
 use ebb_tests::eventually::eventually;
 use ebb_tests::harness::client::{Client, End, ask, ask_with};
-use ebb_tests::harness::ground::{Ground, beside_others};
 use ebb_tests::harness::installation;
-use ebb_tests::harness::pods::{self, Witness};
+use ebb_tests::harness::namespace::{TestNamespace, in_parallel};
+use ebb_tests::harness::pods::{self, PodRecorder};
 use ebb_tests::harness::web::{ECHO_PORT, HTTP_PORT};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::jiff::Timestamp;
@@ -25,17 +25,17 @@ use kube::api::ListParams;
 use ring::signature::Ed25519KeyPair;
 use serde_json::json;
 
-use crate::scene::{injected_pod, policy, protected, web};
+use crate::fixtures::{injected_pod, policy, protected, web};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The controller's own key for a pod: with it, a test can be as wrong as a controller could be.
-async fn signing_key(ground: &Ground, pod: &Pod) -> Result<(String, Ed25519KeyPair)> {
+async fn signing_key(namespace: &TestNamespace, pod: &Pod) -> Result<(String, Ed25519KeyPair)> {
     let annotations = pod.metadata.annotations.as_ref();
     let id = annotations
         .and_then(|all| all.get(KEY_ANNOTATION))
         .context("the pod names no key")?;
-    let secret = ground
+    let secret = namespace
         .cluster
         .api::<Secret>(installation::NAMESPACE)
         .get("ebb-keyring")
@@ -94,14 +94,14 @@ async fn assert_unmoved(pod: &Pod, before: &Report) -> Result<()> {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn only_the_controller_s_newest_word_for_this_pod_counts() {
-    beside_others("desired", async |ground| {
-        policy(ground, "web", json!({"timeoutSeconds": 30})).await?;
-        let pod = injected_pod(ground, &web(ground, "web")).await?;
-        protected(ground, "web", "AllProtected").await?;
-        let witness = Witness::of(ground, "web", &["ebb"]).await?;
+    in_parallel("desired", async |namespace| {
+        policy(namespace, "web", json!({"timeoutSeconds": 30})).await?;
+        let pod = injected_pod(namespace, &web(namespace, "web")).await?;
+        protected(namespace, "web", "AllProtected").await?;
+        let recorder = PodRecorder::of(namespace, "web", &["ebb"]).await?;
         let address = pods::address(&pod, ADMIN_PORT)?;
         let before = pods::report(&pod).await?;
-        let (id, key) = signing_key(ground, &pod).await?;
+        let (id, key) = signing_key(namespace, &pod).await?;
         let sign = |body: &str| BASE64_STANDARD.encode(key.sign(body.as_bytes()));
         let wanted = serde_json::to_string(&leave(&before))?;
 
@@ -155,13 +155,13 @@ fn only_the_controller_s_newest_word_for_this_pod_counts() {
             assert_unmoved(&pod, &before).await.context(what)?;
         }
         let logged = || {
-            witness
+            recorder
                 .lines("ebb")
                 .iter()
                 .filter(|line| line.text.contains("desired state refused"))
                 .count()
         };
-        witness.line("ebb", "desired state refused", LIMIT).await?;
+        recorder.line("ebb", "desired state refused", LIMIT).await?;
         eventually("eight refusals in the log", LIMIT, async || {
             anyhow::ensure!(logged() == 8, "{} are there", logged());
             Ok(())
@@ -174,10 +174,10 @@ fn only_the_controller_s_newest_word_for_this_pod_counts() {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_hook_call_without_the_token_is_refused() {
-    beside_others("hooks", async |ground| {
-        policy(ground, "web", json!({"timeoutSeconds": 30})).await?;
-        let pod = injected_pod(ground, &web(ground, "web")).await?;
-        let witness = Witness::of(ground, "web", &["ebb"]).await?;
+    in_parallel("hooks", async |namespace| {
+        policy(namespace, "web", json!({"timeoutSeconds": 30})).await?;
+        let pod = injected_pod(namespace, &web(namespace, "web")).await?;
+        let recorder = PodRecorder::of(namespace, "web", &["ebb"]).await?;
         let address = pods::address(&pod, ADMIN_PORT)?;
         let before = pods::report(&pod).await?;
         for container in ["app", "ebb"] {
@@ -190,7 +190,7 @@ fn a_hook_call_without_the_token_is_refused() {
                 );
             }
         }
-        witness.line("ebb", "hook call refused", LIMIT).await?;
+        recorder.line("ebb", "hook call refused", LIMIT).await?;
         assert_unmoved(&pod, &before).await
     });
 }
@@ -200,14 +200,14 @@ fn a_hook_call_without_the_token_is_refused() {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn garbage_on_any_port_changes_nothing() {
-    beside_others("garbage", async |ground| {
-        policy(ground, "web", json!({"timeoutSeconds": 30})).await?;
-        let pod = injected_pod(ground, &web(ground, "web")).await?;
-        protected(ground, "web", "AllProtected").await?;
-        let witness = Witness::of(ground, "web", &["ebb"]).await?;
+    in_parallel("garbage", async |namespace| {
+        policy(namespace, "web", json!({"timeoutSeconds": 30})).await?;
+        let pod = injected_pod(namespace, &web(namespace, "web")).await?;
+        protected(namespace, "web", "AllProtected").await?;
+        let recorder = PodRecorder::of(namespace, "web", &["ebb"]).await?;
         let before = pods::report(&pod).await?;
         let selector = ListParams::default().labels(installation::SELECTOR);
-        let controllers = ground
+        let controllers = namespace
             .cluster
             .api::<Pod>(installation::NAMESPACE)
             .list(&selector)
@@ -229,16 +229,16 @@ fn garbage_on_any_port_changes_nothing() {
             }
         }
 
-        witness.line("ebb", "not HTTP", LIMIT).await?;
-        logged_since(ground, controller, start, "the webhook's port: no TLS").await?;
-        logged_since(ground, controller, start, "admin port: not HTTP").await?;
+        recorder.line("ebb", "not HTTP", LIMIT).await?;
+        logged_since(namespace, controller, start, "the webhook's port: no TLS").await?;
+        logged_since(namespace, controller, start, "admin port: not HTTP").await?;
         assert_unmoved(&pod, &before).await?;
-        for (namespace, name) in [
-            (ground.namespace.as_str(), pod.metadata.name.as_deref()),
+        for (of, name) in [
+            (namespace.name.as_str(), pod.metadata.name.as_deref()),
             (installation::NAMESPACE, controller.metadata.name.as_deref()),
         ] {
             let name = name.context("a pod without a name")?;
-            let pod = ground.cluster.api::<Pod>(namespace).get(name).await?;
+            let pod = namespace.cluster.api::<Pod>(of).get(name).await?;
             let status = pod.status.unwrap_or_default();
             let all = status
                 .init_container_statuses
@@ -253,15 +253,15 @@ fn garbage_on_any_port_changes_nothing() {
             }
         }
         // The webhook answers still: another pod is injected.
-        policy(ground, "next", json!({})).await?;
-        injected_pod(ground, &web(ground, "next")).await?;
+        policy(namespace, "next", json!({})).await?;
+        injected_pod(namespace, &web(namespace, "next")).await?;
         Ok(())
     });
 }
 
 /// Waits until the controller has logged a line with `part` after `start`.
 async fn logged_since(
-    ground: &Ground,
+    namespace: &TestNamespace,
     controller: &Pod,
     start: Timestamp,
     part: &str,
@@ -271,7 +271,7 @@ async fn logged_since(
     let since = format!("--since-time={start:.0}");
     let arguments = ["-n", installation::NAMESPACE, "logs", name, &since];
     eventually(&format!("{name} to log {part:?}"), LIMIT, async || {
-        let log = ground.cluster.kubectl(&arguments).await?;
+        let log = namespace.cluster.kubectl(&arguments).await?;
         anyhow::ensure!(log.contains(part), "it logged\n{log}");
         Ok(())
     })
@@ -282,9 +282,9 @@ async fn logged_since(
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn the_relay_s_own_port_resets_connections() {
-    beside_others("relay-port", async |ground| {
-        policy(ground, "web", json!({"timeoutSeconds": 30})).await?;
-        let pod = injected_pod(ground, &web(ground, "web")).await?;
+    in_parallel("relay-port", async |namespace| {
+        policy(namespace, "web", json!({"timeoutSeconds": 30})).await?;
+        let pod = injected_pod(namespace, &web(namespace, "web")).await?;
         let before = pods::report(&pod).await?;
         for _ in 0..20 {
             let Ok(mut client) = Client::connect(pods::address(&pod, RELAY_PORT)?).await else {

@@ -1,6 +1,5 @@
 //! A namespace for one test, and what there is to say when it fails.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::panic::AssertUnwindSafe;
 use std::sync::{PoisonError, RwLock};
@@ -40,36 +39,36 @@ const KEEP_VARIABLE: &str = "EBB_KEEP_FAILED";
 /// Tests that share the cluster hold it for reading; one that disturbs all of it, for writing.
 static CLUSTER: RwLock<()> = RwLock::new(());
 
-/// A namespace of its own on the cluster.
+/// A namespace on the cluster that belongs to one test.
 #[derive(Clone)]
-pub struct Ground {
+pub struct TestNamespace {
     /// The cluster.
     pub cluster: Cluster,
-    /// The namespace's name.
-    pub namespace: String,
+    /// Its name.
+    pub name: String,
 }
 
-/// Runs a test that leaves the rest of the cluster as it is, beside others.
+/// Runs a test that leaves the rest of the cluster as it is, in parallel with others.
 ///
 /// # Panics
 ///
 /// When the test fails, after having printed what its namespace and Ebb have to say.
-pub fn beside_others<F>(name: &'static str, test: F)
+pub fn in_parallel<F>(name: &'static str, test: F)
 where
-    F: AsyncFnOnce(&Ground) -> Result<()> + Send + 'static,
+    F: AsyncFnOnce(&TestNamespace) -> Result<()> + Send + 'static,
 {
     let _shared = CLUSTER.read().unwrap_or_else(PoisonError::into_inner);
     run(name, test);
 }
 
-/// Runs a test that disturbs all of the cluster, or that needs all of the machine, alone.
+/// Runs a test that disturbs all of the cluster, or that needs the whole machine, while no other runs.
 ///
 /// # Panics
 ///
-/// As [`beside_others`].
-pub fn alone<F>(name: &'static str, test: F)
+/// As [`in_parallel`].
+pub fn exclusive<F>(name: &'static str, test: F)
 where
-    F: AsyncFnOnce(&Ground) -> Result<()> + Send + 'static,
+    F: AsyncFnOnce(&TestNamespace) -> Result<()> + Send + 'static,
 {
     let _own = CLUSTER.write().unwrap_or_else(PoisonError::into_inner);
     run(name, test);
@@ -77,7 +76,7 @@ where
 
 fn run<F>(name: &'static str, test: F)
 where
-    F: AsyncFnOnce(&Ground) -> Result<()> + Send + 'static,
+    F: AsyncFnOnce(&TestNamespace) -> Result<()> + Send + 'static,
 {
     let work = move |bed: Bed| {
         move || {
@@ -102,13 +101,13 @@ where
 
 async fn run_on<F>(bed: Bed, name: &str, test: F) -> Result<()>
 where
-    F: AsyncFnOnce(&Ground) -> Result<()>,
+    F: AsyncFnOnce(&TestNamespace) -> Result<()>,
 {
     let cluster = Cluster::attach(bed).await?;
     installation::ensure_installed(&cluster).await?;
-    let ground = Ground::create(cluster, name, &[]).await?;
+    let namespace = TestNamespace::create(cluster, name).await?;
     let began = now_ms();
-    let outcome = AssertUnwindSafe(tokio::time::timeout(LONGEST, test(&ground)))
+    let outcome = AssertUnwindSafe(tokio::time::timeout(LONGEST, test(&namespace)))
         .catch_unwind()
         .await;
     let result = match outcome {
@@ -117,13 +116,13 @@ where
         Err(panic) => Err(anyhow!("{}", panic_message(panic.as_ref()))),
     };
     if result.is_err() {
-        eprintln!("{}", ground.testimony(began).await);
+        eprintln!("{}", namespace.failure_dump(began).await);
         if std::env::var_os(KEEP_VARIABLE).is_some() {
-            eprintln!("the namespace {} is kept", ground.namespace);
+            eprintln!("the namespace {} is kept", namespace.name);
             return result;
         }
     }
-    ground.remove().await?;
+    namespace.remove().await?;
     result
 }
 
@@ -133,44 +132,37 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or_else(|| "it panicked".to_owned())
 }
 
-// === impl Ground ===
+// === impl TestNamespace ===
 
-impl Ground {
-    /// Makes a namespace whose name begins with `name`.
-    pub async fn create(cluster: Cluster, name: &str, labels: &[(&str, &str)]) -> Result<Self> {
-        let labels: BTreeMap<_, _> = labels
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
-        let namespace = Namespace {
+impl TestNamespace {
+    /// Makes a namespace whose name begins with `prefix`.
+    pub async fn create(cluster: Cluster, prefix: &str) -> Result<Self> {
+        let object = Namespace {
             metadata: ObjectMeta {
-                generate_name: Some(format!("{name}-")),
-                labels: Some(labels),
+                generate_name: Some(format!("{prefix}-")),
                 ..ObjectMeta::default()
             },
             ..Namespace::default()
         };
         let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
-        let made = namespaces
-            .create(&PostParams::default(), &namespace)
-            .await?;
-        let namespace = made.metadata.name.context("a namespace without a name")?;
-        let ground = Self { cluster, namespace };
-        ground.wait_until_usable().await?;
-        Ok(ground)
+        let made = namespaces.create(&PostParams::default(), &object).await?;
+        let name = made.metadata.name.context("a namespace without a name")?;
+        let namespace = Self { cluster, name };
+        namespace.wait_until_usable().await?;
+        Ok(namespace)
     }
 
     /// Makes the namespace that is called exactly `name`, anew if it is there.
     pub async fn create_anew(cluster: Cluster, name: &str) -> Result<Self> {
-        let ground = Self {
+        let namespace = Self {
             cluster,
-            namespace: name.to_owned(),
+            name: name.to_owned(),
         };
-        let namespaces: Api<Namespace> = Api::all(ground.cluster.client.clone());
+        let namespaces: Api<Namespace> = Api::all(namespace.cluster.client.clone());
         if namespaces.get_opt(name).await?.is_some() {
-            ground.remove().await?;
+            namespace.remove().await?;
         }
-        let namespace = Namespace {
+        let object = Namespace {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
                 ..ObjectMeta::default()
@@ -182,14 +174,14 @@ impl Ground {
             REMOVED,
             async || {
                 namespaces
-                    .create(&PostParams::default(), &namespace)
+                    .create(&PostParams::default(), &object)
                     .await
                     .map_err(anyhow::Error::from)
             },
         )
         .await?;
-        ground.wait_until_usable().await?;
-        Ok(ground)
+        namespace.wait_until_usable().await?;
+        Ok(namespace)
     }
 
     /// Pods are refused until the namespace's service account is there.
@@ -206,7 +198,7 @@ impl Ground {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
-        self.cluster.api(&self.namespace)
+        self.cluster.api(&self.name)
     }
 
     /// Makes an object.
@@ -260,7 +252,7 @@ impl Ground {
 
     /// Runs kubectl in this namespace and returns what it prints.
     pub async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
-        let arguments: Vec<&str> = ["-n", &self.namespace]
+        let arguments: Vec<&str> = ["-n", &self.name]
             .into_iter()
             .chain(arguments.iter().copied())
             .collect();
@@ -275,13 +267,13 @@ impl Ground {
             .await?;
         let namespaces: Api<Namespace> = Api::all(self.cluster.client.clone());
         namespaces
-            .delete(&self.namespace, &DeleteParams::background())
+            .delete(&self.name, &DeleteParams::background())
             .await?;
         Ok(())
     }
 
     /// All that the namespace and Ebb have to say, for a person who asks why a test failed.
-    pub async fn testimony(&self, since_ms: u64) -> String {
+    pub async fn failure_dump(&self, since_ms: u64) -> String {
         let seconds = now_ms().saturating_sub(since_ms) / 1000 + 5;
         let since = format!("--since={seconds}s");
         let mut text = String::new();

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use ebb_tests::eventually::eventually;
-use ebb_tests::harness::ground::{Ground, beside_others};
-use ebb_tests::harness::pods::Witness;
+use ebb_tests::harness::namespace::{TestNamespace, in_parallel};
+use ebb_tests::harness::pods::PodRecorder;
 use ebb_tests::harness::web::Web;
 use serde_json::json;
 
-use crate::scene::{
+use crate::fixtures::{
     SOON, delete, in_flight, injected_pod, policy, protected, request_of, status, web,
 };
 
@@ -19,88 +19,99 @@ use crate::scene::{
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_drain_reads_well() {
-    beside_others("words", async |ground| {
-        policy(ground, "web", json!({"timeoutSeconds": 60})).await?;
-        let pod = injected_pod(ground, &unprobed(ground, "web")).await?;
-        let mut witness = Witness::of(ground, "web", &[]).await?;
-        protected(ground, "web", "AllProtected").await?;
-        status(ground, "web", "one serves", |status| {
+    in_parallel("words", async |namespace| {
+        policy(namespace, "web", json!({"timeoutSeconds": 60})).await?;
+        let pod = injected_pod(namespace, &unprobed(namespace, "web")).await?;
+        let mut recorder = PodRecorder::of(namespace, "web", &[]).await?;
+        protected(namespace, "web", "AllProtected").await?;
+        status(namespace, "web", "one serves", |status| {
             status.targets.serving == 1
         })
         .await?;
-        insta::assert_snapshot!("describe_at_rest", described(ground, "web").await?);
+        insta::assert_snapshot!("describe_at_rest", described(namespace, "web").await?);
 
         let mut client = request_of(&pod, "/slow?seconds=9").await?;
         in_flight(&pod, 1).await?;
-        delete(ground, "web").await?;
-        status(ground, "web", "it drains", |status| {
+        delete(namespace, "web").await?;
+        status(namespace, "web", "it drains", |status| {
             status
                 .active
                 .iter()
                 .any(|active| active.progress.starts_with("Draining"))
         })
         .await?;
-        insta::assert_snapshot!("describe_during_a_drain", described(ground, "web").await?);
-        insta::assert_snapshot!("get_during_a_drain", got(ground, &["get", "dp"]).await?);
+        insta::assert_snapshot!(
+            "describe_during_a_drain",
+            described(namespace, "web").await?
+        );
+        insta::assert_snapshot!("get_during_a_drain", got(namespace, &["get", "dp"]).await?);
 
         client
             .read_until("slow hello from web\n", Duration::from_secs(15))
             .await?;
-        witness.gone(Duration::from_secs(30)).await?;
-        status(ground, "web", "it drained", |status| {
+        recorder.gone(Duration::from_secs(30)).await?;
+        status(namespace, "web", "it drained", |status| {
             status.totals.drained == 1 && status.targets.leaving == 0
         })
         .await?;
-        event(ground, "web drained").await?;
-        insta::assert_snapshot!("describe_after_a_drain", described(ground, "web").await?);
+        event(namespace, "web drained").await?;
+        insta::assert_snapshot!("describe_after_a_drain", described(namespace, "web").await?);
 
         policy(
-            ground,
+            namespace,
             "brief",
             json!({"timeoutSeconds": 4, "shutdownSeconds": 2}),
         )
         .await?;
-        let pod = injected_pod(ground, &unprobed(ground, "brief")).await?;
-        let mut witness = Witness::of(ground, "brief", &[]).await?;
+        let pod = injected_pod(namespace, &unprobed(namespace, "brief")).await?;
+        let mut recorder = PodRecorder::of(namespace, "brief", &[]).await?;
         let _cut = request_of(&pod, "/slow?seconds=60").await?;
         in_flight(&pod, 1).await?;
-        delete(ground, "brief").await?;
-        witness.gone(Duration::from_secs(40)).await?;
-        status(ground, "brief", "it timed out", |status| {
+        delete(namespace, "brief").await?;
+        recorder.gone(Duration::from_secs(40)).await?;
+        status(namespace, "brief", "it timed out", |status| {
             status.totals.timed_out == 1 && status.targets.leaving == 0
         })
         .await?;
-        event(ground, "brief: ").await?;
+        event(namespace, "brief: ").await?;
         insta::assert_snapshot!(
             "describe_after_a_timeout",
-            described(ground, "brief").await?
+            described(namespace, "brief").await?
         );
-        insta::assert_snapshot!("get_wide", got(ground, &["get", "dp", "-o", "wide"]).await?);
-        insta::assert_snapshot!("events", events(ground).await?);
+        insta::assert_snapshot!(
+            "get_wide",
+            got(namespace, &["get", "dp", "-o", "wide"]).await?
+        );
+        insta::assert_snapshot!("events", events(namespace).await?);
         Ok(())
     });
 }
 
 /// The sample application without a probe, whose requests would be among those that are counted.
-fn unprobed(ground: &Ground, name: &str) -> Web {
-    web(ground, name).container(json!({"readinessProbe": null}))
+fn unprobed(namespace: &TestNamespace, name: &str) -> Web {
+    web(namespace, name).container(json!({"readinessProbe": null}))
 }
 
-async fn described(ground: &Ground, name: &str) -> Result<String> {
+async fn described(namespace: &TestNamespace, name: &str) -> Result<String> {
     Ok(masked(
-        &ground.kubectl(&["describe", "drainpolicy", name]).await?,
-        &ground.namespace,
+        &namespace
+            .kubectl(&["describe", "drainpolicy", name])
+            .await?,
+        &namespace.name,
     ))
 }
 
-async fn got(ground: &Ground, arguments: &[&str]) -> Result<String> {
-    Ok(masked(&ground.kubectl(arguments).await?, &ground.namespace))
+async fn got(namespace: &TestNamespace, arguments: &[&str]) -> Result<String> {
+    Ok(masked(
+        &namespace.kubectl(arguments).await?,
+        &namespace.name,
+    ))
 }
 
 /// Ebb's own Events, sorted, since two of one second have no order of their own.
-async fn events(ground: &Ground) -> Result<String> {
+async fn events(namespace: &TestNamespace) -> Result<String> {
     let columns = "custom-columns=A:.regarding.kind,B:.regarding.name,C:.type,D:.reason,E:.note,F:.reportingController";
-    let all = ground
+    let all = namespace
         .kubectl(&["get", "events.events.k8s.io", "--no-headers", "-o", columns])
         .await?;
     let mut ours: Vec<&str> = all
@@ -108,13 +119,13 @@ async fn events(ground: &Ground) -> Result<String> {
         .filter(|line| line.ends_with("ebb-controller"))
         .collect();
     ours.sort_unstable();
-    Ok(masked(&ours.join("\n"), &ground.namespace))
+    Ok(masked(&ours.join("\n"), &namespace.name))
 }
 
 /// Waits for an Event of Ebb that contains `part`: Events of a window are told together.
-async fn event(ground: &Ground, part: &str) -> Result<()> {
+async fn event(namespace: &TestNamespace, part: &str) -> Result<()> {
     eventually(&format!("an Event with {part:?}"), SOON, async || {
-        let events = events(ground).await?;
+        let events = events(namespace).await?;
         ensure!(events.contains(part), "{events}");
         Ok(())
     })
