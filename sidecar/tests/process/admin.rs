@@ -136,7 +136,7 @@ async fn signed_garbage_is_explained() {
         (&good.replace("Gone", "Lost"), "unknown variant `Lost`"),
         (
             &good.replace("\"revision\"", "\"revison\""),
-            "unknown field `ordre`",
+            "unknown field `revison`",
         ),
     ] {
         let signature = BASE64_STANDARD.encode(sidecar.key.sign(body.as_bytes()));
