@@ -4,6 +4,7 @@
 //! coverage needs no nightly (see `fuzz/instrument.sh`). libFuzzer itself is C++.
 
 mod compiler;
+mod corpus;
 mod log;
 
 use std::fs;
@@ -96,7 +97,9 @@ fn made() -> PathBuf {
 /// One fuzz target.
 struct Target {
     name: String,
-    /// What is in the repository.
+    /// The inputs that are in the repository, in one file.
+    corpus: PathBuf,
+    /// The same, a file for each.
     kept: PathBuf,
     /// What was found beside that, by this run and earlier ones.
     found: PathBuf,
@@ -107,13 +110,15 @@ impl Target {
     fn new(name: &str) -> Result<Target> {
         let target = Target {
             name: name.to_owned(),
-            kept: workspace().join("fuzz/corpus").join(name),
+            corpus: workspace().join(format!("fuzz/corpus/{name}.corpus")),
+            kept: made().join("kept").join(name),
             found: made().join("corpus").join(name),
             log: made().join(format!("{name}.log")),
         };
-        for folder in [&target.kept, &target.found, &target.broken()] {
+        for folder in [&target.found, &target.broken()] {
             make(folder)?;
         }
+        corpus::unpack(&target.corpus, &target.kept)?;
         Ok(target)
     }
 
@@ -146,11 +151,13 @@ impl Target {
             return Ok(true);
         }
         eprintln!(
-            "    FAILED. The end of {}:\n{}\n    The input is in {}. Keep it in {}, and see it fail in a test: cargo test -p ebb-sidecar --lib corpus",
+            "    FAILED. The end of {}:\n{}\n    The input is in {}; to see it fail alone: {} INPUT\n    \
+             Once it is mended, cargo xtask fuzz --keep puts it into the corpus if it reaches what \
+             no other input does.",
             self.log.display(),
             said.end(),
             self.broken().display(),
-            self.kept.display(),
+            self.command().get_program().display(),
         );
         Ok(false)
     }
@@ -165,19 +172,12 @@ impl Target {
         let mut command = self.command();
         command
             .arg("-set_cover_merge=1")
-            .args([&merged, &self.kept, &self.found]);
+            .args([&merged, &self.kept, &self.found, &self.broken()]);
         if !log::run(&mut command, &self.log)?.succeeded {
             bail!("the corpus was not merged: {}", self.log.display());
         }
-        fs::remove_dir_all(&self.kept)?;
-        make(&self.kept)?;
-        let mut count = 0;
-        for file in fs::read_dir(&merged)? {
-            let file = file?;
-            fs::copy(file.path(), self.kept.join(file.file_name()))?;
-            count += 1;
-        }
-        eprintln!("    {} inputs are kept in {}", count, self.kept.display());
+        let count = corpus::pack(&merged, &self.corpus)?;
+        eprintln!("    {} inputs are kept in {}", count, self.corpus.display());
         Ok(())
     }
 }

@@ -103,8 +103,9 @@ enum Task {
     },
     /// Fuzzes the relay: every protocol's tracker and goodbye, from any bytes.
     ///
-    /// Starts from the inputs in fuzz/corpus. What is found beside them is kept in target/fuzz/corpus, and
-    /// an input that breaks something in target/fuzz/broken.
+    /// Starts from the inputs in fuzz/corpus, which has a file for each target; target/fuzz/kept has
+    /// a file for each of its inputs. What is found beside them stays in target/fuzz/corpus, and an
+    /// input that breaks something in target/fuzz/broken.
     ///
     /// Needs Rust (stable), and a C++ compiler for libFuzzer: where there is none, Debian's is fetched
     /// into the cache.

@@ -3,21 +3,26 @@ use crate::track::pieces::any_cut;
 use std::fs;
 use std::path::Path;
 
-/// Plays the corpus of a fuzz target: the fewest inputs that reach all that any has reached.
+/// Plays the corpus of a fuzz target: the fewest inputs that reach all that any has reached. They
+/// stand one after the other in a file, each after its length (`cargo xtask fuzz` writes it).
 fn replay(target: &str, play: impl Fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../fuzz/corpus")
-        .join(target);
-    let mut files: Vec<_> = fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    files.sort();
-    assert!(!files.is_empty(), "{} is empty", folder.display());
-    for file in files {
-        println!("{}", file.display());
-        play(&fs::read(&file).unwrap());
+        .join(format!("{target}.corpus"));
+    let corpus = fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let mut rest = &corpus[..];
+    let mut number = 0;
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let length = u32::from_le_bytes(*length);
+        let (input, after) = after.split_at(usize::try_from(length).unwrap());
+        // Where `cargo xtask fuzz` unpacks it.
+        println!("target/fuzz/kept/{target}/{number:05}");
+        play(input);
+        rest = after;
+        number += 1;
     }
+    assert!(rest.is_empty(), "{} is cut off", file.display());
+    assert!(number > 0, "{} is empty", file.display());
 }
 
 #[test]
