@@ -7,10 +7,9 @@
 //! ```text
 //!  API server --TLS--> listener --> review (decode) --> inject (pure) --> review (encode) -->
 //!                                        ^                  ^
-//!                         cluster, keyring, guest        Arrival
+//!                         cluster, keyring, guest        ReviewedPod
 //! ```
 
-mod arrival;
 mod birthright;
 mod eligible;
 mod grace;
@@ -19,15 +18,16 @@ mod hooks;
 pub mod inject;
 mod listener;
 mod metrics;
+mod pod;
 mod probes;
 mod resources;
 pub mod review;
 
-pub use arrival::Arrival;
 pub use eligible::{Bystander, Refusal};
 pub use guest::Guest;
 pub use listener::{Bound, bind};
 pub use metrics::Metrics;
+pub use pod::ReviewedPod;
 pub use resources::GuestResources;
 
 use crate::cluster::SharedCluster;
@@ -76,9 +76,7 @@ pub fn router(admission: Admission) -> Router {
 
 async fn answer(State(admission): State<Arc<Admission>>, body: Bytes) -> Response {
     let began = Instant::now();
-    let answer = review::answer(&body, |arrival, namespace| {
-        admission.decide(arrival, namespace)
-    });
+    let answer = review::answer(&body, |pod, namespace| admission.decide(pod, namespace));
     admission.metrics.count(answer.outcome, began.elapsed());
     match answer.body {
         Some(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
@@ -97,10 +95,10 @@ impl Admission {
     /// # Errors
     ///
     /// Fails if the system gives no random numbers.
-    fn decide(&self, arrival: &Arrival, namespace: &str) -> Result<Decision, String> {
+    fn decide(&self, pod: &ReviewedPod, namespace: &str) -> Result<Decision, String> {
         let token = token()?;
         let none = BTreeMap::new();
-        let labels = arrival.labels().unwrap_or(&none);
+        let labels = pod.labels().unwrap_or(&none);
         let key = self.keyring.borrow().current().clone();
         let context = self.cluster.read(|cluster| {
             let known = cluster.namespace(namespace);
@@ -117,7 +115,7 @@ impl Admission {
                 guest: &self.guest,
             }
         });
-        Ok(inject::inject(arrival, &context))
+        Ok(inject::inject(pod, &context))
     }
 }
 

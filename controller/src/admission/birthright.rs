@@ -4,7 +4,7 @@
 //! pass must add nothing that the first one added, so it finds its way by what the first one wrote
 //! down: the sidecar's own [`Bootstrap`], and the original grace period in an annotation.
 
-use super::arrival::Arrival;
+use super::pod::ReviewedPod;
 use ebb_api::bootstrap::{Bootstrap, OwnHook};
 use ebb_api::names::{BOOTSTRAP_VARIABLE, ORIGINAL_GRACE_ANNOTATION, SIDECAR_CONTAINER};
 
@@ -17,8 +17,8 @@ pub(super) struct Birthright {
 
 impl Birthright {
     /// Finds our sidecar among the init containers: the one of its name with a bootstrap.
-    pub(super) fn find(arrival: &Arrival) -> Option<Birthright> {
-        let mut containers = arrival.init_containers().iter();
+    pub(super) fn find(pod: &ReviewedPod) -> Option<Birthright> {
+        let mut containers = pod.init_containers().iter();
         let sidecar = containers.find(|container| container.name == SIDECAR_CONTAINER)?;
         let environment = sidecar.env.as_deref().unwrap_or_default();
         let mut variables = environment.iter();
@@ -38,8 +38,8 @@ impl Birthright {
 
     /// The pod's grace period before an earlier pass raised it, in seconds. A number that is larger
     /// than the pod's present one is none of ours.
-    pub(super) fn original_grace_seconds(arrival: &Arrival, present: u32) -> Option<u32> {
-        let original = arrival.annotation(ORIGINAL_GRACE_ANNOTATION)?;
+    pub(super) fn original_grace_seconds(pod: &ReviewedPod, present: u32) -> Option<u32> {
+        let original = pod.annotation(ORIGINAL_GRACE_ANNOTATION)?;
         let original = original.parse().ok()?;
         (original <= present).then_some(original)
     }

@@ -3,9 +3,9 @@
 //! A pod whose own or whose namespace's label asks for it, or that a policy selects. `disabled`
 //! always wins, on the pod as on the namespace: whoever is responsible for either can keep Ebb out.
 
-use super::arrival::Arrival;
 use super::birthright::Birthright;
 use super::guest::NO_TOKEN_VOLUME;
+use super::pod::ReviewedPod;
 use ebb_api::names::{ADMIN_PORT, Inject, REDIRECT_CONTAINER, RELAY_PORT, SIDECAR_CONTAINER};
 
 /// Annotation that kubelet puts on the API server's copy of a static pod.
@@ -80,9 +80,9 @@ impl Bystander {
 }
 
 /// Decides what becomes of a pod. `ours` is what an earlier pass has left in it.
-pub(super) fn decide(arrival: &Arrival, asked: Asked, ours: Option<&Birthright>) -> Eligibility {
-    let own = Inject::of(arrival.labels());
-    if arrival.annotation(MIRROR_ANNOTATION).is_some() {
+pub(super) fn decide(pod: &ReviewedPod, asked: Asked, ours: Option<&Birthright>) -> Eligibility {
+    let own = Inject::of(pod.labels());
+    if pod.annotation(MIRROR_ANNOTATION).is_some() {
         return Eligibility::LeaveAlone(Bystander::Mirror);
     }
     if own == Inject::Disabled || asked.namespace == Inject::Disabled {
@@ -94,47 +94,45 @@ pub(super) fn decide(arrival: &Arrival, asked: Asked, ours: Option<&Birthright>)
     if !labeled && !asked.selected && ours.is_none() {
         return Eligibility::LeaveAlone(Bystander::NotAsked);
     }
-    match refusal(arrival, ours) {
+    match refusal(pod, ours) {
         Some(refusal) => Eligibility::Refuse(refusal),
         None => Eligibility::Inject,
     }
 }
 
-fn refusal(arrival: &Arrival, ours: Option<&Birthright>) -> Option<Refusal> {
-    if arrival.spec().host_network == Some(true) {
+fn refusal(pod: &ReviewedPod, ours: Option<&Birthright>) -> Option<Refusal> {
+    if pod.spec().host_network == Some(true) {
         Some(Refusal::HostNetwork)
-    } else if is_windows(arrival) {
+    } else if is_windows(pod) {
         Some(Refusal::Windows)
-    } else if is_port_taken(arrival) {
+    } else if is_port_taken(pod) {
         Some(Refusal::PortTaken)
-    } else if ours.is_none() && is_name_taken(arrival) {
+    } else if ours.is_none() && is_name_taken(pod) {
         Some(Refusal::NameTaken)
     } else {
         None
     }
 }
 
-fn is_windows(arrival: &Arrival) -> bool {
-    let os = arrival.spec().os.as_ref().map(|os| os.name.as_str());
-    let selector = arrival.spec().node_selector.as_ref();
+fn is_windows(pod: &ReviewedPod) -> bool {
+    let os = pod.spec().os.as_ref().map(|os| os.name.as_str());
+    let selector = pod.spec().node_selector.as_ref();
     let selected = selector.and_then(|selector| selector.get("kubernetes.io/os"));
     os == Some("windows") || selected.is_some_and(|os| os == "windows")
 }
 
-fn is_port_taken(arrival: &Arrival) -> bool {
+fn is_port_taken(pod: &ReviewedPod) -> bool {
     let ours = [i32::from(RELAY_PORT), i32::from(ADMIN_PORT)];
-    arrival
-        .all_containers()
+    pod.all_containers()
         // Our own container declares none.
         .flat_map(|container| container.ports.as_deref().unwrap_or_default())
         .any(|port| ours.contains(&port.container_port))
 }
 
-fn is_name_taken(arrival: &Arrival) -> bool {
+fn is_name_taken(pod: &ReviewedPod) -> bool {
     let containers = [SIDECAR_CONTAINER, REDIRECT_CONTAINER];
-    let volumes = arrival.spec().volumes.as_deref().unwrap_or_default();
-    arrival
-        .all_containers()
+    let volumes = pod.spec().volumes.as_deref().unwrap_or_default();
+    pod.all_containers()
         .any(|container| containers.contains(&container.name.as_str()))
         || volumes.iter().any(|volume| volume.name == NO_TOKEN_VOLUME)
 }

@@ -1,7 +1,7 @@
 //! The pod's grace period: Ebb adds time, it never takes any.
 
-use super::arrival::Arrival;
 use super::birthright::Birthright;
+use super::pod::ReviewedPod;
 use ebb_api::settings::{DEFAULT_GRACE_SECONDS, Settings};
 
 /// The grace period of a pod.
@@ -18,14 +18,14 @@ impl Grace {
     ///
     /// A second pass starts from the original again. What another webhook has added in between
     /// stays.
-    pub(super) fn of(arrival: &Arrival, settings: &Settings) -> Grace {
-        let present = match arrival.spec().termination_grace_period_seconds {
+    pub(super) fn of(pod: &ReviewedPod, settings: &Settings) -> Grace {
+        let present = match pod.spec().termination_grace_period_seconds {
             None => DEFAULT_GRACE_SECONDS,
             // Kubernetes takes a negative one for 1.
             Some(seconds) if seconds < 0 => 1,
             Some(seconds) => u32::try_from(seconds).unwrap_or(u32::MAX),
         };
-        let original = Birthright::original_grace_seconds(arrival, present).unwrap_or(present);
+        let original = Birthright::original_grace_seconds(pod, present).unwrap_or(present);
         Grace {
             original,
             raised: settings.grace_seconds(original).max(present),

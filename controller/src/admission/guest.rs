@@ -4,7 +4,7 @@
 //! that ends at once; no root file system to write to; none of the app's credentials; no liveness or
 //! startup probe that could ever keep the pod from running.
 
-use super::arrival::Arrival;
+use super::pod::ReviewedPod;
 use super::resources::{self, GuestResources};
 use ebb_api::names::{
     ADMIN_PORT, BOOTSTRAP_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
@@ -43,8 +43,8 @@ pub struct Guest {
 }
 
 /// The one-shot init container that writes the redirect rules.
-pub(super) fn redirect(guest: &Guest, arrival: &Arrival, bootstrap: &str) -> Value {
-    let mut container = common(guest, arrival, bootstrap);
+pub(super) fn redirect(guest: &Guest, pod: &ReviewedPod, bootstrap: &str) -> Value {
+    let mut container = common(guest, pod, bootstrap);
     container["name"] = json!(REDIRECT_CONTAINER);
     container["args"] = json!(["redirect"]);
     container["securityContext"] = json!({
@@ -60,8 +60,8 @@ pub(super) fn redirect(guest: &Guest, arrival: &Arrival, bootstrap: &str) -> Val
 }
 
 /// The sidecar.
-pub(super) fn sidecar(guest: &Guest, arrival: &Arrival, bootstrap: &str, hook: &Value) -> Value {
-    let mut container = common(guest, arrival, bootstrap);
+pub(super) fn sidecar(guest: &Guest, pod: &ReviewedPod, bootstrap: &str, hook: &Value) -> Value {
+    let mut container = common(guest, pod, bootstrap);
     container["name"] = json!(SIDECAR_CONTAINER);
     container["restartPolicy"] = json!("Always");
     container["securityContext"] = json!({
@@ -103,7 +103,7 @@ pub(super) fn no_token_volume() -> Value {
 
 /// What both containers have: the same image and environment, of which the redirect needs the ports
 /// that it is to leave alone.
-fn common(guest: &Guest, arrival: &Arrival, bootstrap: &str) -> Value {
+fn common(guest: &Guest, pod: &ReviewedPod, bootstrap: &str) -> Value {
     let field = |name: &str, path: &str| {
         let source = json!({"fieldRef": {"apiVersion": "v1", "fieldPath": path}});
         json!({"name": name, "valueFrom": source})
@@ -118,7 +118,7 @@ fn common(guest: &Guest, arrival: &Arrival, bootstrap: &str) -> Value {
         ],
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "File",
-        "resources": resources::for_pod(arrival, &guest.resources),
+        "resources": resources::for_pod(pod, &guest.resources),
         "volumeMounts": [{"name": NO_TOKEN_VOLUME, "mountPath": TOKEN_PATH, "readOnly": true}],
     });
     if let Some(policy) = &guest.image_pull_policy {

@@ -12,12 +12,12 @@
 //! [`birthright`](super::birthright). Our containers then stay as they are, whatever others
 //! have made of them (a mirror's image, a default for resources), and only go to the front again.
 
-use super::arrival::Arrival;
 use super::birthright::Birthright;
 use super::eligible::{self, Asked, Bystander, Eligibility, Refusal};
 use super::grace::Grace;
 use super::guest::{self, Guest};
 use super::hooks::{self, PreStop};
+use super::pod::ReviewedPod;
 use super::probes;
 use ebb_api::bootstrap::{AppContainer, Bootstrap, Capture};
 use ebb_api::names::{
@@ -77,53 +77,53 @@ pub enum Decision {
 
 /// Decides what becomes of a pod. No IO, no clock, no chance: the same pod and context give the same
 /// decision, and a pod that comes out of it goes through unchanged the next time.
-pub fn inject(arrival: &Arrival, context: &Context<'_>) -> Decision {
-    let ours = Birthright::find(arrival);
+pub fn inject(pod: &ReviewedPod, context: &Context<'_>) -> Decision {
+    let ours = Birthright::find(pod);
     let asked = Asked {
         namespace: context.namespace,
         selected: context.policy.is_some(),
     };
-    match eligible::decide(arrival, asked, ours.as_ref()) {
+    match eligible::decide(pod, asked, ours.as_ref()) {
         Eligibility::LeaveAlone(bystander) => Decision::LeaveAlone(bystander),
         Eligibility::Refuse(refusal) => {
-            let mut pod = arrival.object().clone();
-            pod["metadata"]["annotations"][REFUSED_ANNOTATION] = json!(refusal.as_str());
-            Decision::Refuse(pod, refusal)
+            let mut patched = pod.object().clone();
+            patched["metadata"]["annotations"][REFUSED_ANNOTATION] = json!(refusal.as_str());
+            Decision::Refuse(patched, refusal)
         }
-        Eligibility::Inject => Decision::Inject(patched(arrival, context, ours.as_ref())),
+        Eligibility::Inject => Decision::Inject(patched(pod, context, ours.as_ref())),
     }
 }
 
-/// The pod with everything in it. Every index below stands on [`Arrival::read`]: what it has typed
+/// The pod with everything in it. Every index below stands on [`ReviewedPod::read`]: what it has typed
 /// is an object or a list here, or is not there.
-fn patched(arrival: &Arrival, context: &Context<'_>, ours: Option<&Birthright>) -> Value {
+fn patched(pod: &ReviewedPod, context: &Context<'_>, ours: Option<&Birthright>) -> Value {
     // A bootstrap under another key comes with a pod that was copied from a running one: the hooks that
     // it took over still count, the rest is stale.
     let kept = ours
         .and_then(|ours| ours.bootstrap.as_ref())
         .filter(|bootstrap| bootstrap.key == context.key.id);
     let mut bootstrap = kept.cloned().unwrap_or_else(|| new_bootstrap(context));
-    let grace = Grace::of(arrival, &bootstrap.settings);
+    let grace = Grace::of(pod, &bootstrap.settings);
     bootstrap.grace_seconds = grace.raised;
     bootstrap.original_grace_seconds = grace.original;
     bootstrap.containers.clear();
 
-    let mut pod = arrival.object().clone();
+    let mut patched = pod.object().clone();
     let mut unheld = Vec::new();
-    for (index, container) in arrival.spec().containers.iter().enumerate() {
-        let written = &mut pod["spec"]["containers"][index];
-        let (known, held) = take_over(arrival, container, ours, grace, &bootstrap.token, written);
+    for (index, container) in pod.spec().containers.iter().enumerate() {
+        let written = &mut patched["spec"]["containers"][index];
+        let (known, held) = take_over(pod, container, ours, grace, &bootstrap.token, written);
         if !held {
             unheld.push(container.name.as_str());
         }
         bootstrap.containers.push(known);
     }
 
-    let spec = &mut pod["spec"];
+    let spec = &mut patched["spec"];
     spec["terminationGracePeriodSeconds"] = json!(grace.raised);
-    put_guests(spec, arrival, context, &bootstrap, kept.is_some());
+    put_guests(spec, pod, context, &bootstrap, kept.is_some());
 
-    let metadata = &mut pod["metadata"];
+    let metadata = &mut patched["metadata"];
     metadata["labels"][INJECTED_LABEL] = json!("true");
     let annotations = &mut metadata["annotations"];
     annotations[ORIGINAL_GRACE_ANNOTATION] = json!(grace.original.to_string());
@@ -135,7 +135,7 @@ fn patched(arrival: &Arrival, context: &Context<'_>, ours: Option<&Birthright>) 
             annotations.insert(UNHELD_ANNOTATION.to_owned(), json!(unheld.join(",")));
         }
     }
-    pod
+    patched
 }
 
 fn new_bootstrap(context: &Context<'_>) -> Bootstrap {
@@ -160,14 +160,14 @@ fn new_bootstrap(context: &Context<'_>) -> Bootstrap {
 /// Gives one of the app's containers our hook and its probes their grace. Answers what the sidecar
 /// must know of it, and whether a drain can hold it.
 fn take_over(
-    arrival: &Arrival,
+    pod: &ReviewedPod,
     container: &Container,
     ours: Option<&Birthright>,
     grace: Grace,
     token: &str,
     written: &mut Value,
 ) -> (AppContainer, bool) {
-    let at_start = arrival.annotation(OWN_HOOK_ANNOTATION) == Some("start");
+    let at_start = pod.annotation(OWN_HOOK_ANNOTATION) == Some("start");
     let pre_stop = hooks::pre_stop(container, at_start);
     let held = pre_stop != PreStop::Foreign;
     let own_hook = match pre_stop {
@@ -206,7 +206,7 @@ fn tcp_ports(container: &Container) -> Vec<u16> {
 /// the bootstrap is that of an earlier pass, whose containers stay as they are.
 fn put_guests(
     spec: &mut Value,
-    arrival: &Arrival,
+    pod: &ReviewedPod,
     context: &Context<'_>,
     bootstrap: &Bootstrap,
     is_kept: bool,
@@ -237,9 +237,9 @@ fn put_guests(
             context.guest,
             hooks::call(SIDECAR_CONTAINER, &bootstrap.token),
         );
-        sidecar = Some(guest::sidecar(guest, arrival, &text, &hook));
+        sidecar = Some(guest::sidecar(guest, pod, &text, &hook));
         redirect =
-            (guest.redirect && context.net_admin).then(|| guest::redirect(guest, arrival, &text));
+            (guest.redirect && context.net_admin).then(|| guest::redirect(guest, pod, &text));
     }
     let all = redirect.into_iter().chain(sidecar).chain(others);
     spec["initContainers"] = all.collect();

@@ -1,6 +1,6 @@
 //! What our containers ask of the node, without changing what kind of pod they are in.
 
-use super::arrival::Arrival;
+use super::pod::ReviewedPod;
 use ebb_api::names::{REDIRECT_CONTAINER, SIDECAR_CONTAINER};
 use k8s_openapi::api::core::v1::Container;
 use serde::Deserialize;
@@ -24,13 +24,13 @@ pub struct GuestResources {
 }
 
 /// The `resources` of our containers in this pod.
-pub(super) fn for_pod(arrival: &Arrival, resources: &GuestResources) -> Value {
-    if arrival.spec().resources.is_some() {
+pub(super) fn for_pod(pod: &ReviewedPod, resources: &GuestResources) -> Value {
+    if pod.spec().resources.is_some() {
         // With resources at the level of the pod, the class depends on those alone, and the sum of
         // the containers' requests must not be above them, or the pod is refused.
         return json!({});
     }
-    let mut others = arrival.all_containers().filter(|container| {
+    let mut others = pod.all_containers().filter(|container| {
         container.name != SIDECAR_CONTAINER && container.name != REDIRECT_CONTAINER
     });
     if others.all(is_guaranteed) {

@@ -3,8 +3,8 @@
 //! The pod is taken as untyped JSON, and the patch is the difference between the pod as it came and
 //! as it is to be: what we don't know is in neither.
 
-use super::arrival::Arrival;
 use super::inject::Decision;
+use super::pod::ReviewedPod;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
@@ -46,7 +46,7 @@ struct Review {
 /// through as it came.
 pub fn answer(
     body: &[u8],
-    decide: impl FnOnce(&Arrival, &str) -> Result<Decision, String>,
+    decide: impl FnOnce(&ReviewedPod, &str) -> Result<Decision, String>,
 ) -> Answer {
     let request = match serde_json::from_slice(body) {
         Ok(Review { request }) => request,
@@ -81,42 +81,49 @@ fn decided(
     object: Value,
     namespace: &str,
     dry_run: bool,
-    decide: impl FnOnce(&Arrival, &str) -> Result<Decision, String>,
+    decide: impl FnOnce(&ReviewedPod, &str) -> Result<Decision, String>,
 ) -> (Option<String>, &'static str) {
-    let arrival = match Arrival::read(object) {
-        Ok(arrival) => arrival,
+    let pod = match ReviewedPod::read(object) {
+        Ok(pod) => pod,
         Err(error) => {
             warn!(namespace, %error, "a pod that cannot be read goes through without the sidecar");
             return (None, UNDECODABLE);
         }
     };
-    let pod = arrival.name();
-    match decide(&arrival, namespace) {
+    let name = pod.name();
+    match decide(&pod, namespace) {
         Err(error) => {
             warn!(
                 namespace,
-                pod, error, "a pod goes through without the sidecar"
+                pod = name,
+                error,
+                "a pod goes through without the sidecar"
             );
             (None, "Failed")
         }
         Ok(Decision::LeaveAlone(bystander)) => {
-            debug!(namespace, pod, reason = bystander.as_str(), "left alone");
+            debug!(
+                namespace,
+                pod = name,
+                reason = bystander.as_str(),
+                "left alone"
+            );
             (None, bystander.as_str())
         }
         Ok(Decision::Refuse(wanted, refusal)) => {
             let reason = refusal.as_str();
-            info!(namespace, pod, reason, dry_run, "not injected");
-            (difference(&arrival, &wanted), reason)
+            info!(namespace, pod = name, reason, dry_run, "not injected");
+            (difference(&pod, &wanted), reason)
         }
         Ok(Decision::Inject(wanted)) => {
-            info!(namespace, pod, dry_run, "injected");
-            (difference(&arrival, &wanted), "Injected")
+            info!(namespace, pod = name, dry_run, "injected");
+            (difference(&pod, &wanted), "Injected")
         }
     }
 }
 
 /// The patch as JSON; nothing, where nothing is to change.
-fn difference(arrival: &Arrival, wanted: &Value) -> Option<String> {
-    let patch = json_patch::diff(arrival.object(), wanted);
+fn difference(pod: &ReviewedPod, wanted: &Value) -> Option<String> {
+    let patch = json_patch::diff(pod.object(), wanted);
     (!patch.0.is_empty()).then(|| json!(patch).to_string())
 }

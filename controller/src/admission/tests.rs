@@ -125,11 +125,7 @@ async fn a_review_is_answered_under_a_changing_certificate() {
 #[test]
 fn whatever_goes_wrong_is_allowed() {
     let admission = admission();
-    let ask = |body: &[u8]| {
-        review::answer(body, |arrival, namespace| {
-            admission.decide(arrival, namespace)
-        })
-    };
+    let ask = |body: &[u8]| review::answer(body, |pod, namespace| admission.decide(pod, namespace));
     for (object, outcome) in [
         (json!(null), "Undecodable"),
         (json!("pod"), "Undecodable"),

@@ -58,7 +58,7 @@ fn web() -> Value {
 }
 
 fn decide(pod: &Value, context: &Context<'_>) -> Decision {
-    inject(&Arrival::read(pod.clone()).unwrap(), context)
+    inject(&ReviewedPod::read(pod.clone()).unwrap(), context)
 }
 
 fn injected(pod: &Value, context: &Context<'_>) -> Value {

@@ -10,24 +10,24 @@ use std::collections::BTreeMap;
 /// It is kept twice. We read the typed form, and write the untyped one: fields that a newer
 /// Kubernetes knows and we don't must come out as they went in.
 #[derive(Clone, Debug)]
-pub struct Arrival {
+pub struct ReviewedPod {
     object: Value,
     pod: Pod,
     spec: PodSpec,
 }
 
-impl Arrival {
+impl ReviewedPod {
     /// Reads a pod as it stands in an admission request.
     ///
     /// # Errors
     ///
     /// Fails if it is no pod, or one without a spec.
-    pub fn read(object: Value) -> Result<Arrival, serde_json::Error> {
+    pub fn read(object: Value) -> Result<ReviewedPod, serde_json::Error> {
         let mut pod = Pod::deserialize(&object)?;
         let spec = pod.spec.take().ok_or_else(|| {
             serde::de::Error::custom("the pod has no spec, which no API server lets through")
         })?;
-        Ok(Arrival { object, pod, spec })
+        Ok(ReviewedPod { object, pod, spec })
     }
 
     /// The pod as it came.
