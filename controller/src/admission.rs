@@ -10,25 +10,15 @@
 //!                         cluster, keyring, guest        ReviewedPod
 //! ```
 
-mod birthright;
-mod eligible;
-mod grace;
-mod guest;
-mod hooks;
 pub mod inject;
 mod listener;
 mod metrics;
 mod pod;
-mod probes;
-mod resources;
 pub mod review;
 
-pub use eligible::{Bystander, Refusal};
-pub use guest::Guest;
 pub use listener::{Bound, bind};
 pub use metrics::Metrics;
 pub use pod::ReviewedPod;
-pub use resources::GuestResources;
 
 use crate::cluster::SharedCluster;
 use crate::keyring::Keyring;
@@ -39,7 +29,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use inject::{Context, Decision, InForce};
+use inject::{Context, Decision, Guest, InForce};
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! What the process is told when it starts: read and checked once.
 
-use crate::admission::Guest;
+use crate::admission::inject::Guest;
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -9,16 +9,22 @@
 //! ```
 //!
 //! A second pass over a pod that has the sidecar adds nothing that is there: see
-//! [`birthright`](super::birthright). Our containers then stay as they are, whatever others
+//! [`reinvocation`]. Our containers then stay as they are, whatever others
 //! have made of them (a mirror's image, a default for resources), and only go to the front again.
 
-use super::birthright::Birthright;
-use super::eligible::{self, Asked, Bystander, Eligibility, Refusal};
-use super::grace::Grace;
-use super::guest::{self, Guest};
-use super::hooks::{self, PreStop};
+mod containers;
+mod eligibility;
+mod grace;
+mod hooks;
+mod probes;
+mod reinvocation;
+mod resources;
+
+pub use containers::Guest;
+pub use eligibility::{Bystander, Refusal};
+pub use resources::GuestResources;
+
 use super::pod::ReviewedPod;
-use super::probes;
 use ebb_api::bootstrap::{AppContainer, Bootstrap, Capture};
 use ebb_api::names::{
     INJECTED_LABEL, Inject, KEY_ANNOTATION, ORIGINAL_GRACE_ANNOTATION, OWN_HOOK_ANNOTATION,
@@ -26,7 +32,11 @@ use ebb_api::names::{
 };
 use ebb_api::policy::Ports;
 use ebb_api::settings::Settings;
+use eligibility::{Asked, Eligibility};
+use grace::Grace;
+use hooks::PreStop;
 use k8s_openapi::api::core::v1::Container;
+use reinvocation::Birthright;
 use serde_json::{Value, json};
 
 /// What is known about a pod under admission, besides the pod.
@@ -83,7 +93,7 @@ pub fn inject(pod: &ReviewedPod, context: &Context<'_>) -> Decision {
         namespace: context.namespace,
         selected: context.policy.is_some(),
     };
-    match eligible::decide(pod, asked, ours.as_ref()) {
+    match eligibility::decide(pod, asked, ours.as_ref()) {
         Eligibility::LeaveAlone(bystander) => Decision::LeaveAlone(bystander),
         Eligibility::Refuse(refusal) => {
             let mut patched = pod.object().clone();
@@ -230,21 +240,21 @@ fn put_guests(
     }
     if is_kept {
         for container in [&mut redirect, &mut sidecar].into_iter().flatten() {
-            guest::renew_bootstrap(container, &text);
+            containers::renew_bootstrap(container, &text);
         }
     } else {
         let (guest, hook) = (
             context.guest,
             hooks::call(SIDECAR_CONTAINER, &bootstrap.token),
         );
-        sidecar = Some(guest::sidecar(guest, pod, &text, &hook));
+        sidecar = Some(containers::sidecar(guest, pod, &text, &hook));
         redirect =
-            (guest.redirect && context.net_admin).then(|| guest::redirect(guest, pod, &text));
+            (guest.redirect && context.net_admin).then(|| containers::redirect(guest, pod, &text));
     }
     let all = redirect.into_iter().chain(sidecar).chain(others);
     spec["initContainers"] = all.collect();
 
-    let volume = guest::no_token_volume();
+    let volume = containers::no_token_volume();
     if let Some(volumes) = spec["volumes"].as_array_mut() {
         if !volumes.iter().any(|other| other["name"] == volume["name"]) {
             volumes.push(volume);

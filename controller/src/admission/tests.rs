@@ -1,7 +1,6 @@
 //! The webhook as the API server meets it: over TLS, with a certificate that changes meanwhile.
 
 use super::*;
-use crate::admission::guest::Guest;
 use crate::certificate::tests::{Authority, certified};
 use crate::keyring;
 use axum::http::Request;

@@ -1,7 +1,6 @@
 //! Each snapshot is a pod as it leaves the webhook: read the one whose name says what it proves.
 
 use super::*;
-use crate::admission::guest::Guest;
 use ebb_api::names::{BOOTSTRAP_VARIABLE, WORKERS_VARIABLE};
 
 mod again;

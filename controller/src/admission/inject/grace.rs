@@ -1,7 +1,7 @@
 //! The pod's grace period: Ebb adds time, it never takes any.
 
-use super::birthright::Birthright;
-use super::pod::ReviewedPod;
+use super::reinvocation::Birthright;
+use crate::admission::pod::ReviewedPod;
 use ebb_api::settings::{DEFAULT_GRACE_SECONDS, Settings};
 
 /// The grace period of a pod.

@@ -4,7 +4,7 @@
 //! pass must add nothing that the first one added, so it finds its way by what the first one wrote
 //! down: the sidecar's own [`Bootstrap`], and the original grace period in an annotation.
 
-use super::pod::ReviewedPod;
+use crate::admission::pod::ReviewedPod;
 use ebb_api::bootstrap::{Bootstrap, OwnHook};
 use ebb_api::names::{BOOTSTRAP_VARIABLE, ORIGINAL_GRACE_ANNOTATION, SIDECAR_CONTAINER};
 

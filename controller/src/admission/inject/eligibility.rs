@@ -3,9 +3,9 @@
 //! A pod whose own or whose namespace's label asks for it, or that a policy selects. `disabled`
 //! always wins, on the pod as on the namespace: whoever is responsible for either can keep Ebb out.
 
-use super::birthright::Birthright;
-use super::guest::NO_TOKEN_VOLUME;
-use super::pod::ReviewedPod;
+use super::containers::NO_TOKEN_VOLUME;
+use super::reinvocation::Birthright;
+use crate::admission::pod::ReviewedPod;
 use ebb_api::names::{ADMIN_PORT, Inject, REDIRECT_CONTAINER, RELAY_PORT, SIDECAR_CONTAINER};
 
 /// Annotation that kubelet puts on the API server's copy of a static pod.

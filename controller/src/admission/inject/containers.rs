@@ -4,8 +4,8 @@
 //! that ends at once; no root file system to write to; none of the app's credentials; no liveness or
 //! startup probe that could ever keep the pod from running.
 
-use super::pod::ReviewedPod;
 use super::resources::{self, GuestResources};
+use crate::admission::pod::ReviewedPod;
 use ebb_api::names::{
     ADMIN_PORT, BOOTSTRAP_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
     REDIRECT_CONTAINER, SIDECAR_CONTAINER, WORKERS_VARIABLE,

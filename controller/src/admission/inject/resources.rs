@@ -1,6 +1,6 @@
 //! What our containers ask of the node, without changing what kind of pod they are in.
 
-use super::pod::ReviewedPod;
+use crate::admission::pod::ReviewedPod;
 use ebb_api::names::{REDIRECT_CONTAINER, SIDECAR_CONTAINER};
 use k8s_openapi::api::core::v1::Container;
 use serde::Deserialize;
