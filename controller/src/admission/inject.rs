@@ -36,7 +36,7 @@ use eligibility::{Asked, Eligibility};
 use grace::Grace;
 use hooks::PreStop;
 use k8s_openapi::api::core::v1::Container;
-use reinvocation::Birthright;
+use reinvocation::EarlierPass;
 use serde_json::{Value, json};
 
 /// What is known about a pod under admission, besides the pod.
@@ -88,29 +88,29 @@ pub enum Decision {
 /// Decides what becomes of a pod. No IO, no clock, no chance: the same pod and context give the same
 /// decision, and a pod that comes out of it goes through unchanged the next time.
 pub fn inject(pod: &ReviewedPod, context: &Context<'_>) -> Decision {
-    let ours = Birthright::find(pod);
+    let earlier = EarlierPass::find(pod);
     let asked = Asked {
         namespace: context.namespace,
         selected: context.policy.is_some(),
     };
-    match eligibility::decide(pod, asked, ours.as_ref()) {
+    match eligibility::decide(pod, asked, earlier.as_ref()) {
         Eligibility::LeaveAlone(bystander) => Decision::LeaveAlone(bystander),
         Eligibility::Refuse(refusal) => {
             let mut patched = pod.object().clone();
             patched["metadata"]["annotations"][REFUSED_ANNOTATION] = json!(refusal.as_str());
             Decision::Refuse(patched, refusal)
         }
-        Eligibility::Inject => Decision::Inject(patched(pod, context, ours.as_ref())),
+        Eligibility::Inject => Decision::Inject(patched(pod, context, earlier.as_ref())),
     }
 }
 
 /// The pod with everything in it. Every index below stands on [`ReviewedPod::read`]: what it has typed
 /// is an object or a list here, or is not there.
-fn patched(pod: &ReviewedPod, context: &Context<'_>, ours: Option<&Birthright>) -> Value {
+fn patched(pod: &ReviewedPod, context: &Context<'_>, earlier: Option<&EarlierPass>) -> Value {
     // A bootstrap under another key comes with a pod that was copied from a running one: the hooks that
     // it took over still count, the rest is stale.
-    let kept = ours
-        .and_then(|ours| ours.bootstrap.as_ref())
+    let kept = earlier
+        .and_then(|earlier| earlier.bootstrap.as_ref())
         .filter(|bootstrap| bootstrap.key == context.key.id);
     let mut bootstrap = kept.cloned().unwrap_or_else(|| new_bootstrap(context));
     let grace = Grace::of(pod, &bootstrap.settings);
@@ -122,7 +122,7 @@ fn patched(pod: &ReviewedPod, context: &Context<'_>, ours: Option<&Birthright>) 
     let mut unheld = Vec::new();
     for (index, container) in pod.spec().containers.iter().enumerate() {
         let written = &mut patched["spec"]["containers"][index];
-        let (known, held) = take_over(pod, container, ours, grace, &bootstrap.token, written);
+        let (known, held) = take_over(pod, container, earlier, grace, &bootstrap.token, written);
         if !held {
             unheld.push(container.name.as_str());
         }
@@ -172,7 +172,7 @@ fn new_bootstrap(context: &Context<'_>) -> Bootstrap {
 fn take_over(
     pod: &ReviewedPod,
     container: &Container,
-    ours: Option<&Birthright>,
+    earlier: Option<&EarlierPass>,
     grace: Grace,
     token: &str,
     written: &mut Value,
@@ -182,8 +182,8 @@ fn take_over(
     let held = pre_stop != PreStop::Foreign;
     let own_hook = match pre_stop {
         PreStop::Own(own) => Some(own),
-        PreStop::Ours => ours
-            .and_then(|ours| ours.own_hook(&container.name))
+        PreStop::Ours => earlier
+            .and_then(|earlier| earlier.own_hook(&container.name))
             .cloned(),
         PreStop::Absent | PreStop::Foreign => None,
     };

@@ -4,7 +4,7 @@
 //! always wins, on the pod as on the namespace: whoever is responsible for either can keep Ebb out.
 
 use super::containers::NO_TOKEN_VOLUME;
-use super::reinvocation::Birthright;
+use super::reinvocation::EarlierPass;
 use crate::admission::pod::ReviewedPod;
 use ebb_api::names::{ADMIN_PORT, Inject, REDIRECT_CONTAINER, RELAY_PORT, SIDECAR_CONTAINER};
 
@@ -79,8 +79,12 @@ impl Bystander {
     }
 }
 
-/// Decides what becomes of a pod. `ours` is what an earlier pass has left in it.
-pub(super) fn decide(pod: &ReviewedPod, asked: Asked, ours: Option<&Birthright>) -> Eligibility {
+/// Decides what becomes of a pod. `earlier` is what an earlier pass has left in it.
+pub(super) fn decide(
+    pod: &ReviewedPod,
+    asked: Asked,
+    earlier: Option<&EarlierPass>,
+) -> Eligibility {
     let own = Inject::of(pod.labels());
     if pod.annotation(MIRROR_ANNOTATION).is_some() {
         return Eligibility::LeaveAlone(Bystander::Mirror);
@@ -91,23 +95,23 @@ pub(super) fn decide(pod: &ReviewedPod, asked: Asked, ours: Option<&Birthright>)
     let labeled = own == Inject::Enabled || asked.namespace == Inject::Enabled;
     // A pod that already has the sidecar is gone over again whoever asked for it the first time: the
     // policy may have gone between two passes.
-    if !labeled && !asked.selected && ours.is_none() {
+    if !labeled && !asked.selected && earlier.is_none() {
         return Eligibility::LeaveAlone(Bystander::NotAsked);
     }
-    match refusal(pod, ours) {
+    match refusal(pod, earlier) {
         Some(refusal) => Eligibility::Refuse(refusal),
         None => Eligibility::Inject,
     }
 }
 
-fn refusal(pod: &ReviewedPod, ours: Option<&Birthright>) -> Option<Refusal> {
+fn refusal(pod: &ReviewedPod, earlier: Option<&EarlierPass>) -> Option<Refusal> {
     if pod.spec().host_network == Some(true) {
         Some(Refusal::HostNetwork)
     } else if is_windows(pod) {
         Some(Refusal::Windows)
     } else if is_port_taken(pod) {
         Some(Refusal::PortTaken)
-    } else if ours.is_none() && is_name_taken(pod) {
+    } else if earlier.is_none() && is_name_taken(pod) {
         Some(Refusal::NameTaken)
     } else {
         None

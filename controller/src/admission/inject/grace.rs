@@ -1,6 +1,6 @@
 //! The pod's grace period: Ebb adds time, it never takes any.
 
-use super::reinvocation::Birthright;
+use super::reinvocation::EarlierPass;
 use crate::admission::pod::ReviewedPod;
 use ebb_api::settings::{DEFAULT_GRACE_SECONDS, Settings};
 
@@ -25,7 +25,7 @@ impl Grace {
             Some(seconds) if seconds < 0 => 1,
             Some(seconds) => u32::try_from(seconds).unwrap_or(u32::MAX),
         };
-        let original = Birthright::original_grace_seconds(pod, present).unwrap_or(present);
+        let original = EarlierPass::original_grace_seconds(pod, present).unwrap_or(present);
         Grace {
             original,
             raised: settings.grace_seconds(original).max(present),

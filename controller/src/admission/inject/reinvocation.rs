@@ -10,21 +10,21 @@ use ebb_api::names::{BOOTSTRAP_VARIABLE, ORIGINAL_GRACE_ANNOTATION, SIDECAR_CONT
 
 /// Our sidecar as an earlier pass has left it.
 #[derive(Clone, Debug)]
-pub(super) struct Birthright {
+pub(super) struct EarlierPass {
     /// What that pass wrote, if it can be read.
     pub bootstrap: Option<Bootstrap>,
 }
 
-impl Birthright {
+impl EarlierPass {
     /// Finds our sidecar among the init containers: the one of its name with a bootstrap.
-    pub(super) fn find(pod: &ReviewedPod) -> Option<Birthright> {
+    pub(super) fn find(pod: &ReviewedPod) -> Option<EarlierPass> {
         let mut containers = pod.init_containers().iter();
         let sidecar = containers.find(|container| container.name == SIDECAR_CONTAINER)?;
         let environment = sidecar.env.as_deref().unwrap_or_default();
         let mut variables = environment.iter();
         let variable = variables.find(|variable| variable.name == BOOTSTRAP_VARIABLE)?;
         let bootstrap = variable.value.as_deref();
-        Some(Birthright {
+        Some(EarlierPass {
             bootstrap: bootstrap.and_then(|bootstrap| serde_json::from_str(bootstrap).ok()),
         })
     }
