@@ -7,7 +7,7 @@
 //! ```text
 //!  API server --TLS--> listener --> review (decode) --> inject (pure) --> review (encode) -->
 //!                                        ^                  ^
-//!                         cluster, keyring, guest        ReviewedPod
+//!                         cluster, keyring, sidecar      ReviewedPod
 //! ```
 
 pub mod inject;
@@ -29,7 +29,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use inject::{Context, Decision, Guest, InForce};
+use inject::{Context, Decision, InForce, SidecarConfig};
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub struct Admission {
     /// The keys that pods are born with.
     pub keyring: watch::Receiver<Arc<Keyring>>,
     /// Our containers.
-    pub guest: Guest,
+    pub sidecar: SidecarConfig,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -102,7 +102,7 @@ impl Admission {
                 }),
                 key,
                 token,
-                guest: &self.guest,
+                sidecar: &self.sidecar,
             }
         });
         Ok(inject::inject(pod, &context))

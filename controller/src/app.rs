@@ -93,11 +93,11 @@ pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> a
         following.await;
         "certificate"
     });
-    let redirect = config.guest.redirect;
+    let redirect = config.sidecar.redirect;
     let admission = Admission {
         cluster: Arc::clone(&cluster),
         keyring: keyring.clone(),
-        guest: config.guest,
+        sidecar: config.sidecar,
         metrics: admission::Metrics::register(registry.sub_registry_with_prefix("admission")),
     };
     let bound = admission::bind(config.webhook, served)

@@ -1,6 +1,6 @@
 //! What the process is told when it starts: read and checked once.
 
-use crate::admission::inject::Guest;
+use crate::admission::inject::SidecarConfig;
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -54,7 +54,7 @@ pub struct Config {
     /// The pod that it runs in, if it runs in one.
     pub pod_name: Option<String>,
     /// What is put into pods.
-    pub guest: Guest,
+    pub sidecar: SidecarConfig,
     /// Where the webhook listens.
     pub webhook: SocketAddr,
     /// Where /livez, /readyz and /metrics are served.
@@ -80,7 +80,7 @@ impl TryFrom<RunArguments> for Config {
         Ok(Config {
             namespace: arguments.namespace,
             pod_name: arguments.pod_name,
-            guest: serde_json::from_str(&sidecar).map_err(ConfigError::Sidecar)?,
+            sidecar: serde_json::from_str(&sidecar).map_err(ConfigError::Sidecar)?,
             webhook: arguments.webhook,
             admin: arguments.admin,
         })
@@ -119,6 +119,6 @@ mod tests {
         let config = arguments(
             r#"{"image": "ebb-sidecar:1", "redirect": true, "resources": {"guaranteed": {}}}"#,
         );
-        assert_eq!(config.unwrap().guest.image, "ebb-sidecar:1");
+        assert_eq!(config.unwrap().sidecar.image, "ebb-sidecar:1");
     }
 }

@@ -20,8 +20,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{/* What the webhook puts into pods, as the controller reads it. */}}
-{{- define "ebb.guest" -}}
-{{- $guest := dict "image" (include "ebb.image" (list .Values.sidecar.image .)) "redirect" .Values.sidecar.redirect "workers" (int .Values.sidecar.workers) "resources" .Values.sidecar.resources -}}
-{{- with .Values.sidecar.image.pullPolicy }}{{- $_ := set $guest "imagePullPolicy" . }}{{- end -}}
-{{ toJson $guest }}
+{{- define "ebb.sidecar" -}}
+{{- $sidecar := dict "image" (include "ebb.image" (list .Values.sidecar.image .)) "redirect" .Values.sidecar.redirect "workers" (int .Values.sidecar.workers) "resources" .Values.sidecar.resources -}}
+{{- with .Values.sidecar.image.pullPolicy }}{{- $_ := set $sidecar "imagePullPolicy" . }}{{- end -}}
+{{ toJson $sidecar }}
 {{- end }}

@@ -20,9 +20,9 @@ mod probes;
 mod reinvocation;
 mod resources;
 
-pub use containers::Guest;
+pub use containers::SidecarConfig;
 pub use eligibility::{Bystander, Refusal};
-pub use resources::GuestResources;
+pub use resources::SidecarResources;
 
 use super::pod::ReviewedPod;
 use ebb_api::bootstrap::{AppContainer, Bootstrap, Capture};
@@ -53,7 +53,7 @@ pub struct Context<'a> {
     /// A token that nobody has seen, for the hook calls.
     pub token: String,
     /// Our containers.
-    pub guest: &'a Guest,
+    pub sidecar: &'a SidecarConfig,
 }
 
 /// What a policy says about the pods that it selects.
@@ -131,7 +131,7 @@ fn patched(pod: &ReviewedPod, context: &Context<'_>, earlier: Option<&EarlierPas
 
     let spec = &mut patched["spec"];
     spec["terminationGracePeriodSeconds"] = json!(grace.raised);
-    put_guests(spec, pod, context, &bootstrap, kept.is_some());
+    put_containers(spec, pod, context, &bootstrap, kept.is_some());
 
     let metadata = &mut patched["metadata"];
     metadata["labels"][INJECTED_LABEL] = json!("true");
@@ -214,7 +214,7 @@ fn tcp_ports(container: &Container) -> Vec<u16> {
 
 /// Puts our containers in front of all init containers, and the volume beside the others. `is_kept`:
 /// the bootstrap is that of an earlier pass, whose containers stay as they are.
-fn put_guests(
+fn put_containers(
     spec: &mut Value,
     pod: &ReviewedPod,
     context: &Context<'_>,
@@ -243,13 +243,11 @@ fn put_guests(
             containers::renew_bootstrap(container, &text);
         }
     } else {
-        let (guest, hook) = (
-            context.guest,
-            hooks::call(SIDECAR_CONTAINER, &bootstrap.token),
-        );
-        sidecar = Some(containers::sidecar(guest, pod, &text, &hook));
-        redirect =
-            (guest.redirect && context.net_admin).then(|| containers::redirect(guest, pod, &text));
+        let config = context.sidecar;
+        let hook = hooks::call(SIDECAR_CONTAINER, &bootstrap.token);
+        sidecar = Some(containers::sidecar(config, pod, &text, &hook));
+        redirect = (config.redirect && context.net_admin)
+            .then(|| containers::redirect(config, pod, &text));
     }
     let all = redirect.into_iter().chain(sidecar).chain(others);
     spec["initContainers"] = all.collect();

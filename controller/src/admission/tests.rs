@@ -20,18 +20,18 @@ use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 fn admission() -> Admission {
-    let guest = json!({
+    let sidecar = json!({
         "image": "registry.example/ebb-sidecar:1.2.3",
         "redirect": true,
         "resources": {"guaranteed": {"cpu": "200m", "memory": "128Mi"}},
     });
-    let guest: Guest = serde_json::from_value(guest).unwrap();
+    let sidecar: SidecarConfig = serde_json::from_value(sidecar).unwrap();
     let cluster = SharedCluster::default();
     cluster.write(|cluster| cluster.set_inject("shop", Inject::Enabled));
     Admission {
         cluster: Arc::new(cluster),
         keyring: watch::channel(Arc::new(keyring::tests::keyring())).1,
-        guest,
+        sidecar,
         metrics: Metrics::register(&mut Registry::default()),
     }
 }

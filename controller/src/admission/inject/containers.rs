@@ -1,10 +1,10 @@
 //! What we put into a pod: two init containers and a volume.
 //!
-//! A guest behaves: no privilege but the one that the redirect needs, and that only in the container
-//! that ends at once; no root file system to write to; none of the app's credentials; no liveness or
-//! startup probe that could ever keep the pod from running.
+//! They take nothing that they don't need: no privilege but the one that the redirect needs, and that
+//! only in the container that ends at once; no root file system to write to; none of the app's
+//! credentials; no liveness or startup probe that could ever keep the pod from running.
 
-use super::resources::{self, GuestResources};
+use super::resources::{self, SidecarResources};
 use crate::admission::pod::ReviewedPod;
 use ebb_api::names::{
     ADMIN_PORT, BOOTSTRAP_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
@@ -22,12 +22,12 @@ pub(super) const NO_TOKEN_VOLUME: &str = "ebb-no-token";
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// A user that is nobody in particular, the same as in many images without a distribution.
-const GUEST_USER: u32 = 65532;
+const SIDECAR_USER: u32 = 65532;
 
 /// What the chart says about our containers.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Guest {
+pub struct SidecarConfig {
     /// The sidecar's image.
     pub image: String,
     /// When the image is pulled; nothing leaves it to Kubernetes.
@@ -39,12 +39,12 @@ pub struct Guest {
     #[serde(default)]
     pub workers: Option<NonZeroU8>,
     /// What they ask of the node.
-    pub resources: GuestResources,
+    pub resources: SidecarResources,
 }
 
 /// The one-shot init container that writes the redirect rules.
-pub(super) fn redirect(guest: &Guest, pod: &ReviewedPod, bootstrap: &str) -> Value {
-    let mut container = common(guest, pod, bootstrap);
+pub(super) fn redirect(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &str) -> Value {
+    let mut container = common(config, pod, bootstrap);
     container["name"] = json!(REDIRECT_CONTAINER);
     container["args"] = json!(["redirect"]);
     container["securityContext"] = json!({
@@ -60,20 +60,25 @@ pub(super) fn redirect(guest: &Guest, pod: &ReviewedPod, bootstrap: &str) -> Val
 }
 
 /// The sidecar.
-pub(super) fn sidecar(guest: &Guest, pod: &ReviewedPod, bootstrap: &str, hook: &Value) -> Value {
-    let mut container = common(guest, pod, bootstrap);
+pub(super) fn sidecar(
+    config: &SidecarConfig,
+    pod: &ReviewedPod,
+    bootstrap: &str,
+    hook: &Value,
+) -> Value {
+    let mut container = common(config, pod, bootstrap);
     container["name"] = json!(SIDECAR_CONTAINER);
     container["restartPolicy"] = json!("Always");
     container["securityContext"] = json!({
         "allowPrivilegeEscalation": false,
         "capabilities": {"drop": ["ALL"]},
         "readOnlyRootFilesystem": true,
-        "runAsGroup": GUEST_USER,
+        "runAsGroup": SIDECAR_USER,
         "runAsNonRoot": true,
-        "runAsUser": GUEST_USER,
+        "runAsUser": SIDECAR_USER,
         "seccompProfile": {"type": "RuntimeDefault"},
     });
-    let several = guest.workers.filter(|workers| workers.get() > 1);
+    let several = config.workers.filter(|workers| workers.get() > 1);
     if let (Some(workers), Some(variables)) = (several, container["env"].as_array_mut()) {
         variables.push(json!({"name": WORKERS_VARIABLE, "value": workers.to_string()}));
     }
@@ -103,13 +108,13 @@ pub(super) fn no_token_volume() -> Value {
 
 /// What both containers have: the same image and environment, of which the redirect needs the ports
 /// that it is to leave alone.
-fn common(guest: &Guest, pod: &ReviewedPod, bootstrap: &str) -> Value {
+fn common(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &str) -> Value {
     let field = |name: &str, path: &str| {
         let source = json!({"fieldRef": {"apiVersion": "v1", "fieldPath": path}});
         json!({"name": name, "valueFrom": source})
     };
     let mut container = json!({
-        "image": guest.image,
+        "image": config.image,
         "env": [
             {"name": BOOTSTRAP_VARIABLE, "value": bootstrap},
             field(POD_UID_VARIABLE, "metadata.uid"),
@@ -118,10 +123,10 @@ fn common(guest: &Guest, pod: &ReviewedPod, bootstrap: &str) -> Value {
         ],
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "File",
-        "resources": resources::for_pod(pod, &guest.resources),
+        "resources": resources::for_pod(pod, &config.resources),
         "volumeMounts": [{"name": NO_TOKEN_VOLUME, "mountPath": TOKEN_PATH, "readOnly": true}],
     });
-    if let Some(policy) = &guest.image_pull_policy {
+    if let Some(policy) = &config.image_pull_policy {
         container["imagePullPolicy"] = json!(policy);
     }
     container

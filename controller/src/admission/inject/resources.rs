@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// What our containers ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct GuestResources {
+pub struct SidecarResources {
     /// Small requests: the horizontal autoscaler does not work for pods with a container that has
     /// none.
     #[serde(default)]
@@ -24,7 +24,7 @@ pub struct GuestResources {
 }
 
 /// The `resources` of our containers in this pod.
-pub(super) fn for_pod(pod: &ReviewedPod, resources: &GuestResources) -> Value {
+pub(super) fn for_pod(pod: &ReviewedPod, resources: &SidecarResources) -> Value {
     if pod.spec().resources.is_some() {
         // With resources at the level of the pod, the class depends on those alone, and the sum of
         // the containers' requests must not be above them, or the pod is refused.

@@ -6,8 +6,8 @@ use ebb_api::names::{BOOTSTRAP_VARIABLE, WORKERS_VARIABLE};
 mod again;
 mod asked;
 
-fn guest() -> Guest {
-    let guest = json!({
+fn sidecar() -> SidecarConfig {
+    let sidecar = json!({
         "image": "registry.example/ebb-sidecar:1.2.3",
         "redirect": true,
         "resources": {
@@ -15,11 +15,11 @@ fn guest() -> Guest {
             "guaranteed": {"cpu": "200m", "memory": "128Mi"},
         },
     });
-    serde_json::from_value(guest).unwrap()
+    serde_json::from_value(sidecar).unwrap()
 }
 
 /// A pod that a policy with a timeout of 300 s selects, in a namespace without any label.
-fn context(guest: &Guest) -> Context<'_> {
+fn context(sidecar: &SidecarConfig) -> Context<'_> {
     Context {
         namespace: Inject::Unset,
         net_admin: true,
@@ -39,7 +39,7 @@ fn context(guest: &Guest) -> Context<'_> {
             base64: "cHVibGlj".to_owned(),
         },
         token: "fresh-token".to_owned(),
-        guest,
+        sidecar,
     }
 }
 
@@ -90,7 +90,7 @@ fn readable(mut pod: Value) -> Value {
 
 macro_rules! assert_injected {
     ($name:literal, $pod:expr) => {
-        assert_injected!($name, $pod, &context(&guest()))
+        assert_injected!($name, $pod, &context(&sidecar()))
     };
     ($name:literal, $pod:expr, $context:expr) => {{
         let pod = injected(&$pod, $context);
@@ -171,7 +171,7 @@ fn guaranteed() {
 fn no_requests_under_a_pod_s_own_budget() {
     let mut pod = web();
     pod["spec"]["resources"] = json!({"requests": {"cpu": "1"}, "limits": {"cpu": "1"}});
-    let pod = injected(&pod, &context(&guest()));
+    let pod = injected(&pod, &context(&sidecar()));
     for index in [0, 1] {
         assert_eq!(pod["spec"]["initContainers"][index]["resources"], json!({}));
     }
@@ -181,11 +181,11 @@ fn no_requests_under_a_pod_s_own_budget() {
 #[test]
 fn several_workers() {
     for (workers, expected) in [(None, None), (Some(1), None), (Some(3), Some("3"))] {
-        let guest = Guest {
+        let sidecar = SidecarConfig {
             workers: workers.and_then(std::num::NonZeroU8::new),
-            ..guest()
+            ..sidecar()
         };
-        let pod = injected(&web(), &context(&guest));
+        let pod = injected(&web(), &context(&sidecar));
         let environment = pod["spec"]["initContainers"][1]["env"].as_array().unwrap();
         let variable = environment.iter().find(|v| v["name"] == WORKERS_VARIABLE);
         assert_eq!(variable.and_then(|v| v["value"].as_str()), expected);
@@ -195,10 +195,10 @@ fn several_workers() {
 /// Where NET_ADMIN would have the pod refused, the redirect stays out, and nothing else changes.
 #[test]
 fn without_the_redirect_where_it_is_not_permitted() {
-    let guest = guest();
+    let sidecar = sidecar();
     let strict = Context {
         net_admin: false,
-        ..context(&guest)
+        ..context(&sidecar)
     };
     assert_injected!("restricted_namespace", web(), &strict);
 }
@@ -218,11 +218,11 @@ fn job() {
 /// other probes.
 #[test]
 fn labeled_without_a_policy() {
-    let guest = guest();
+    let sidecar = sidecar();
     let nobody = Context {
         policy: None,
         namespace: Inject::Enabled,
-        ..context(&guest)
+        ..context(&sidecar)
     };
     let mut pod = web();
     pod["spec"]["containers"][0]["livenessProbe"] = json!({"tcpSocket": {"port": 8080}});
@@ -246,7 +246,7 @@ fn unknown_fields_survive() {
     let mut pod = web();
     pod["spec"]["fieldOfTomorrow"] = json!({"a": [1]});
     pod["spec"]["containers"][0]["anotherOne"] = json!(true);
-    let pod = injected(&pod, &context(&guest()));
+    let pod = injected(&pod, &context(&sidecar()));
     assert_eq!(pod["spec"]["fieldOfTomorrow"], json!({"a": [1]}));
     assert_eq!(pod["spec"]["containers"][0]["anotherOne"], json!(true));
 }

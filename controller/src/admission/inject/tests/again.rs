@@ -7,11 +7,11 @@ use ebb_api::bootstrap::OwnHook;
 /// hook, and nothing that the first pass did is done twice, not even with another token at hand.
 #[test]
 fn a_second_pass_takes_in_what_came_between() {
-    let guest = guest();
+    let sidecar = sidecar();
     let mut pod = web();
     pod["spec"]["terminationGracePeriodSeconds"] = json!(60);
     pod["spec"]["containers"][0]["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 7}}});
-    let mut pod = injected(&pod, &context(&guest));
+    let mut pod = injected(&pod, &context(&sidecar));
     let mesh = json!({"name": "mesh", "image": "mesh:1", "restartPolicy": "Always"});
     pod["spec"]["initContainers"]
         .as_array_mut()
@@ -24,7 +24,7 @@ fn a_second_pass_takes_in_what_came_between() {
 
     let later = Context {
         token: "another-token".to_owned(),
-        ..context(&guest)
+        ..context(&sidecar)
     };
     let pod = injected(&pod, &later);
     let names: Vec<_> = pod["spec"]["initContainers"]
@@ -68,7 +68,7 @@ fn a_second_pass_takes_in_what_came_between() {
 /// one, and keeps the hooks that the old one had taken over.
 #[test]
 fn a_stale_bootstrap_is_replaced() {
-    let guest = guest();
+    let sidecar = sidecar();
     let mut pod = web();
     pod["spec"]["containers"][0]["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 7}}});
     let old = Context {
@@ -77,9 +77,9 @@ fn a_stale_bootstrap_is_replaced() {
             base64: "b2xk".to_owned(),
         },
         token: "old-token".to_owned(),
-        ..context(&guest)
+        ..context(&sidecar)
     };
-    let pod = injected(&injected(&pod, &old), &context(&guest));
+    let pod = injected(&injected(&pod, &old), &context(&sidecar));
     let bootstrap = bootstrap(&pod);
     assert_eq!(
         (bootstrap.key.as_str(), bootstrap.token.as_str()),
@@ -100,11 +100,11 @@ fn a_stale_bootstrap_is_replaced() {
 /// Ebb never takes time: what another webhook gave stays, and a policy that is off adds nothing.
 #[test]
 fn grace_is_only_ever_added() {
-    let guest = guest();
-    let mut pod = injected(&web(), &context(&guest));
+    let sidecar = sidecar();
+    let mut pod = injected(&web(), &context(&sidecar));
     assert_eq!(pod["spec"]["terminationGracePeriodSeconds"], 335);
     pod["spec"]["terminationGracePeriodSeconds"] = json!(900);
-    let pod = injected(&pod, &context(&guest));
+    let pod = injected(&pod, &context(&sidecar));
     assert_eq!(pod["spec"]["terminationGracePeriodSeconds"], 900);
     assert_eq!(bootstrap(&pod).grace_seconds, 900);
 }

@@ -35,7 +35,7 @@ fn refusals_are_said_and_change_nothing_else() {
         ),
     ] {
         let mut expected = pod(&spec);
-        let decision = decide(&expected, &context(&guest()));
+        let decision = decide(&expected, &context(&sidecar()));
         expected["metadata"]["annotations"] = json!({REFUSED_ANNOTATION: refusal.as_str()});
         assert_eq!(decision, Decision::Refuse(expected, refusal));
     }
@@ -44,7 +44,7 @@ fn refusals_are_said_and_change_nothing_else() {
 /// `disabled` wins over everything, on either side; a word that we don't know counts for nothing.
 #[test]
 fn labels_decide_and_disabled_wins() {
-    let guest = guest();
+    let sidecar = sidecar();
     let unset = None;
     let (on, off) = (Some("enabled"), Some("disabled"));
     for (own, namespace, selected, expected) in [
@@ -67,7 +67,7 @@ fn labels_decide_and_disabled_wins() {
         }
         let mut context = Context {
             namespace,
-            ..context(&guest)
+            ..context(&sidecar)
         };
         if !selected {
             context.policy = None;
@@ -85,6 +85,6 @@ fn labels_decide_and_disabled_wins() {
 fn mirror_pods_are_not_touched() {
     let mut pod = web();
     pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "hash"});
-    let decision = decide(&pod, &context(&guest()));
+    let decision = decide(&pod, &context(&sidecar()));
     assert_eq!(decision, Decision::LeaveAlone(Bystander::Mirror));
 }
