@@ -66,7 +66,7 @@ pub fn router(admission: Admission) -> Router {
 
 async fn answer(State(admission): State<Arc<Admission>>, body: Bytes) -> Response {
     let began = Instant::now();
-    let answer = review::answer(&body, |pod, namespace| admission.decide(pod, namespace));
+    let answer = review::answer(&body, |pod, namespace| admission.inject(pod, namespace));
     admission.metrics.count(answer.outcome, began.elapsed());
     match answer.body {
         Some(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
@@ -79,13 +79,13 @@ async fn answer(State(admission): State<Arc<Admission>>, body: Bytes) -> Respons
 // === impl Admission ===
 
 impl Admission {
-    /// Gathers what is known about the pod, and decides. It has no side effect, so a dry run is
-    /// answered like any other.
+    /// Gathers what is known about the pod, and decides what becomes of it. It has no side effect,
+    /// so a dry run is answered like any other.
     ///
     /// # Errors
     ///
     /// Fails if the system gives no random numbers.
-    fn decide(&self, pod: &ReviewedPod, namespace: &str) -> Result<Decision, String> {
+    fn inject(&self, pod: &ReviewedPod, namespace: &str) -> Result<Decision, String> {
         let token = token()?;
         let none = BTreeMap::new();
         let labels = pod.labels().unwrap_or(&none);

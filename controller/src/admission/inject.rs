@@ -21,7 +21,7 @@ mod reinvocation;
 mod resources;
 
 pub use containers::SidecarConfig;
-pub use eligibility::{Bystander, Refusal};
+pub use eligibility::{Refusal, SkipReason};
 pub use resources::SidecarResources;
 
 use super::pod::ReviewedPod;
@@ -82,7 +82,7 @@ pub enum Decision {
     /// It should get the sidecar and can't: the whole pod with the reason in an annotation.
     Refuse(Value, Refusal),
     /// It stays as it is.
-    LeaveAlone(Bystander),
+    Skip(SkipReason),
 }
 
 /// Decides what becomes of a pod. No IO, no clock, no chance: the same pod and context give the same
@@ -93,8 +93,8 @@ pub fn inject(pod: &ReviewedPod, context: &Context<'_>) -> Decision {
         namespace: context.namespace,
         selected: context.policy.is_some(),
     };
-    match eligibility::decide(pod, asked, earlier.as_ref()) {
-        Eligibility::LeaveAlone(bystander) => Decision::LeaveAlone(bystander),
+    match Eligibility::of(pod, asked, earlier.as_ref()) {
+        Eligibility::Skip(reason) => Decision::Skip(reason),
         Eligibility::Refuse(refusal) => {
             let mut patched = pod.object().clone();
             patched["metadata"]["annotations"][REFUSED_ANNOTATION] = json!(refusal.as_str());

@@ -39,14 +39,14 @@ struct Review {
     request: Request,
 }
 
-/// Answers a review. `decide` gets the pod and its namespace, which the pod itself often does not
+/// Answers a review. `inject` gets the pod and its namespace, which the pod itself often does not
 /// say.
 ///
 /// The answer always allows: a pod that cannot be read, or that nothing can be decided about, goes
 /// through as it came.
 pub fn answer(
     body: &[u8],
-    decide: impl FnOnce(&ReviewedPod, &str) -> Result<Decision, String>,
+    inject: impl FnOnce(&ReviewedPod, &str) -> Result<Decision, String>,
 ) -> Answer {
     let request = match serde_json::from_slice(body) {
         Ok(Review { request }) => request,
@@ -58,7 +58,7 @@ pub fn answer(
             };
         }
     };
-    let (patch, outcome) = decided(request.object, &request.namespace, request.dry_run, decide);
+    let (patch, outcome) = patch(request.object, &request.namespace, request.dry_run, inject);
     let mut response = json!({"uid": request.uid, "allowed": true});
     if let Some(patch) = patch {
         response["patchType"] = json!("JSONPatch");
@@ -77,11 +77,11 @@ pub fn answer(
 
 const UNDECODABLE: &str = "Undecodable";
 
-fn decided(
+fn patch(
     object: Value,
     namespace: &str,
     dry_run: bool,
-    decide: impl FnOnce(&ReviewedPod, &str) -> Result<Decision, String>,
+    inject: impl FnOnce(&ReviewedPod, &str) -> Result<Decision, String>,
 ) -> (Option<String>, &'static str) {
     let pod = match ReviewedPod::read(object) {
         Ok(pod) => pod,
@@ -91,7 +91,7 @@ fn decided(
         }
     };
     let name = pod.name();
-    match decide(&pod, namespace) {
+    match inject(&pod, namespace) {
         Err(error) => {
             warn!(
                 namespace,
@@ -101,14 +101,14 @@ fn decided(
             );
             (None, "Failed")
         }
-        Ok(Decision::LeaveAlone(bystander)) => {
+        Ok(Decision::Skip(reason)) => {
             debug!(
                 namespace,
                 pod = name,
-                reason = bystander.as_str(),
+                reason = reason.as_str(),
                 "left alone"
             );
-            (None, bystander.as_str())
+            (None, reason.as_str())
         }
         Ok(Decision::Refuse(wanted, refusal)) => {
             let reason = refusal.as_str();

@@ -124,7 +124,7 @@ async fn a_review_is_answered_under_a_changing_certificate() {
 #[test]
 fn whatever_goes_wrong_is_allowed() {
     let admission = admission();
-    let ask = |body: &[u8]| review::answer(body, |pod, namespace| admission.decide(pod, namespace));
+    let ask = |body: &[u8]| review::answer(body, |pod, namespace| admission.inject(pod, namespace));
     for (object, outcome) in [
         (json!(null), "Undecodable"),
         (json!("pod"), "Undecodable"),

@@ -19,7 +19,7 @@ pub(super) enum Eligibility {
     /// It should get the sidecar, and can't.
     Refuse(Refusal),
     /// Nobody wants it to have the sidecar, or it must not be touched.
-    LeaveAlone(Bystander),
+    Skip(SkipReason),
 }
 
 /// Why a pod that should get the sidecar can't.
@@ -36,9 +36,9 @@ pub enum Refusal {
     NameTaken,
 }
 
-/// Why a pod is none of our business.
+/// Why a pod stays as it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Bystander {
+pub enum SkipReason {
     /// No label asks for the sidecar and no policy selects the pod.
     NotAsked,
     /// The pod's or the namespace's label says `disabled`.
@@ -56,6 +56,35 @@ pub(super) struct Asked {
     pub selected: bool,
 }
 
+// === impl Eligibility ===
+
+impl Eligibility {
+    /// Whether a pod is injected. `earlier` is what an earlier pass has left in it.
+    pub(super) fn of(
+        pod: &ReviewedPod,
+        asked: Asked,
+        earlier: Option<&EarlierPass>,
+    ) -> Eligibility {
+        let own = Inject::of(pod.labels());
+        if pod.annotation(MIRROR_ANNOTATION).is_some() {
+            return Eligibility::Skip(SkipReason::Mirror);
+        }
+        if own == Inject::Disabled || asked.namespace == Inject::Disabled {
+            return Eligibility::Skip(SkipReason::OptedOut);
+        }
+        let labeled = own == Inject::Enabled || asked.namespace == Inject::Enabled;
+        // A pod that already has the sidecar is gone over again whoever asked for it the first time:
+        // the policy may have gone between two passes.
+        if !labeled && !asked.selected && earlier.is_none() {
+            return Eligibility::Skip(SkipReason::NotAsked);
+        }
+        match refusal(pod, earlier) {
+            Some(refusal) => Eligibility::Refuse(refusal),
+            None => Eligibility::Inject,
+        }
+    }
+}
+
 impl Refusal {
     /// The word that stands in the annotation and in metrics.
     pub fn as_str(self) -> &'static str {
@@ -68,39 +97,14 @@ impl Refusal {
     }
 }
 
-impl Bystander {
+impl SkipReason {
     /// The word that stands in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
-            Bystander::NotAsked => "NotAsked",
-            Bystander::OptedOut => "OptedOut",
-            Bystander::Mirror => "Mirror",
+            SkipReason::NotAsked => "NotAsked",
+            SkipReason::OptedOut => "OptedOut",
+            SkipReason::Mirror => "Mirror",
         }
-    }
-}
-
-/// Decides what becomes of a pod. `earlier` is what an earlier pass has left in it.
-pub(super) fn decide(
-    pod: &ReviewedPod,
-    asked: Asked,
-    earlier: Option<&EarlierPass>,
-) -> Eligibility {
-    let own = Inject::of(pod.labels());
-    if pod.annotation(MIRROR_ANNOTATION).is_some() {
-        return Eligibility::LeaveAlone(Bystander::Mirror);
-    }
-    if own == Inject::Disabled || asked.namespace == Inject::Disabled {
-        return Eligibility::LeaveAlone(Bystander::OptedOut);
-    }
-    let labeled = own == Inject::Enabled || asked.namespace == Inject::Enabled;
-    // A pod that already has the sidecar is gone over again whoever asked for it the first time: the
-    // policy may have gone between two passes.
-    if !labeled && !asked.selected && earlier.is_none() {
-        return Eligibility::LeaveAlone(Bystander::NotAsked);
-    }
-    match refusal(pod, earlier) {
-        Some(refusal) => Eligibility::Refuse(refusal),
-        None => Eligibility::Inject,
     }
 }
 

@@ -3,8 +3,8 @@
 use super::*;
 use ebb_api::names::{BOOTSTRAP_VARIABLE, WORKERS_VARIABLE};
 
-mod again;
-mod asked;
+mod eligibility;
+mod reinvocation;
 
 fn sidecar() -> SidecarConfig {
     let sidecar = json!({

@@ -48,17 +48,17 @@ fn labels_decide_and_disabled_wins() {
     let unset = None;
     let (on, off) = (Some("enabled"), Some("disabled"));
     for (own, namespace, selected, expected) in [
-        (unset, Inject::Unset, false, Some(Bystander::NotAsked)),
+        (unset, Inject::Unset, false, Some(SkipReason::NotAsked)),
         (unset, Inject::Unset, true, None),
         (on, Inject::Unset, false, None),
         (unset, Inject::Enabled, false, None),
-        (off, Inject::Enabled, true, Some(Bystander::OptedOut)),
-        (on, Inject::Disabled, true, Some(Bystander::OptedOut)),
+        (off, Inject::Enabled, true, Some(SkipReason::OptedOut)),
+        (on, Inject::Disabled, true, Some(SkipReason::OptedOut)),
         (
             Some("yes"),
             Inject::Garbage,
             false,
-            Some(Bystander::NotAsked),
+            Some(SkipReason::NotAsked),
         ),
     ] {
         let mut pod = web();
@@ -72,11 +72,11 @@ fn labels_decide_and_disabled_wins() {
         if !selected {
             context.policy = None;
         }
-        let bystander = match decide(&pod, &context) {
-            Decision::LeaveAlone(bystander) => Some(bystander),
+        let reason = match decide(&pod, &context) {
+            Decision::Skip(reason) => Some(reason),
             _ => None,
         };
-        assert_eq!(bystander, expected, "{own:?} {namespace:?} {selected}");
+        assert_eq!(reason, expected, "{own:?} {namespace:?} {selected}");
     }
 }
 
@@ -86,5 +86,5 @@ fn mirror_pods_are_not_touched() {
     let mut pod = web();
     pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "hash"});
     let decision = decide(&pod, &context(&sidecar()));
-    assert_eq!(decision, Decision::LeaveAlone(Bystander::Mirror));
+    assert_eq!(decision, Decision::Skip(SkipReason::Mirror));
 }
