@@ -8,34 +8,36 @@
 //!  grace:          raised by what the drain needs; liveness and startup kills keep the old one
 //! ```
 //!
-//! A second pass over a pod that has the sidecar adds nothing that is there: see
-//! [`reinvocation`]. Our containers then stay as they are, whatever others
-//! have made of them (a mirror's image, a default for resources), and only go to the front again.
+//! One file for each thing that is put in: `containers` (with their `resources`), `volume`, `hooks`,
+//! `probes`, `grace`, `metadata`; `app_containers` does what concerns the app's own containers.
+//!
+//! A second pass over a pod that has the sidecar adds nothing that is there: see [`reinvocation`].
+//! Our containers then stay as they are, whatever others have made of them (a mirror's image, a
+//! default for resources), and only go to the front again.
 
+mod app_containers;
 mod containers;
 mod eligibility;
 mod grace;
 mod hooks;
+mod metadata;
 mod probes;
 mod reinvocation;
 mod resources;
+mod volume;
 
 pub use containers::SidecarConfig;
 pub use eligibility::{Refusal, SkipReason};
 pub use resources::SidecarResources;
 
 use super::pod::ReviewedPod;
-use ebb_api::bootstrap::{AppContainer, Bootstrap, Capture};
-use ebb_api::names::{
-    INJECTED_LABEL, Inject, KEY_ANNOTATION, ORIGINAL_GRACE_ANNOTATION, OWN_HOOK_ANNOTATION,
-    REDIRECT_CONTAINER, REFUSED_ANNOTATION, SIDECAR_CONTAINER, UNHELD_ANNOTATION,
-};
+use app_containers::TakeOver;
+use ebb_api::bootstrap::{Bootstrap, Capture};
+use ebb_api::names::Inject;
 use ebb_api::policy::Ports;
 use ebb_api::settings::Settings;
 use eligibility::{Asked, Eligibility};
 use grace::Grace;
-use hooks::PreStop;
-use k8s_openapi::api::core::v1::Container;
 use reinvocation::EarlierPass;
 use serde_json::{Value, json};
 
@@ -97,18 +99,18 @@ pub fn inject(pod: &ReviewedPod, context: &Context<'_>) -> Decision {
         Eligibility::Skip(reason) => Decision::Skip(reason),
         Eligibility::Refuse(refusal) => {
             let mut patched = pod.object().clone();
-            patched["metadata"]["annotations"][REFUSED_ANNOTATION] = json!(refusal.as_str());
+            metadata::mark_refused(&mut patched["metadata"], refusal);
             Decision::Refuse(patched, refusal)
         }
         Eligibility::Inject => Decision::Inject(patched(pod, context, earlier.as_ref())),
     }
 }
 
-/// The pod with everything in it. Every index below stands on [`ReviewedPod::read`]: what it has typed
-/// is an object or a list here, or is not there.
+/// The pod with everything in it. Every index below stands on [`ReviewedPod::read`]: what it has
+/// typed is an object or a list here, or is not there.
 fn patched(pod: &ReviewedPod, context: &Context<'_>, earlier: Option<&EarlierPass>) -> Value {
-    // A bootstrap under another key comes with a pod that was copied from a running one: the hooks that
-    // it took over still count, the rest is stale.
+    // A bootstrap under another key comes with a pod that was copied from a running one: the hooks
+    // that it took over still count, the rest is stale.
     let kept = earlier
         .and_then(|earlier| earlier.bootstrap.as_ref())
         .filter(|bootstrap| bootstrap.key == context.key.id);
@@ -116,35 +118,25 @@ fn patched(pod: &ReviewedPod, context: &Context<'_>, earlier: Option<&EarlierPas
     let grace = Grace::of(pod, &bootstrap.settings);
     bootstrap.grace_seconds = grace.raised;
     bootstrap.original_grace_seconds = grace.original;
-    bootstrap.containers.clear();
 
     let mut patched = pod.object().clone();
-    let mut unheld = Vec::new();
-    for (index, container) in pod.spec().containers.iter().enumerate() {
-        let written = &mut patched["spec"]["containers"][index];
-        let (known, held) = take_over(pod, container, earlier, grace, &bootstrap.token, written);
-        if !held {
-            unheld.push(container.name.as_str());
-        }
-        bootstrap.containers.push(known);
-    }
-
     let spec = &mut patched["spec"];
     spec["terminationGracePeriodSeconds"] = json!(grace.raised);
-    put_containers(spec, pod, context, &bootstrap, kept.is_some());
-
-    let metadata = &mut patched["metadata"];
-    metadata["labels"][INJECTED_LABEL] = json!("true");
-    let annotations = &mut metadata["annotations"];
-    annotations[ORIGINAL_GRACE_ANNOTATION] = json!(grace.original.to_string());
-    annotations[KEY_ANNOTATION] = json!(bootstrap.key);
-    if let Some(annotations) = annotations.as_object_mut() {
-        annotations.remove(REFUSED_ANNOTATION);
-        annotations.remove(UNHELD_ANNOTATION);
-        if !unheld.is_empty() {
-            annotations.insert(UNHELD_ANNOTATION.to_owned(), json!(unheld.join(",")));
-        }
+    let app = TakeOver {
+        pod,
+        earlier,
+        grace,
+        token: &bootstrap.token,
+    };
+    let app = app.run(&mut spec["containers"]);
+    bootstrap.containers = app.known;
+    if kept.is_some() {
+        containers::renew(spec, &bootstrap);
+    } else {
+        containers::put(spec, pod, context, &bootstrap);
     }
+    volume::put(spec);
+    metadata::mark_injected(&mut patched["metadata"], &bootstrap, &app.unheld);
     patched
 }
 
@@ -164,101 +156,6 @@ fn new_bootstrap(context: &Context<'_>) -> Bootstrap {
         exclude_ports: ports.exclude,
         proxy_protocol_ports: ports.proxy_protocol,
         capture: Capture::default(),
-    }
-}
-
-/// Gives one of the app's containers our hook and its probes their grace. Answers what the sidecar
-/// must know of it, and whether a drain can hold it.
-fn take_over(
-    pod: &ReviewedPod,
-    container: &Container,
-    earlier: Option<&EarlierPass>,
-    grace: Grace,
-    token: &str,
-    written: &mut Value,
-) -> (AppContainer, bool) {
-    let at_start = pod.annotation(OWN_HOOK_ANNOTATION) == Some("start");
-    let pre_stop = hooks::pre_stop(container, at_start);
-    let held = pre_stop != PreStop::Foreign;
-    let own_hook = match pre_stop {
-        PreStop::Own(own) => Some(own),
-        PreStop::Ours => earlier
-            .and_then(|earlier| earlier.own_hook(&container.name))
-            .cloned(),
-        PreStop::Absent | PreStop::Foreign => None,
-    };
-    if held {
-        written["lifecycle"]["preStop"] = hooks::call(&container.name, token);
-    }
-    let restart = probes::restart_grace(container, grace.original, grace.raised);
-    for probe in &restart.missing {
-        written[probe.field]["terminationGracePeriodSeconds"] = json!(probe.seconds);
-    }
-    let known = AppContainer {
-        name: container.name.clone(),
-        ports: tcp_ports(container),
-        probes: probes::connecting(container),
-        restart_grace_seconds: restart.shortest_seconds,
-        own_hook,
-    };
-    (known, held)
-}
-
-fn tcp_ports(container: &Container) -> Vec<u16> {
-    let ports = container.ports.as_deref().unwrap_or_default().iter();
-    ports
-        .filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP")
-        .filter_map(|port| u16::try_from(port.container_port).ok())
-        .collect()
-}
-
-/// Puts our containers in front of all init containers, and the volume beside the others. `is_kept`:
-/// the bootstrap is that of an earlier pass, whose containers stay as they are.
-fn put_containers(
-    spec: &mut Value,
-    pod: &ReviewedPod,
-    context: &Context<'_>,
-    bootstrap: &Bootstrap,
-    is_kept: bool,
-) {
-    let text = serde_json::to_string(bootstrap)
-        .expect("a bootstrap is made of strings, numbers and lists");
-    let mut redirect = None;
-    let mut sidecar = None;
-    let mut others = Vec::new();
-    for container in spec["initContainers"]
-        .take()
-        .as_array_mut()
-        .into_iter()
-        .flatten()
-    {
-        match container["name"].as_str() {
-            Some(REDIRECT_CONTAINER) => redirect = Some(container.take()),
-            Some(SIDECAR_CONTAINER) => sidecar = Some(container.take()),
-            _ => others.push(container.take()),
-        }
-    }
-    if is_kept {
-        for container in [&mut redirect, &mut sidecar].into_iter().flatten() {
-            containers::renew_bootstrap(container, &text);
-        }
-    } else {
-        let config = context.sidecar;
-        let hook = hooks::call(SIDECAR_CONTAINER, &bootstrap.token);
-        sidecar = Some(containers::sidecar(config, pod, &text, &hook));
-        redirect = (config.redirect && context.net_admin)
-            .then(|| containers::redirect(config, pod, &text));
-    }
-    let all = redirect.into_iter().chain(sidecar).chain(others);
-    spec["initContainers"] = all.collect();
-
-    let volume = containers::no_token_volume();
-    if let Some(volumes) = spec["volumes"].as_array_mut() {
-        if !volumes.iter().any(|other| other["name"] == volume["name"]) {
-            volumes.push(volume);
-        }
-    } else {
-        spec["volumes"] = json!([volume]);
     }
 }
 

@@ -1,11 +1,14 @@
-//! What we put into a pod: two init containers and a volume.
+//! Our two init containers: the redirect and the sidecar.
 //!
 //! They take nothing that they don't need: no privilege but the one that the redirect needs, and that
 //! only in the container that ends at once; no root file system to write to; none of the app's
 //! credentials; no liveness or startup probe that could ever keep the pod from running.
 
+use super::Context;
 use super::resources::{self, SidecarResources};
+use super::{hooks, volume};
 use crate::admission::pod::ReviewedPod;
+use ebb_api::bootstrap::Bootstrap;
 use ebb_api::names::{
     ADMIN_PORT, BOOTSTRAP_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
     REDIRECT_CONTAINER, SIDECAR_CONTAINER, WORKERS_VARIABLE,
@@ -13,13 +16,6 @@ use ebb_api::names::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::num::NonZeroU8;
-
-/// The volume that keeps the app's service account token out of our containers: the API server
-/// mounts the token into every container that has nothing at that path.
-pub(super) const NO_TOKEN_VOLUME: &str = "ebb-no-token";
-
-/// Where the token would be.
-const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// A user that is nobody in particular, the same as in many images without a distribution.
 const SIDECAR_USER: u32 = 65532;
@@ -30,20 +26,83 @@ const SIDECAR_USER: u32 = 65532;
 pub struct SidecarConfig {
     /// The sidecar's image.
     pub image: String,
-    /// When the image is pulled; nothing leaves it to Kubernetes.
+    /// When the image is pulled; `None` leaves it to Kubernetes.
     #[serde(default)]
     pub image_pull_policy: Option<String>,
     /// Whether connections may be redirected at all. Without it sidecars only observe.
     pub redirect: bool,
-    /// How many threads of a sidecar run connections; one where nothing is said.
+    /// How many threads of a sidecar run connections; `None` is one.
     #[serde(default)]
     pub workers: Option<NonZeroU8>,
     /// What they ask of the node.
     pub resources: SidecarResources,
 }
 
+/// A pod's init containers, ours apart from the others.
+struct InitContainers {
+    redirect: Option<Value>,
+    sidecar: Option<Value>,
+    others: Vec<Value>,
+}
+
+/// Puts our containers in front of all init containers. What an earlier pass has put there is
+/// replaced.
+pub(super) fn put(
+    spec: &mut Value,
+    pod: &ReviewedPod,
+    context: &Context<'_>,
+    bootstrap: &Bootstrap,
+) {
+    let config = context.sidecar;
+    let mut all = InitContainers::take(spec);
+    all.sidecar = Some(sidecar(config, pod, bootstrap));
+    all.redirect = (config.redirect && context.net_admin).then(|| redirect(config, pod, bootstrap));
+    all.put(spec);
+}
+
+/// Renews the bootstrap of the containers that an earlier pass has put there, and moves them to the
+/// front again. Otherwise they stay as they are, whatever others have made of them.
+pub(super) fn renew(spec: &mut Value, bootstrap: &Bootstrap) {
+    let text = text(bootstrap);
+    let mut all = InitContainers::take(spec);
+    for container in [&mut all.redirect, &mut all.sidecar].into_iter().flatten() {
+        let variables = container["env"].as_array_mut().into_iter().flatten();
+        for variable in variables.filter(|variable| variable["name"] == BOOTSTRAP_VARIABLE) {
+            variable["value"] = json!(text);
+        }
+    }
+    all.put(spec);
+}
+
+// === impl InitContainers ===
+
+impl InitContainers {
+    fn take(spec: &mut Value) -> InitContainers {
+        let mut all = InitContainers {
+            redirect: None,
+            sidecar: None,
+            others: Vec::new(),
+        };
+        let mut list = spec["initContainers"].take();
+        for container in list.as_array_mut().into_iter().flatten() {
+            let container = container.take();
+            match container["name"].as_str() {
+                Some(REDIRECT_CONTAINER) => all.redirect = Some(container),
+                Some(SIDECAR_CONTAINER) => all.sidecar = Some(container),
+                _ => all.others.push(container),
+            }
+        }
+        all
+    }
+
+    fn put(self, spec: &mut Value) {
+        let ours = self.redirect.into_iter().chain(self.sidecar);
+        spec["initContainers"] = ours.chain(self.others).collect();
+    }
+}
+
 /// The one-shot init container that writes the redirect rules.
-pub(super) fn redirect(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &str) -> Value {
+fn redirect(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &Bootstrap) -> Value {
     let mut container = common(config, pod, bootstrap);
     container["name"] = json!(REDIRECT_CONTAINER);
     container["args"] = json!(["redirect"]);
@@ -60,12 +119,7 @@ pub(super) fn redirect(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &st
 }
 
 /// The sidecar.
-pub(super) fn sidecar(
-    config: &SidecarConfig,
-    pod: &ReviewedPod,
-    bootstrap: &str,
-    hook: &Value,
-) -> Value {
+fn sidecar(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &Bootstrap) -> Value {
     let mut container = common(config, pod, bootstrap);
     container["name"] = json!(SIDECAR_CONTAINER);
     container["restartPolicy"] = json!("Always");
@@ -82,7 +136,7 @@ pub(super) fn sidecar(
     if let (Some(workers), Some(variables)) = (several, container["env"].as_array_mut()) {
         variables.push(json!({"name": WORKERS_VARIABLE, "value": workers.to_string()}));
     }
-    container["lifecycle"] = json!({"preStop": hook});
+    container["lifecycle"] = json!({"preStop": hooks::call(SIDECAR_CONTAINER, &bootstrap.token)});
     // One failed probe takes the pod out of its Services: flipping readiness is how a leaving pod
     // gets out of the endpoints, and a second of delay there is a second of new connections.
     container["readinessProbe"] = json!({
@@ -93,22 +147,9 @@ pub(super) fn sidecar(
     container
 }
 
-/// Renews the bootstrap of a container that an earlier pass has put there.
-pub(super) fn renew_bootstrap(container: &mut Value, bootstrap: &str) {
-    let variables = container["env"].as_array_mut().into_iter().flatten();
-    for variable in variables.filter(|variable| variable["name"] == BOOTSTRAP_VARIABLE) {
-        variable["value"] = json!(bootstrap);
-    }
-}
-
-/// The volume over the token's path: it holds nothing.
-pub(super) fn no_token_volume() -> Value {
-    json!({"name": NO_TOKEN_VOLUME, "downwardAPI": {"items": []}})
-}
-
 /// What both containers have: the same image and environment, of which the redirect needs the ports
 /// that it is to leave alone.
-fn common(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &str) -> Value {
+fn common(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &Bootstrap) -> Value {
     let field = |name: &str, path: &str| {
         let source = json!({"fieldRef": {"apiVersion": "v1", "fieldPath": path}});
         json!({"name": name, "valueFrom": source})
@@ -116,7 +157,7 @@ fn common(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &str) -> Value {
     let mut container = json!({
         "image": config.image,
         "env": [
-            {"name": BOOTSTRAP_VARIABLE, "value": bootstrap},
+            {"name": BOOTSTRAP_VARIABLE, "value": text(bootstrap)},
             field(POD_UID_VARIABLE, "metadata.uid"),
             field(POD_NAME_VARIABLE, "metadata.name"),
             field(POD_NAMESPACE_VARIABLE, "metadata.namespace"),
@@ -124,10 +165,14 @@ fn common(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &str) -> Value {
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "File",
         "resources": resources::for_pod(pod, &config.resources),
-        "volumeMounts": [{"name": NO_TOKEN_VOLUME, "mountPath": TOKEN_PATH, "readOnly": true}],
+        "volumeMounts": [volume::mount()],
     });
     if let Some(policy) = &config.image_pull_policy {
         container["imagePullPolicy"] = json!(policy);
     }
     container
+}
+
+fn text(bootstrap: &Bootstrap) -> String {
+    serde_json::to_string(bootstrap).expect("a bootstrap is made of strings, numbers and lists")
 }

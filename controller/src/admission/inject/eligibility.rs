@@ -3,8 +3,8 @@
 //! A pod whose own or whose namespace's label asks for it, or that a policy selects. `disabled`
 //! always wins, on the pod as on the namespace: whoever is responsible for either can keep Ebb out.
 
-use super::containers::NO_TOKEN_VOLUME;
 use super::reinvocation::EarlierPass;
+use super::volume::NO_TOKEN_VOLUME;
 use crate::admission::pod::ReviewedPod;
 use ebb_api::names::{ADMIN_PORT, Inject, REDIRECT_CONTAINER, RELAY_PORT, SIDECAR_CONTAINER};
 

@@ -1,5 +1,6 @@
 //! What the probes of the app's containers mean for a drain.
 
+use super::grace::Grace;
 use super::hooks::port_number;
 use ebb_api::bootstrap::{ConnectingProbe, ProbeKind};
 use k8s_openapi::api::core::v1::{Container, Probe};
@@ -30,9 +31,8 @@ pub(super) struct RestartGrace {
     pub shortest_seconds: Option<u32>,
 }
 
-/// The grace of a container's liveness and startup probes, in a pod whose own grace goes from
-/// `original` to `raised` seconds.
-pub(super) fn restart_grace(container: &Container, original: u32, raised: u32) -> RestartGrace {
+/// The grace of a container's liveness and startup probes, in a pod of this grace.
+pub(super) fn restart_grace(container: &Container, pod: Grace) -> RestartGrace {
     let mut grace = RestartGrace::default();
     for (field, probe) in [
         ("livenessProbe", &container.liveness_probe),
@@ -42,9 +42,9 @@ pub(super) fn restart_grace(container: &Container, original: u32, raised: u32) -
         let seconds = match probe.termination_grace_period_seconds {
             Some(seconds) => u32::try_from(seconds).unwrap_or(0),
             // With the pod's own grace, nothing is to be kept from getting longer.
-            None if raised == original => original,
+            None if pod.raised == pod.original => pod.original,
             None => {
-                let seconds = original.saturating_add(RESTART_HOLD_SECONDS);
+                let seconds = pod.original.saturating_add(RESTART_HOLD_SECONDS);
                 grace.missing.push(ProbeGrace { field, seconds });
                 seconds
             }

@@ -1,7 +1,7 @@
 //! Each snapshot is a pod as it leaves the webhook: read the one whose name says what it proves.
 
 use super::*;
-use ebb_api::names::{BOOTSTRAP_VARIABLE, WORKERS_VARIABLE};
+use ebb_api::names::{BOOTSTRAP_VARIABLE, OWN_HOOK_ANNOTATION, WORKERS_VARIABLE};
 
 mod eligibility;
 mod reinvocation;

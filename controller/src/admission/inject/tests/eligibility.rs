@@ -1,7 +1,7 @@
 //! Who gets the sidecar, who is refused it, and who is left alone.
 
 use super::*;
-use ebb_api::names::INJECT_LABEL;
+use ebb_api::names::{INJECT_LABEL, REFUSED_ANNOTATION};
 
 /// Who can't have the sidecar keeps its spec and is told why.
 #[test]

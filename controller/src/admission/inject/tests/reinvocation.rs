@@ -2,6 +2,7 @@
 
 use super::*;
 use ebb_api::bootstrap::OwnHook;
+use ebb_api::names::ORIGINAL_GRACE_ANNOTATION;
 
 /// Another webhook came after us: its sidecar is no longer in front of ours, its container gets a
 /// hook, and nothing that the first pass did is done twice, not even with another token at hand.
