@@ -2,7 +2,7 @@
 //! filled, webhook trusted) and `/metrics`. It changes nothing.
 
 use crate::readiness::Readiness;
-use crate::seldom::Seldom;
+use crate::log_limit::LogLimit;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -52,7 +52,7 @@ pub async fn serve(
         registry,
     });
     let router = router(shown);
-    let complaints = Arc::new(Seldom::default());
+    let complaints = Arc::new(LogLimit::default());
     let mut connections = JoinSet::new();
     let mut oldest_first: VecDeque<AbortHandle> = VecDeque::new();
     loop {
@@ -81,7 +81,7 @@ pub async fn serve(
             let Err(error) = serve_one(connection, router, stop).await else {
                 return;
             };
-            let written = error.is_parse().then(|| complaints.may(Instant::now()));
+            let written = error.is_parse().then(|| complaints.allow(Instant::now()));
             match written.flatten() {
                 Some(left_out) => {
                     warn!(client.addr = %client, %error, left_out, "admin port: not HTTP, hung up");

@@ -6,7 +6,7 @@ use crate::api_server::Clients;
 use crate::certificate::{self, Webhook};
 use crate::cluster::SharedCluster;
 use crate::config::Config;
-use crate::decide::{Outlets, decide};
+use crate::planner::{self, Outlets};
 use crate::keyring::{self, Keyring};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
@@ -145,7 +145,7 @@ pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> a
     tasks.spawn(async move {
         caches.ready().await;
         drop(complete);
-        decide(cluster, outlets).await;
+        planner::run(cluster, outlets).await;
         "plan"
     });
 

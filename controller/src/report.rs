@@ -13,7 +13,7 @@ pub mod write;
 use crate::cluster::{PodView, SharedCluster};
 use crate::metrics::Metrics;
 use crate::signal::{Learned, News};
-use crate::wake;
+use crate::timer;
 use book::{Books, policies_of};
 use ebb_api::settings::Settings;
 use events::Events;
@@ -96,7 +96,7 @@ impl Reports {
                 Some(heard) = news.recv() => self.heard(heard),
                 Some(write) = self.writes.next() => self.written(write),
                 _ = look_again.tick() => self.look_again(),
-                () = wake::at(wake) => {}
+                () = timer::at(wake) => {}
             }
             for note in self.books.close_windows(Instant::now()) {
                 self.events.note(note);

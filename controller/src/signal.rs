@@ -14,7 +14,7 @@ mod tests;
 use crate::metrics::Metrics;
 use crate::plan::Wanted;
 use crate::plan::protection::Contact;
-use crate::wake;
+use crate::timer;
 use ebb_api::report::Report;
 use post::{Next, Posts};
 use sidecar::{CallError, Sidecar};
@@ -112,7 +112,7 @@ impl<S: Sign> Signals<S> {
                         std::panic::resume_unwind(error.into_panic());
                     }
                 }
-                () = wake::at(wake) => {}
+                () = timer::at(wake) => {}
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The webhook's port: TLS with whatever certificate is in service, HTTP/1 and HTTP/2 inside.
 
 use crate::certificate::{Served, resolver};
-use crate::seldom::Seldom;
+use crate::log_limit::LogLimit;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -70,7 +70,7 @@ struct Service {
     router: Router,
     /// Cancelled when no further call is to come.
     end: CancellationToken,
-    complaints: Seldom,
+    complaints: LogLimit,
 }
 
 // === impl Bound ===
@@ -90,7 +90,7 @@ impl Bound {
             acceptor: TlsAcceptor::from(self.config.clone()),
             router,
             end: end.clone(),
-            complaints: Seldom::default(),
+            complaints: LogLimit::default(),
         });
         let mut lingered = pin!(async {
             stop.cancelled().await;
@@ -176,7 +176,7 @@ impl Service {
 
     /// Writes it down, unless somebody else has just given cause for the same.
     fn complain(&self, client: SocketAddr, error: impl Display, what: &str) {
-        match self.complaints.may(Instant::now()) {
+        match self.complaints.allow(Instant::now()) {
             Some(left_out) => warn!(client.addr = %client, %error, left_out, "{what}"),
             None => debug!(client.addr = %client, %error, "{what}"),
         }

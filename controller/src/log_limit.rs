@@ -1,6 +1,4 @@
-//! What strangers can cause at will is logged, but seldom: a flood of connections is no flood of lines.
-//!
-//! The sidecar has one like it that counts nothing: most of what it leaves out is counted elsewhere.
+//! Limits log lines that strangers can cause at will: a flood of connections is no flood of lines.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,27 +7,28 @@ use tokio::time::Instant;
 /// The least time between two lines.
 const BETWEEN: Duration = Duration::from_secs(1);
 
-/// Says when the next line of a kind may be written.
+/// Lets one line of a kind through per second, and counts those that it did not.
 #[derive(Debug, Default)]
-pub struct Seldom(Mutex<State>);
+pub struct LogLimit(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     last: Option<Instant>,
-    left_out: u64,
+    skipped: u64,
 }
 
-impl Seldom {
-    /// Whether a line may be written now; if so, how many have been left out since the one before.
-    pub fn may(&self, now: Instant) -> Option<u64> {
+impl LogLimit {
+    /// The number of lines skipped since the last one, if a line may be written now; `None` if it is
+    /// to be skipped, too.
+    pub fn allow(&self, now: Instant) -> Option<u64> {
         // Nothing in here panics, and a count would be no worse for it.
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.last.is_some_and(|last| now < last + BETWEEN) {
-            state.left_out += 1;
+            state.skipped += 1;
             return None;
         }
         state.last = Some(now);
-        Some(std::mem::take(&mut state.left_out))
+        Some(std::mem::take(&mut state.skipped))
     }
 }
 
@@ -41,8 +40,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_line_a_second_counts_the_others() {
         let start = Instant::now();
-        let seldom = Seldom::default();
-        let at = |tenth: u64| seldom.may(start + Duration::from_millis(100 * tenth));
+        let limit = LogLimit::default();
+        let at = |tenth: u64| limit.allow(start + Duration::from_millis(100 * tenth));
         assert_eq!(at(0), Some(0));
         for tenth in 1..10 {
             assert_eq!(at(tenth), None);

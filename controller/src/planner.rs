@@ -26,7 +26,7 @@ type Last = HashMap<String, Settings>;
 
 /// Goes on as long as somebody listens. To be started when the views are complete: a pod without
 /// endpoints, or without a policy, must be known to have none.
-pub async fn decide(cluster: Arc<SharedCluster>, outlets: Outlets) {
+pub async fn run(cluster: Arc<SharedCluster>, outlets: Outlets) {
     let mut last = Last::new();
     loop {
         let changes = cluster.take_changes();
