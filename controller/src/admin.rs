@@ -1,8 +1,8 @@
 //! The controller's own port: `/livez` (the process answers), `/readyz` (it is of use: caches
 //! filled, webhook trusted) and `/metrics`. It changes nothing.
 
-use crate::readiness::Readiness;
 use crate::log_limit::LogLimit;
+use crate::readiness::Readiness;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};

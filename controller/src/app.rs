@@ -11,7 +11,7 @@ use crate::keyring::{self, Keyring};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::report::{Reports, events};
-use crate::signal::{Sign, Signals};
+use crate::push::{Sign, Signals};
 use crate::watch::{self, endpoints, pods::NarrowPod};
 use anyhow::{Context, bail};
 use ebb_api::policy::DrainPolicy;

@@ -3,7 +3,7 @@
 use crate::cluster::{Changes, Cluster, PodView, SharedCluster};
 use crate::plan::{self, Wanted};
 use crate::report::Notice;
-use crate::signal::Command;
+use crate::push::Command;
 use ebb_api::settings::Settings;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

@@ -12,7 +12,7 @@ pub mod write;
 
 use crate::cluster::{PodView, SharedCluster};
 use crate::metrics::Metrics;
-use crate::signal::{Learned, News};
+use crate::push::{Learned, News};
 use crate::timer;
 use book::{Books, policies_of};
 use ebb_api::settings::Settings;

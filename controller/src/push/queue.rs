@@ -1,6 +1,6 @@
 //! Who is told next: pure bookkeeping, the time comes in as `now`.
 
-use super::tell::{Known, Told};
+use super::put::{Known, Told};
 use crate::plan::Wanted;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;

@@ -186,7 +186,7 @@ async fn an_order_that_nothing_can_rise_above_is_contested() {
     let mut tasks = JoinSet::new();
     let (address, standing) = sidecar(&mut tasks, "b1").await;
     standing.now.lock().unwrap().1 = Revision::new(0, u64::MAX);
-    let told = tell::tell(&Initials, &wanted(address), None).await;
+    let told = put::tell(&Initials, &wanted(address), None).await;
     assert!(matches!(told, Err(Failure::Contested)), "{told:?}");
 }
 

@@ -5,9 +5,9 @@
 //! something changes; a leaving one is told before all others and followed until it is gone. Nothing
 //! depends on any of it: a sidecar that hears nothing drains by what it was born with.
 
-pub mod post;
-pub mod sidecar;
-pub mod tell;
+pub mod queue;
+pub mod client;
+pub mod put;
 #[cfg(test)]
 mod tests;
 
@@ -16,12 +16,12 @@ use crate::plan::Wanted;
 use crate::plan::protection::Contact;
 use crate::timer;
 use ebb_api::report::Report;
-use post::{Next, Posts};
-use sidecar::{CallError, Sidecar};
+use queue::{Next, Posts};
+use client::{CallError, Sidecar};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tell::Failure;
+use put::Failure;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
@@ -70,7 +70,7 @@ pub struct Signals<S> {
     metrics: Arc<Metrics>,
     news: mpsc::Sender<News>,
     posts: Posts,
-    attempts: JoinSet<(Wanted, Result<tell::Told, Failure>)>,
+    attempts: JoinSet<(Wanted, Result<put::Told, Failure>)>,
     running: HashMap<String, AbortHandle>,
     followers: JoinSet<()>,
     following: HashMap<String, AbortHandle>,
@@ -123,7 +123,7 @@ impl<S: Sign> Signals<S> {
             let pod = wanted.pod.clone();
             let signer = Arc::clone(&self.signer);
             let task = self.attempts.spawn(async move {
-                let told = Box::pin(tell::tell(&*signer, &wanted, known)).await;
+                let told = Box::pin(put::tell(&*signer, &wanted, known)).await;
                 (wanted, told)
             });
             // A leaving pod does not wait for what was said to it when it was serving.
@@ -152,7 +152,7 @@ impl<S: Sign> Signals<S> {
         self.metrics.told_pods.set(self.posts.len() as i64);
     }
 
-    async fn attempted(&mut self, wanted: Wanted, result: Result<tell::Told, Failure>) {
+    async fn attempted(&mut self, wanted: Wanted, result: Result<put::Told, Failure>) {
         let now = Instant::now();
         let Wanted {
             pod,
@@ -174,7 +174,7 @@ impl<S: Sign> Signals<S> {
                 let failures = self.posts.failed(&pod, now);
                 debug!(pod.namespace = namespace, pod.name = name, pod.uid = pod, %failure, failures, "could not tell");
                 // A sidecar that has only just started, or ends now, is no news.
-                if failures != post::FAILURES_UNTIL_UNREACHABLE {
+                if failures != queue::FAILURES_UNTIL_UNREACHABLE {
                     return;
                 }
                 warn!(pod.namespace = namespace, pod.name = name, pod.uid = pod, %failure, "a sidecar cannot be told anything");

@@ -1,7 +1,7 @@
 //! One attempt to tell one sidecar what is wanted of it.
 
 use super::Sign;
-use super::sidecar::{CallError, Sidecar};
+use super::client::{CallError, Sidecar};
 use crate::excerpt::excerpt;
 use crate::plan::Wanted;
 use crate::plan::protection::Contact;
