@@ -6,12 +6,12 @@ use crate::api_server::Clients;
 use crate::certificate::{self, Webhook};
 use crate::cluster::SharedCluster;
 use crate::config::Config;
-use crate::planner::{self, Outlets};
 use crate::keyring::{self, Keyring};
 use crate::metrics::Metrics;
+use crate::planner::{self, Outlets};
+use crate::push::{Push, Sign};
 use crate::readiness::Readiness;
 use crate::report::{Reports, events};
-use crate::push::{Sign, Signals};
 use crate::watch::{self, endpoints, pods::NarrowPod};
 use anyhow::{Context, bail};
 use ebb_api::policy::DrainPolicy;
@@ -110,14 +110,14 @@ pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> a
         "webhook"
     });
 
-    // Plan: from the views to signal and report.
-    let (signal, commands) = mpsc::channel(QUEUE);
+    // Plan: from the views to push and report.
+    let (to_push, commands) = mpsc::channel(QUEUE);
     let (report, notices) = mpsc::channel(QUEUE);
-    let (tell_news, news) = mpsc::channel(QUEUE);
-    let signals = Signals::new(Arc::new(Signer(keyring)), Arc::clone(&metrics), tell_news);
+    let (learned, news) = mpsc::channel(QUEUE);
+    let push = Push::new(Arc::new(Signer(keyring)), Arc::clone(&metrics), learned);
     tasks.spawn(async move {
-        signals.run(commands).await;
-        "signal"
+        push.run(commands).await;
+        "push"
     });
     let (events, notes) = events::Events::channel(Arc::clone(&metrics));
     let reporter = Reporter {
@@ -141,7 +141,10 @@ pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> a
         reports.run(notices, news).await;
         "report"
     });
-    let outlets = Outlets { signal, report };
+    let outlets = Outlets {
+        push: to_push,
+        report,
+    };
     tasks.spawn(async move {
         caches.ready().await;
         drop(complete);

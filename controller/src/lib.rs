@@ -2,7 +2,7 @@
 //! them, and writes down what came of it. The webhook that injects the sidecars lives here too.
 //!
 //! ```text
-//!  API server --> watch --> cluster (small views) --> plan (pure) --+--> signal --> sidecars
+//!  API server --> watch --> cluster (small views) --> plan (pure) --+--> push ----> sidecars
 //!                              ^                                    |       |
 //!  API server --> admission ---+ (reads)                            +--> report --> status, Events
 //! ```

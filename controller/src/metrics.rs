@@ -13,13 +13,13 @@ use std::fmt;
 #[derive(Debug)]
 pub struct Metrics {
     /// Sidecars that are told what is wanted of them.
-    pub told_pods: Gauge,
+    pub sidecars: Gauge,
     /// Desired states that a sidecar has taken.
-    pub signals_told: Counter,
+    pub puts: Counter,
     /// Attempts to tell a sidecar that came to nothing.
-    pub signals_failed: Counter,
+    pub put_failures: Counter,
     /// From seeing a deletion to the sidecar having been told, in seconds.
-    pub signal_seconds: Histogram,
+    pub put_seconds: Histogram,
     /// Pods that a policy selects, by whether they can drain as it asks.
     pub targets: Family<TargetLabels, Gauge>,
     /// Drains that ended, by how.
@@ -76,11 +76,11 @@ impl Metrics {
     /// Makes the metrics and registers them.
     pub fn register(registry: &mut Registry) -> Metrics {
         let metrics = Metrics {
-            told_pods: Gauge::default(),
-            signals_told: Counter::default(),
-            signals_failed: Counter::default(),
+            sidecars: Gauge::default(),
+            puts: Counter::default(),
+            put_failures: Counter::default(),
             // 1 ms to 16 s.
-            signal_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
+            put_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
             targets: Family::default(),
             drains: Family::default(),
             connections_cut: Counter::default(),
@@ -92,22 +92,22 @@ impl Metrics {
         registry.register(
             "sidecars",
             "Sidecars that the controller speaks to",
-            metrics.told_pods.clone(),
+            metrics.sidecars.clone(),
         );
         registry.register(
             "signals",
             "Desired states that sidecars have taken",
-            metrics.signals_told.clone(),
+            metrics.puts.clone(),
         );
         registry.register(
             "signal_failures",
             "Attempts to tell a sidecar that came to nothing",
-            metrics.signals_failed.clone(),
+            metrics.put_failures.clone(),
         );
         registry.register(
             "signal_seconds",
             "Time from seeing a deletion until the sidecar was told",
-            metrics.signal_seconds.clone(),
+            metrics.put_seconds.clone(),
         );
         registry.register(
             "targets",

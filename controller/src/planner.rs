@@ -1,9 +1,9 @@
-//! Asks the plan about whatever has changed, and hands its answers on to signal and report.
+//! Asks the plan about whatever has changed, and hands its answers on to push and report.
 
 use crate::cluster::{Changes, Cluster, PodView, SharedCluster};
 use crate::plan::{self, Wanted};
-use crate::report::Notice;
 use crate::push::Command;
+use crate::report::Notice;
 use ebb_api::settings::Settings;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ const AT_ONCE: usize = 256;
 #[derive(Debug)]
 pub struct Outlets {
     /// To the sidecars.
-    pub signal: mpsc::Sender<Command>,
+    pub push: mpsc::Sender<Command>,
     /// To the API server.
     pub report: mpsc::Sender<Notice>,
 }
@@ -51,7 +51,7 @@ async fn pass_on(
     for pod in changes.gone {
         last.remove(&pod.uid);
         let forget = Command::Forget(pod.uid.clone());
-        outlets.signal.send(forget).await.ok()?;
+        outlets.push.send(forget).await.ok()?;
         outlets
             .report
             .send(Notice::Gone(Box::new(pod)))
@@ -115,10 +115,10 @@ async fn pass_on_pod(seen: Seen, last: &mut Last, outlets: &Outlets) -> Option<(
     } = seen;
     if pod.sidecar.is_some() {
         let command = match wanted {
-            Some(wanted) => Command::Tell(Box::new(wanted)),
+            Some(wanted) => Command::Put(Box::new(wanted)),
             None => Command::Forget(pod.uid.clone()),
         };
-        outlets.signal.send(command).await.ok()?;
+        outlets.push.send(command).await.ok()?;
         last.insert(pod.uid.clone(), settings.clone());
     }
     let notice = Notice::Seen {

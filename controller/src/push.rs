@@ -1,13 +1,13 @@
-//! Tells every sidecar what is wanted of it, and hears how far it has come.
+//! Pushes to every sidecar the state that is wanted of it, and follows those that drain.
 //!
-//! Level-triggered: a pod has at most one attempt under way, which carries the newest that is wanted;
-//! what fails is tried again, later and later. A serving pod is told once and then left alone until
-//! something changes; a leaving one is told before all others and followed until it is gone. Nothing
-//! depends on any of it: a sidecar that hears nothing drains by what it was born with.
+//! Level-triggered: a pod has at most one attempt under way, which carries the newest wanted state; a
+//! failed one is repeated after longer and longer waits. A serving pod gets its state once, and again
+//! when something changes; a leaving one comes before all others and is followed until it is gone.
+//! Nothing depends on any of it: a sidecar that gets no state drains by its bootstrap.
 
-pub mod queue;
 pub mod client;
 pub mod put;
+pub mod queue;
 #[cfg(test)]
 mod tests;
 
@@ -15,13 +15,13 @@ use crate::metrics::Metrics;
 use crate::plan::Wanted;
 use crate::plan::protection::Contact;
 use crate::timer;
-use ebb_api::report::Report;
-use queue::{Next, Posts};
 use client::{CallError, Sidecar};
+use ebb_api::report::Report;
+use put::Failure;
+use queue::{Next, Queue};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use put::Failure;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
@@ -32,8 +32,8 @@ const FOLLOW_AGAIN: Duration = Duration::from_millis(500);
 
 /// Signs desired states.
 pub trait Sign: Send + Sync + 'static {
-    /// The signature of the body by the key of that id, in standard base64; nothing when there is
-    /// no such key.
+    /// The signature of the body by the key of that id, in standard base64; `None` if there is no
+    /// such key.
     fn sign(&self, key: &str, body: &[u8]) -> Option<String>;
 }
 
@@ -46,7 +46,7 @@ pub enum Command {
     Forget(String),
 }
 
-/// What this room has learned about the pod of a UID.
+/// What this room has learned about one pod.
 #[derive(Clone, Debug, PartialEq)]
 pub struct News {
     /// The UID of the pod.
@@ -64,26 +64,26 @@ pub enum Learned {
     Report(Box<Report>),
 }
 
-/// The signals of one controller.
-pub struct Signals<S> {
+/// All that is pushed to the sidecars, and those that are followed.
+pub struct Push<S> {
     signer: Arc<S>,
     metrics: Arc<Metrics>,
     news: mpsc::Sender<News>,
-    posts: Posts,
-    attempts: JoinSet<(Wanted, Result<put::Told, Failure>)>,
+    queue: Queue,
+    attempts: JoinSet<(Wanted, Result<put::Accepted, Failure>)>,
     running: HashMap<String, AbortHandle>,
     followers: JoinSet<()>,
     following: HashMap<String, AbortHandle>,
 }
 
-impl<S: Sign> Signals<S> {
-    /// Signals that are signed by `signer`; what is learned goes to `news`.
+impl<S: Sign> Push<S> {
+    /// Signs states by `signer`, and sends to `news` what is learned.
     pub fn new(signer: Arc<S>, metrics: Arc<Metrics>, news: mpsc::Sender<News>) -> Self {
-        Signals {
+        Push {
             signer,
             metrics,
             news,
-            posts: Posts::default(),
+            queue: Queue::default(),
             attempts: JoinSet::new(),
             running: HashMap::new(),
             followers: JoinSet::new(),
@@ -95,10 +95,10 @@ impl<S: Sign> Signals<S> {
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         loop {
             self.start();
-            let wake = self.posts.wake();
+            let wake = self.queue.wake();
             tokio::select! {
                 command = commands.recv() => match command {
-                    Some(Command::Tell(wanted)) => self.want(*wanted),
+                    Some(Command::Put(wanted)) => self.want(*wanted),
                     Some(Command::Forget(pod)) => self.forget(&pod),
                     None => return,
                 },
@@ -119,12 +119,12 @@ impl<S: Sign> Signals<S> {
 
     /// Starts whatever is due.
     fn start(&mut self) {
-        while let Some(Next { wanted, known }) = self.posts.next(Instant::now()) {
+        while let Some(Next { wanted, peer }) = self.queue.next(Instant::now()) {
             let pod = wanted.pod.clone();
             let signer = Arc::clone(&self.signer);
             let task = self.attempts.spawn(async move {
-                let told = Box::pin(put::tell(&*signer, &wanted, known)).await;
-                (wanted, told)
+                let result = Box::pin(put::put(&*signer, &wanted, peer)).await;
+                (wanted, result)
             });
             // A leaving pod does not wait for what was said to it when it was serving.
             if let Some(before) = self.running.insert(pod, task) {
@@ -139,20 +139,20 @@ impl<S: Sign> Signals<S> {
             let task = self.followers.spawn(follower);
             self.following.insert(wanted.pod.clone(), task);
         }
-        self.posts.want(wanted, Instant::now());
-        self.metrics.told_pods.set(self.posts.len() as i64);
+        self.queue.want(wanted, Instant::now());
+        self.metrics.sidecars.set(self.queue.len() as i64);
     }
 
     fn forget(&mut self, pod: &str) {
-        self.posts.forget(pod);
+        self.queue.forget(pod);
         let tasks = [self.running.remove(pod), self.following.remove(pod)];
         for task in tasks.into_iter().flatten() {
             task.abort();
         }
-        self.metrics.told_pods.set(self.posts.len() as i64);
+        self.metrics.sidecars.set(self.queue.len() as i64);
     }
 
-    async fn attempted(&mut self, wanted: Wanted, result: Result<put::Told, Failure>) {
+    async fn attempted(&mut self, wanted: Wanted, result: Result<put::Accepted, Failure>) {
         let now = Instant::now();
         let Wanted {
             pod,
@@ -161,17 +161,17 @@ impl<S: Sign> Signals<S> {
             ..
         } = wanted;
         let contact = match result {
-            Ok(told) => {
-                debug!(pod.namespace = namespace, pod.name = name, pod.uid = pod, revision = ?told.known.revision, "told");
-                self.metrics.signals_told.inc();
-                if let Some(waited) = self.posts.told(&pod, &told, now) {
-                    self.metrics.signal_seconds.observe(waited.as_secs_f64());
+            Ok(accepted) => {
+                debug!(pod.namespace = namespace, pod.name = name, pod.uid = pod, revision = ?accepted.peer.revision, "told");
+                self.metrics.puts.inc();
+                if let Some(waited) = self.queue.accepted(&pod, &accepted, now) {
+                    self.metrics.put_seconds.observe(waited.as_secs_f64());
                 }
-                told.contact
+                accepted.contact
             }
             Err(failure) => {
-                self.metrics.signals_failed.inc();
-                let failures = self.posts.failed(&pod, now);
+                self.metrics.put_failures.inc();
+                let failures = self.queue.failed(&pod, now);
                 debug!(pod.namespace = namespace, pod.name = name, pod.uid = pod, %failure, failures, "could not tell");
                 // A sidecar that has only just started, or ends now, is no news.
                 if failures != queue::FAILURES_UNTIL_UNREACHABLE {
@@ -192,19 +192,19 @@ impl<S: Sign> Signals<S> {
     }
 }
 
-/// Follows a leaving sidecar until it is told to stop.
+/// Follows a leaving sidecar until the task is aborted.
 async fn follow(wanted: Wanted, news: mpsc::Sender<News>) {
     let sidecar = Sidecar::at(wanted.address);
     loop {
-        if let Err(error) = hear(&sidecar, &wanted.pod, &news).await {
+        if let Err(error) = hand_on(&sidecar, &wanted.pod, &news).await {
             debug!(pod.namespace = wanted.namespace, pod.name = wanted.name, pod.uid = wanted.pod, %error, "lost sight of a leaving sidecar");
         }
         tokio::time::sleep(FOLLOW_AGAIN).await;
     }
 }
 
-/// Hands on what the sidecar says until its stream ends.
-async fn hear(sidecar: &Sidecar, pod: &str, news: &mpsc::Sender<News>) -> Result<(), CallError> {
+/// Hands on the sidecar's reports until its stream ends.
+async fn hand_on(sidecar: &Sidecar, pod: &str, news: &mpsc::Sender<News>) -> Result<(), CallError> {
     let mut states = sidecar.watch().await?;
     while let Some(report) = states.next().await? {
         // Another pod may have this address already.

@@ -1,4 +1,4 @@
-//! One attempt to tell one sidecar what is wanted of it.
+//! One attempt to put the wanted state to one sidecar.
 
 use super::Sign;
 use super::client::{CallError, Sidecar};
@@ -10,33 +10,33 @@ use ebb_api::desired::{Conflict, Desired, Revision};
 use hyper::StatusCode;
 
 /// How often an attempt gives way to a revision that is newer than ours. More than once means that
-/// somebody else is telling, too, or that the sidecar restarts in between.
+/// somebody else puts states, too, or that the sidecar restarts in between.
 const ROUNDS: u32 = 4;
 
 /// How much of a sidecar's own words finds its way into a policy's status, in bytes.
 const LONGEST_WORDS: usize = 300;
 
-/// Which start of a sidecar was told last, and with which revision.
+/// The start of a sidecar that accepted a state last, and the state's revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct Peer {
     /// That start.
     pub boot: String,
     /// The highest revision that it has accepted.
     pub revision: Revision,
 }
 
-/// A sidecar was told.
+/// A sidecar has accepted a state.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
-    /// What it was told, so that what is wanted now can be compared.
+pub struct Accepted {
+    /// That state, so that it can be compared with the one that is wanted now.
     pub wanted: Wanted,
-    /// Where the next one begins.
-    pub known: Known,
+    /// Where the next attempt begins.
+    pub peer: Peer,
     /// What was learned about it, if this was the first time.
     pub contact: Option<Contact>,
 }
 
-/// Why a sidecar could not be told.
+/// Why a sidecar did not accept a state.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// It does not answer.
@@ -45,10 +45,10 @@ pub enum Failure {
     /// The address has been given to another pod, or the pod's status is old.
     #[error("the address answers for another pod, {0}")]
     OtherPod(String),
-    /// The keyring does not hold the key that the pod was born with.
+    /// The keyring does not hold the key of the pod's bootstrap.
     #[error("the key {0:?} that its pod names is not in the keyring")]
     UnknownKey(String),
-    /// It does not want to hear it.
+    /// It refused.
     #[error("it refused with status {status}: {why}")]
     Refused {
         /// Its status.
@@ -61,20 +61,20 @@ pub enum Failure {
     Contested,
 }
 
-/// Tells the sidecar what is wanted. Losing, repeating or reordering attempts does no harm: the
-/// sidecar takes only what is newer than what it has.
+/// Puts the wanted state to the sidecar; `peer` is what the last attempt learned. Losing, repeating or
+/// reordering attempts does no harm: the sidecar takes only what is newer than what it has.
 ///
 /// # Errors
 ///
-/// Fails if it could not be told; the caller tries again.
-pub async fn tell(
+/// Fails if the sidecar did not accept it; the caller tries again.
+pub async fn put(
     signer: &impl Sign,
     wanted: &Wanted,
-    known: Option<Known>,
-) -> Result<Told, Failure> {
+    peer: Option<Peer>,
+) -> Result<Accepted, Failure> {
     let sidecar = Sidecar::at(wanted.address);
-    let (mut known, contact) = match known {
-        Some(known) => (known, None),
+    let (mut peer, contact) = match peer {
+        Some(peer) => (peer, None),
         None => {
             let report = sidecar.status().await?;
             if report.pod != wanted.pod {
@@ -86,25 +86,25 @@ pub async fn tell(
                     .mode_reason
                     .map(|reason| excerpt(&reason, LONGEST_WORDS)),
             };
-            let known = Known {
+            let peer = Peer {
                 boot: report.boot,
                 revision: report.revision,
             };
-            (known, Some(contact))
+            (peer, Some(contact))
         }
     };
     for _ in 0..ROUNDS {
-        // What it says that it has comes from outside: past the highest number it is contested.
-        known.revision.sequence = known.revision.sequence.saturating_add(1);
-        let body = body(wanted, &known);
+        // The sidecar's number comes from outside: above the highest there is none, and it is contested.
+        peer.revision.sequence = peer.revision.sequence.saturating_add(1);
+        let body = body(wanted, &peer);
         let signature = signer
             .sign(&wanted.key, &body)
             .ok_or_else(|| Failure::UnknownKey(wanted.key.clone()))?;
         let (status, answer) = sidecar.put_desired(&wanted.key, &signature, body).await?;
         if status.is_success() {
-            return Ok(Told {
+            return Ok(Accepted {
                 wanted: wanted.clone(),
-                known,
+                peer,
                 contact,
             });
         }
@@ -118,7 +118,7 @@ pub async fn tell(
                 why: excerpt(String::from_utf8_lossy(&answer).trim(), LONGEST_WORDS),
             });
         };
-        known = Known {
+        peer = Peer {
             boot: conflict.boot,
             revision: conflict.revision,
         };
@@ -126,11 +126,11 @@ pub async fn tell(
     Err(Failure::Contested)
 }
 
-fn body(wanted: &Wanted, known: &Known) -> Bytes {
+fn body(wanted: &Wanted, peer: &Peer) -> Bytes {
     let desired = Desired {
         pod: wanted.pod.clone(),
-        boot: known.boot.clone(),
-        revision: known.revision,
+        boot: peer.boot.clone(),
+        revision: peer.revision,
         settings: wanted.settings.clone(),
         leave: wanted.leave,
         endpoints: wanted.endpoints,

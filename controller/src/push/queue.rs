@@ -1,6 +1,6 @@
-//! Who is told next: pure bookkeeping, the time comes in as `now`.
+//! Which sidecar gets its state next: pure bookkeeping, the time comes in as `now`.
 
-use super::put::{Known, Told};
+use super::put::{Accepted, Peer};
 use crate::plan::Wanted;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -10,38 +10,39 @@ use tokio::time::Instant;
 /// running a moment before the network of its pod is.
 pub const FAILURES_UNTIL_UNREACHABLE: u32 = 3;
 
-/// How many serving pods are told at the same time. Leaving ones are told at once, all of them.
+/// The number of attempts for serving pods at the same time. Those for leaving pods have no limit.
 const SERVING_AT_ONCE: usize = 64;
 
-/// How long a serving pod that could not be told waits first, and at most: every pod behind a
-/// NetworkPolicy is asked again for as long as it lives.
+/// The first and the longest wait after a failed attempt for a serving pod: one that a NetworkPolicy
+/// keeps out of reach is tried for as long as it lives.
 const SERVING_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// The same for a leaving pod, which has no time to lose.
 const LEAVING_RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// What is wanted of every sidecar, and what each was told.
+/// The state that is wanted of every sidecar, and the one that each has accepted.
 #[derive(Debug, Default)]
-pub struct Posts {
-    posts: HashMap<String, Post>,
-    /// Who is due when. Leaving pods stand apart, so that they never queue behind others.
+pub struct Queue {
+    entries: HashMap<String, Entry>,
+    /// Which pods are due when. Leaving pods have a queue of their own, so that they never wait for
+    /// others.
     leaving: BTreeSet<(Instant, String)>,
     serving: BTreeSet<(Instant, String)>,
-    /// How many serving pods are being told.
+    /// The number of serving pods with an attempt under way.
     serving_busy: usize,
 }
 
 #[derive(Debug)]
-struct Post {
+struct Entry {
     wanted: Wanted,
-    told: Option<Wanted>,
-    known: Option<Known>,
+    accepted: Option<Wanted>,
+    peer: Option<Peer>,
     failures: u32,
-    /// What the attempt under way carries.
+    /// Which queue the attempt under way came from.
     busy: Option<Busy>,
-    /// When it is due, if it stands in a queue.
+    /// When it is due, if it is in a queue.
     due: Option<Instant>,
-    /// Since when the pod has been leaving without having been told.
+    /// Since when the pod has been leaving and its sidecar has not accepted that.
     leaving_since: Option<Instant>,
 }
 
@@ -51,72 +52,72 @@ enum Busy {
     Leaving,
 }
 
-/// Which sidecar to tell next. Whatever was under way for it is given up.
+/// The attempt to begin next. One that is under way for the same sidecar is given up.
 #[derive(Debug, PartialEq)]
 pub struct Next {
-    /// What.
+    /// The state.
     pub wanted: Wanted,
-    /// Which start of it was told last, if that is known.
-    pub known: Option<Known>,
+    /// Which start of the sidecar accepted a state last, if that is known.
+    pub peer: Option<Peer>,
 }
 
-impl Posts {
+impl Queue {
     /// How many sidecars there are.
     pub fn len(&self) -> usize {
-        self.posts.len()
+        self.entries.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.posts.is_empty()
+        self.entries.is_empty()
     }
 
-    /// This is wanted of a sidecar now.
+    /// Takes in the state that is wanted of a sidecar now.
     pub fn want(&mut self, wanted: Wanted, now: Instant) {
         let pod = wanted.pod.clone();
-        let Some(post) = self.posts.get_mut(&pod) else {
+        let Some(entry) = self.entries.get_mut(&pod) else {
             let leaving_since = wanted.leave.map(|_| now);
-            let post = Post {
+            let entry = Entry {
                 wanted,
-                told: None,
-                known: None,
+                accepted: None,
+                peer: None,
                 failures: 0,
                 busy: None,
                 due: None,
                 leaving_since,
             };
-            self.posts.insert(pod.clone(), post);
+            self.entries.insert(pod.clone(), entry);
             self.enqueue(&pod, now);
             return;
         };
-        if post.wanted == wanted {
+        if entry.wanted == wanted {
             return;
         }
-        if post.wanted.restarts != wanted.restarts || post.wanted.address != wanted.address {
-            // Another start knows nothing, and its mode may be another.
-            (post.told, post.known) = (None, None);
+        if entry.wanted.restarts != wanted.restarts || entry.wanted.address != wanted.address {
+            // Another start has accepted nothing, and its mode may be another.
+            (entry.accepted, entry.peer) = (None, None);
         }
-        if post.wanted.leave.is_none() && wanted.leave.is_some() {
-            post.leaving_since = Some(now);
+        if entry.wanted.leave.is_none() && wanted.leave.is_some() {
+            entry.leaving_since = Some(now);
         }
-        post.failures = 0;
-        post.wanted = wanted;
+        entry.failures = 0;
+        entry.wanted = wanted;
         self.dequeue(&pod);
         self.enqueue(&pod, now);
     }
 
-    /// There is no such sidecar any more.
+    /// Forgets a sidecar that is gone.
     pub fn forget(&mut self, pod: &str) {
         self.dequeue(pod);
-        if let Some(post) = self.posts.remove(pod)
-            && post.busy == Some(Busy::Serving)
+        if let Some(entry) = self.entries.remove(pod)
+            && entry.busy == Some(Busy::Serving)
         {
             self.serving_busy -= 1;
         }
     }
 
-    /// Who is to be told now; nobody yet, if nothing comes back: see [`Posts::wake`]. To be asked
-    /// until then.
+    /// The attempt to begin now, or `None` if there is none before [`Queue::wake`]. Call it until it
+    /// returns `None`.
     pub fn next(&mut self, now: Instant) -> Option<Next> {
         let due = |queue: &BTreeSet<(Instant, String)>| match queue.first() {
             Some((at, pod)) if *at <= now => Some(pod.clone()),
@@ -128,25 +129,28 @@ impl Posts {
             None => return None,
         };
         self.dequeue(&pod);
-        let post = self.posts.get_mut(&pod).expect("who queues has a post");
-        if post.busy == Some(Busy::Serving) {
+        let entry = self
+            .entries
+            .get_mut(&pod)
+            .expect("what is in a queue has an entry");
+        if entry.busy == Some(Busy::Serving) {
             self.serving_busy -= 1;
         }
-        let busy = match post.wanted.leave {
+        let busy = match entry.wanted.leave {
             Some(_) => Busy::Leaving,
             None => Busy::Serving,
         };
-        post.busy = Some(busy);
+        entry.busy = Some(busy);
         if busy == Busy::Serving {
             self.serving_busy += 1;
         }
         Some(Next {
-            wanted: post.wanted.clone(),
-            known: post.known.clone(),
+            wanted: entry.wanted.clone(),
+            peer: entry.peer.clone(),
         })
     }
 
-    /// When somebody is due next; nothing, if only an event can change that.
+    /// When an attempt is due next; `None` if only an event can change that.
     pub fn wake(&self) -> Option<Instant> {
         let leaving = self.leaving.first();
         let serving = self
@@ -156,32 +160,32 @@ impl Posts {
         leaving.into_iter().chain(serving).map(|(at, _)| *at).min()
     }
 
-    /// An attempt succeeded. Returns how long a leaving pod had waited for it.
-    pub fn told(&mut self, pod: &str, told: &Told, now: Instant) -> Option<Duration> {
-        let post = self.end_attempt(pod)?;
-        post.failures = 0;
-        post.known = Some(told.known.clone());
-        post.told = Some(told.wanted.clone());
-        let waited = match told.wanted.leave {
-            Some(_) => post.leaving_since.take().map(|since| now - since),
+    /// Takes note of an attempt that succeeded. Returns how long a leaving pod had waited for it.
+    pub fn accepted(&mut self, pod: &str, accepted: &Accepted, now: Instant) -> Option<Duration> {
+        let entry = self.end_attempt(pod)?;
+        entry.failures = 0;
+        entry.peer = Some(accepted.peer.clone());
+        entry.accepted = Some(accepted.wanted.clone());
+        let waited = match accepted.wanted.leave {
+            Some(_) => entry.leaving_since.take().map(|since| now - since),
             None => None,
         };
-        if told.wanted != post.wanted {
+        if accepted.wanted != entry.wanted {
             self.enqueue(pod, now);
         }
         waited
     }
 
-    /// An attempt failed. Returns how many have, in a row.
+    /// Takes note of an attempt that failed. Returns how many have failed in a row.
     pub fn failed(&mut self, pod: &str, now: Instant) -> u32 {
-        let Some(post) = self.end_attempt(pod) else {
+        let Some(entry) = self.end_attempt(pod) else {
             return 0;
         };
-        post.failures = post.failures.saturating_add(1);
-        // What it says next time tells whether this is still the start that was known.
-        post.known = None;
-        let failures = post.failures;
-        let (first, most) = match post.wanted.leave {
+        entry.failures = entry.failures.saturating_add(1);
+        // The next attempt asks whether this is still the start that was known.
+        entry.peer = None;
+        let failures = entry.failures;
+        let (first, most) = match entry.wanted.leave {
             Some(_) => LEAVING_RETRY,
             None => SERVING_RETRY,
         };
@@ -190,28 +194,28 @@ impl Posts {
         failures
     }
 
-    fn end_attempt(&mut self, pod: &str) -> Option<&mut Post> {
-        let post = self.posts.get_mut(pod)?;
-        if post.busy.take() == Some(Busy::Serving) {
+    fn end_attempt(&mut self, pod: &str) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut(pod)?;
+        if entry.busy.take() == Some(Busy::Serving) {
             self.serving_busy -= 1;
         }
-        Some(post)
+        Some(entry)
     }
 
     /// Puts a pod in its queue, unless an attempt under way will bring it back here.
     fn enqueue(&mut self, pod: &str, at: Instant) {
-        let Some(post) = self.posts.get_mut(pod) else {
+        let Some(entry) = self.entries.get_mut(pod) else {
             return;
         };
-        let leaving = post.wanted.leave.is_some();
-        let overtakes = leaving && post.busy == Some(Busy::Serving);
-        if post.due.is_some() || (post.busy.is_some() && !overtakes) {
+        let leaving = entry.wanted.leave.is_some();
+        let overtakes = leaving && entry.busy == Some(Busy::Serving);
+        if entry.due.is_some() || (entry.busy.is_some() && !overtakes) {
             return;
         }
-        if post.told.as_ref() == Some(&post.wanted) {
+        if entry.accepted.as_ref() == Some(&entry.wanted) {
             return;
         }
-        post.due = Some(at);
+        entry.due = Some(at);
         let queue = match leaving {
             true => &mut self.leaving,
             false => &mut self.serving,
@@ -220,7 +224,7 @@ impl Posts {
     }
 
     fn dequeue(&mut self, pod: &str) {
-        if let Some(due) = self.posts.get_mut(pod).and_then(|post| post.due.take()) {
+        if let Some(due) = self.entries.get_mut(pod).and_then(|entry| entry.due.take()) {
             let entry = (due, pod.to_owned());
             self.leaving.remove(&entry);
             self.serving.remove(&entry);
@@ -259,116 +263,116 @@ mod tests {
         }
     }
 
-    fn told(wanted: Wanted) -> Told {
-        let known = Known {
+    fn accepted(wanted: Wanted) -> Accepted {
+        let peer = Peer {
             boot: "b1".to_owned(),
             revision: Revision::new(0, 1),
         };
-        Told {
+        Accepted {
             wanted,
-            known,
+            peer,
             contact: None,
         }
     }
 
-    fn next(posts: &mut Posts, now: Instant) -> Option<Wanted> {
-        posts.next(now).map(|next| next.wanted)
+    fn next(queue: &mut Queue, now: Instant) -> Option<Wanted> {
+        queue.next(now).map(|next| next.wanted)
     }
 
-    /// A thousand serving pods are told some at a time; a leaving one is told at once all the same.
+    /// Of a thousand serving pods some have an attempt at a time; a leaving one has its own at once.
     #[tokio::test(start_paused = true)]
-    async fn a_leaving_pod_does_not_queue_behind_serving_ones() {
+    async fn a_leaving_pod_does_not_wait_for_serving_ones() {
         let now = Instant::now();
-        let mut posts = Posts::default();
+        let mut queue = Queue::default();
         for pod in 0..1000 {
-            posts.want(wanted(&pod.to_string()), now);
+            queue.want(wanted(&pod.to_string()), now);
         }
         let mut under_way = 0;
-        while next(&mut posts, now).is_some() {
+        while next(&mut queue, now).is_some() {
             under_way += 1;
         }
         assert_eq!(under_way, SERVING_AT_ONCE);
-        posts.want(leaving("999"), now);
-        assert_eq!(next(&mut posts, now), Some(leaving("999")));
-        // Also one that is being told something else at this moment.
-        posts.want(leaving("0"), now);
-        assert_eq!(next(&mut posts, now), Some(leaving("0")));
+        queue.want(leaving("999"), now);
+        assert_eq!(next(&mut queue, now), Some(leaving("999")));
+        // Also one for which another attempt is under way at this moment.
+        queue.want(leaving("0"), now);
+        assert_eq!(next(&mut queue, now), Some(leaving("0")));
         // The place that it gave up is free.
-        assert!(next(&mut posts, now).is_some());
-        assert_eq!(next(&mut posts, now), None);
+        assert!(next(&mut queue, now).is_some());
+        assert_eq!(next(&mut queue, now), None);
     }
 
-    /// What changes while an attempt is under way is told after it; what does not is not repeated.
+    /// What changes while an attempt is under way follows after it; what does not is not repeated.
     #[tokio::test(start_paused = true)]
-    async fn the_newest_is_told_and_only_once() {
+    async fn the_newest_state_is_put_and_only_once() {
         let now = Instant::now();
-        let mut posts = Posts::default();
-        posts.want(wanted("a"), now);
-        let first = next(&mut posts, now).unwrap();
+        let mut queue = Queue::default();
+        queue.want(wanted("a"), now);
+        let first = next(&mut queue, now).unwrap();
         let mut changed = wanted("a");
         changed.settings.timeout_seconds = 7;
-        posts.want(changed.clone(), now);
-        assert_eq!(next(&mut posts, now), None, "one attempt at a time");
-        posts.told("a", &told(first), now);
-        assert_eq!(next(&mut posts, now), Some(changed.clone()));
-        posts.told("a", &told(changed.clone()), now);
-        posts.want(changed, now);
-        assert_eq!((next(&mut posts, now), posts.wake()), (None, None));
+        queue.want(changed.clone(), now);
+        assert_eq!(next(&mut queue, now), None, "one attempt at a time");
+        queue.accepted("a", &accepted(first), now);
+        assert_eq!(next(&mut queue, now), Some(changed.clone()));
+        queue.accepted("a", &accepted(changed.clone()), now);
+        queue.want(changed, now);
+        assert_eq!((next(&mut queue, now), queue.wake()), (None, None));
     }
 
     /// Failures wait longer and longer; a change does not wait.
     #[tokio::test(start_paused = true)]
     async fn failures_back_off_until_something_changes() {
         let now = Instant::now();
-        let mut posts = Posts::default();
-        posts.want(wanted("a"), now);
+        let mut queue = Queue::default();
+        queue.want(wanted("a"), now);
         let mut at = now;
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
-            assert!(next(&mut posts, at).is_some());
-            posts.failed("a", at);
-            assert_eq!(posts.wake(), Some(at + Duration::from_secs(seconds)));
+            assert!(next(&mut queue, at).is_some());
+            queue.failed("a", at);
+            assert_eq!(queue.wake(), Some(at + Duration::from_secs(seconds)));
             at += Duration::from_secs(seconds);
         }
-        posts.next(at);
-        posts.failed("a", at);
-        posts.want(leaving("a"), at);
-        assert_eq!(next(&mut posts, at), Some(leaving("a")));
-        posts.failed("a", at);
-        assert_eq!(posts.wake(), Some(at + Duration::from_millis(100)));
+        queue.next(at);
+        queue.failed("a", at);
+        queue.want(leaving("a"), at);
+        assert_eq!(next(&mut queue, at), Some(leaving("a")));
+        queue.failed("a", at);
+        assert_eq!(queue.wake(), Some(at + Duration::from_millis(100)));
     }
 
-    /// The measure of the signals: from the deletion to the sidecar having been told, once per pod.
+    /// From the deletion to the sidecar having accepted it is measured once per pod.
     #[tokio::test(start_paused = true)]
     async fn the_wait_of_a_leaving_pod_is_measured_once() {
         let now = Instant::now();
-        let mut posts = Posts::default();
-        posts.want(leaving("a"), now);
-        let first = next(&mut posts, now).unwrap();
+        let mut queue = Queue::default();
+        queue.want(leaving("a"), now);
+        let first = next(&mut queue, now).unwrap();
         let later = now + Duration::from_millis(30);
         assert_eq!(
-            posts.told("a", &told(first), later),
+            queue.accepted("a", &accepted(first), later),
             Some(Duration::from_millis(30))
         );
         let gone = Wanted {
             endpoints: Endpoints::Gone,
             ..leaving("a")
         };
-        posts.want(gone, later);
-        let second = next(&mut posts, later).unwrap();
-        assert_eq!(posts.told("a", &told(second), later), None);
+        queue.want(gone, later);
+        let second = next(&mut queue, later).unwrap();
+        assert_eq!(queue.accepted("a", &accepted(second), later), None);
     }
 
     /// Places of forgotten pods are free again.
     #[tokio::test(start_paused = true)]
     async fn forgetting_leaves_nothing_behind() {
         let now = Instant::now();
-        let mut posts = Posts::default();
-        posts.want(wanted("a"), now);
-        posts.next(now);
-        posts.want(wanted("b"), now);
-        posts.forget("a");
-        posts.forget("b");
-        assert!(posts.is_empty() && posts.serving_busy == 0);
-        assert_eq!((next(&mut posts, now), posts.wake()), (None, None));
+        let mut queue = Queue::default();
+        queue.want(wanted("a"), now);
+        queue.next(now);
+        queue.want(wanted("b"), now);
+        queue.forget("a");
+        queue.forget("b");
+        assert!(queue.is_empty() && queue.serving_busy == 0);
+        assert_eq!((next(&mut queue, now), queue.wake()), (None, None));
     }
 }

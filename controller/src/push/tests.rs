@@ -1,4 +1,4 @@
-//! Signals against real HTTP servers on loopback that keep the sidecar's side of the contract.
+//! Pushes to real HTTP servers on loopback that keep the sidecar's side of the contract.
 
 use super::*;
 use axum::extract::State;
@@ -121,21 +121,18 @@ fn leaving(address: SocketAddr) -> Wanted {
     }
 }
 
-/// Signals that run until the test ends, with both of their ends.
-fn signals(tasks: &mut JoinSet<()>) -> (mpsc::Sender<Command>, mpsc::Receiver<News>) {
+/// A running `Push`, which the test ends, with both of its ends.
+fn push(tasks: &mut JoinSet<()>) -> (mpsc::Sender<Command>, mpsc::Receiver<News>) {
     let metrics = Arc::new(Metrics::register(&mut Registry::default()));
     let (tell_news, news) = mpsc::channel(64);
     let (commands, receiver) = mpsc::channel(64);
-    let signals = Signals::new(Arc::new(Initials), metrics, tell_news);
-    tasks.spawn(signals.run(receiver));
+    let push = Push::new(Arc::new(Initials), metrics, tell_news);
+    tasks.spawn(push.run(receiver));
     (commands, news)
 }
 
 async fn tell(commands: &mpsc::Sender<Command>, wanted: Wanted) {
-    commands
-        .send(Command::Tell(Box::new(wanted)))
-        .await
-        .unwrap();
+    commands.send(Command::Put(Box::new(wanted))).await.unwrap();
 }
 
 async fn next(news: &mut mpsc::Receiver<News>) -> Learned {
@@ -148,7 +145,7 @@ async fn next(news: &mut mpsc::Receiver<News>) -> Learned {
 async fn a_new_sidecar_is_told_and_known_to_be_reachable() {
     let mut tasks = JoinSet::new();
     let (address, standing) = sidecar(&mut tasks, "b1").await;
-    let (commands, mut news) = signals(&mut tasks);
+    let (commands, mut news) = push(&mut tasks);
     tell(&commands, wanted(address)).await;
     let taken = standing.taken(1).await;
     assert_eq!(
@@ -169,7 +166,7 @@ async fn orders_rise_above_what_the_sidecar_has() {
     let mut tasks = JoinSet::new();
     let (address, standing) = sidecar(&mut tasks, "b1").await;
     standing.now.lock().unwrap().1 = Revision::new(3, 7);
-    let (commands, _news) = signals(&mut tasks);
+    let (commands, _news) = push(&mut tasks);
     tell(&commands, wanted(address)).await;
     assert_eq!(standing.taken(1).await[0].revision, Revision::new(3, 8));
     // Somebody else has put in between.
@@ -186,7 +183,7 @@ async fn an_order_that_nothing_can_rise_above_is_contested() {
     let mut tasks = JoinSet::new();
     let (address, standing) = sidecar(&mut tasks, "b1").await;
     standing.now.lock().unwrap().1 = Revision::new(0, u64::MAX);
-    let told = put::tell(&Initials, &wanted(address), None).await;
+    let told = put::put(&Initials, &wanted(address), None).await;
     assert!(matches!(told, Err(Failure::Contested)), "{told:?}");
 }
 
@@ -195,7 +192,7 @@ async fn an_order_that_nothing_can_rise_above_is_contested() {
 async fn a_restarted_sidecar_is_told_again() {
     let mut tasks = JoinSet::new();
     let (address, standing) = sidecar(&mut tasks, "b1").await;
-    let (commands, _news) = signals(&mut tasks);
+    let (commands, _news) = push(&mut tasks);
     tell(&commands, wanted(address)).await;
     standing.taken(1).await;
     *standing.now.lock().unwrap() = ("b2".to_owned(), Revision::default());
@@ -212,7 +209,7 @@ async fn a_restarted_sidecar_is_told_again() {
 async fn a_leaving_sidecar_is_followed() {
     let mut tasks = JoinSet::new();
     let (address, _standing) = sidecar(&mut tasks, "b1").await;
-    let (commands, mut news) = signals(&mut tasks);
+    let (commands, mut news) = push(&mut tasks);
     tell(&commands, leaving(address)).await;
     loop {
         if let Learned::Report(report) = next(&mut news).await
@@ -230,7 +227,7 @@ async fn a_sidecar_that_does_not_answer_is_unreachable() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = nobody.local_addr().unwrap();
     drop(nobody);
-    let (commands, mut news) = signals(&mut tasks);
+    let (commands, mut news) = push(&mut tasks);
     tell(&commands, leaving(address)).await;
     let Learned::Contact(Contact::Unreachable(why)) = next(&mut news).await else {
         panic!("it was reached");
@@ -243,7 +240,7 @@ async fn a_sidecar_that_does_not_answer_is_unreachable() {
 async fn another_pod_at_the_address_is_told_nothing() {
     let mut tasks = JoinSet::new();
     let (address, standing) = sidecar(&mut tasks, "b1").await;
-    let (commands, mut news) = signals(&mut tasks);
+    let (commands, mut news) = push(&mut tasks);
     let other = Wanted {
         pod: "p2".to_owned(),
         ..leaving(address)
@@ -262,7 +259,7 @@ async fn another_pod_at_the_address_is_told_nothing() {
 async fn a_lost_key_is_told_apart_from_silence() {
     let mut tasks = JoinSet::new();
     let (address, standing) = sidecar(&mut tasks, "b1").await;
-    let (commands, mut news) = signals(&mut tasks);
+    let (commands, mut news) = push(&mut tasks);
     let lost = Wanted {
         key: "k0".to_owned(),
         ..leaving(address)
