@@ -2,9 +2,9 @@
 //!
 //! One task holds all of it and never waits for the API server: the writes run beside it.
 
-pub mod book;
+pub mod policies;
 pub mod events;
-pub mod ledger;
+pub mod drains;
 pub mod schedule;
 pub mod sentence;
 pub mod status;
@@ -14,11 +14,11 @@ use crate::cluster::{PodView, SharedCluster};
 use crate::metrics::Metrics;
 use crate::push::{Learned, News};
 use crate::timer;
-use book::{Books, policies_of};
+use policies::{Books, policies_of};
 use ebb_api::settings::Settings;
 use events::Events;
 use kube::Client;
-use ledger::{Before, Ending, Entry, Ledger, PodName};
+use drains::{Before, Ending, Entry, Ledger, PodName};
 use status::Now;
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! They are for people, so they may come late and, in a flood, not at all; a drain never waits for
 //! one. The numbers stand in the status in any case.
 
-use super::ledger::{Beginning, Ending, PodName};
+use super::drains::{Beginning, Ending, PodName};
 use crate::api_error::Class;
 use crate::excerpt::excerpt;
 use crate::metrics::Metrics;

@@ -1,6 +1,6 @@
 //! The status of one policy, computed anew from all that is known: pure.
 
-use super::ledger::{Account, Ending, Ledger};
+use super::drains::{Account, Ending, Ledger};
 use super::sentence;
 use crate::cluster::{InvalidPolicy, PolicyView};
 use crate::plan::conditions::{self, Reach, Short, condition, whole_seconds};

@@ -4,7 +4,7 @@ use super::*;
 use crate::cluster::pod::tests::{injected, leaving, pod};
 use crate::cluster::policy::tests::policy;
 use crate::cluster::{NamespaceView, PodView};
-use crate::report::ledger::{Before, PodName};
+use crate::report::drains::{Before, PodName};
 use crate::report::sentence::tests::draining;
 use ebb_api::phase::{Outcome, Trigger};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The book of each policy: its past, and its status as it stands.
 
 use super::events::{self, Note, PolicyName};
-use super::ledger::{Before, Ending, Ledger, PodName};
+use super::drains::{Before, Ending, Ledger, PodName};
 use super::schedule::PolicyKey;
 use super::status::{self, History, Now};
 use crate::cluster::SharedCluster;
