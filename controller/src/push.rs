@@ -40,8 +40,8 @@ pub trait Sign: Send + Sync + 'static {
 /// What the plan asks of this room.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// This is wanted of a sidecar now.
-    Tell(Box<Wanted>),
+    /// Put this state to a sidecar.
+    Put(Box<Wanted>),
     /// There is no sidecar to talk to in the pod of this UID any more.
     Forget(String),
 }

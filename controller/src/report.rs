@@ -2,9 +2,9 @@
 //!
 //! One task holds all of it and never waits for the API server: the writes run beside it.
 
-pub mod policies;
-pub mod events;
 pub mod drains;
+pub mod events;
+pub mod policies;
 pub mod schedule;
 pub mod sentence;
 pub mod status;
@@ -14,11 +14,11 @@ use crate::cluster::{PodView, SharedCluster};
 use crate::metrics::Metrics;
 use crate::push::{Learned, News};
 use crate::timer;
-use policies::{Books, policies_of};
+use drains::{Before, DrainLog, Ending, Entry, PodName};
 use ebb_api::settings::Settings;
 use events::Events;
 use kube::Client;
-use drains::{Before, Ending, Entry, Ledger, PodName};
+use policies::{PolicyRecords, policies_of};
 use status::Now;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,8 +52,8 @@ pub struct Reports {
     redirect: bool,
     metrics: Arc<Metrics>,
     events: Events,
-    ledger: Ledger,
-    books: Books,
+    drains: DrainLog,
+    records: PolicyRecords,
     writes: Writes,
 }
 
@@ -74,8 +74,8 @@ impl Reports {
             writes: Writes::new(client, Arc::clone(&metrics)),
             metrics,
             events,
-            ledger: Ledger::default(),
-            books: Books::default(),
+            drains: DrainLog::default(),
+            records: PolicyRecords::default(),
         }
     }
 
@@ -98,7 +98,7 @@ impl Reports {
                 _ = look_again.tick() => self.look_again(),
                 () = timer::at(wake) => {}
             }
-            for note in self.books.close_windows(Instant::now()) {
+            for note in self.records.close_windows(Instant::now()) {
                 self.events.note(note);
             }
             self.write_due();
@@ -108,7 +108,7 @@ impl Reports {
     /// What is not written now, no later process could know. Each policy is tried once: whoever
     /// stops the process does not wait for long.
     async fn finish(mut self) {
-        for note in self.books.close_all_windows() {
+        for note in self.records.close_all_windows() {
             self.events.note(note);
         }
         // What is under way may be older than what is due.
@@ -129,7 +129,7 @@ impl Reports {
             Notice::Seen { pod, settings } => {
                 let before = self.before(&pod, &settings);
                 let now = Now::read();
-                let entries = self.ledger.see(&pod, &settings, &before, now.wall);
+                let entries = self.drains.see(&pod, &settings, &before, now.wall);
                 for entry in entries {
                     match entry {
                         Entry::Began(beginning) => {
@@ -146,10 +146,10 @@ impl Reports {
             }
             Notice::Gone(pod) => {
                 let policy = self
-                    .ledger
-                    .account(&pod.uid)
-                    .and_then(|account| account.settings.policy.clone());
-                if let Some(ending) = self.ledger.gone(&pod) {
+                    .drains
+                    .pod(&pod.uid)
+                    .and_then(|known| known.settings.policy.clone());
+                if let Some(ending) = self.drains.gone(&pod) {
                     self.ended(&ending, Now::read());
                 }
                 self.pod_changed(&pod, policy.as_deref());
@@ -162,23 +162,23 @@ impl Reports {
         let now = Instant::now();
         match heard.what {
             Learned::Contact(contact) => {
-                if let Some(account) = self.ledger.contact(&heard.pod, contact)
-                    && let Some(policy) = account.settings.policy.clone()
+                if let Some(known) = self.drains.contact(&heard.pod, contact)
+                    && let Some(policy) = known.settings.policy.clone()
                 {
-                    let namespace = account.namespace.clone();
+                    let namespace = known.namespace.clone();
                     self.writes.schedule.changed((namespace, policy), now);
                 }
             }
             Learned::Report(report) => {
                 let phase = report.phase;
                 let before = self
-                    .ledger
-                    .account(&heard.pod)
-                    .and_then(|account| account.report.as_ref().map(|(report, _)| report.phase));
-                if let Some(account) = self.ledger.report(&heard.pod, *report, now)
-                    && let Some(policy) = account.settings.policy.clone()
+                    .drains
+                    .pod(&heard.pod)
+                    .and_then(|known| known.report.as_ref().map(|(report, _)| report.phase));
+                if let Some(known) = self.drains.report(&heard.pod, *report, now)
+                    && let Some(policy) = known.settings.policy.clone()
                 {
-                    let key = (account.namespace.clone(), policy);
+                    let key = (known.namespace.clone(), policy);
                     if before == Some(phase) {
                         self.writes.schedule.progressed(key, now);
                     } else {
@@ -203,11 +203,11 @@ impl Reports {
         let Some(policy) = &ending.policy else { return };
         let key = (namespace.clone(), policy.clone());
         // It may have been deleted meanwhile.
-        let Some(book) = self.books.open(&self.cluster, &key) else {
+        let Some(record) = self.records.open(&self.cluster, &key) else {
             return;
         };
-        book.record(ending, now);
-        if let Some(note) = events::warning(&book.policy, ending) {
+        record.ended(ending, now);
+        if let Some(note) = events::warning(&record.policy, ending) {
             self.events.note(note);
         }
         self.writes.schedule.changed(key, now.instant);
@@ -219,8 +219,8 @@ impl Reports {
             return Before::default();
         };
         let key = (pod.namespace.clone(), policy.clone());
-        let book = self.books.open(&self.cluster, &key);
-        book.map_or_else(Before::default, |book| book.before(&pod.name))
+        let record = self.records.open(&self.cluster, &key);
+        record.map_or_else(Before::default, |record| record.before(&pod.name))
     }
 
     /// Every policy that selects the pod, or that it acts on, may have something new to say.
@@ -240,27 +240,27 @@ impl Reports {
 
     fn policies_changed(&mut self, namespace: &str) {
         let known = policies_of(&self.cluster, namespace);
-        for key in self.books.close_gone(namespace, &known) {
+        for key in self.records.drop_gone(namespace, &known) {
             self.writes.schedule.forget(&key);
         }
         self.recount();
         let now = Instant::now();
         for name in known.into_keys() {
             let key = (namespace.to_owned(), name);
-            self.books.open(&self.cluster, &key);
+            self.records.open(&self.cluster, &key);
             self.writes.schedule.changed(key, now);
         }
     }
 
     fn look_again(&mut self) {
         let now = Instant::now();
-        for key in self.books.keys() {
+        for key in self.records.keys() {
             self.writes.schedule.changed(key.clone(), now);
         }
     }
 
     fn wake(&self) -> Option<Instant> {
-        let wakes = [self.books.wake(), self.writes.schedule.wake()];
+        let wakes = [self.records.wake(), self.writes.schedule.wake()];
         wakes.into_iter().flatten().min()
     }
 
@@ -268,27 +268,29 @@ impl Reports {
         let now = Now::read();
         let mut recount = false;
         while let Some(key) = self.writes.schedule.next(now.instant) {
-            let Some(book) = self.books.get_mut(&key) else {
+            let Some(record) = self.records.get_mut(&key) else {
                 self.writes.schedule.forget(&key);
                 continue;
             };
-            let Some(status) = book.status(&self.cluster, self.redirect, &self.ledger, now) else {
+            let Some(status) = record.status(&self.cluster, self.redirect, &self.drains, now)
+            else {
                 continue;
             };
-            if book.targets != status.targets {
-                book.targets = status.targets.clone();
+            if record.targets != status.targets {
+                record.targets = status.targets.clone();
                 recount = true;
             }
-            if status == book.written {
+            if status == record.written {
                 continue;
             }
-            if !status::differs_beyond_progress(&book.written, &status)
+            if !status::differs_beyond_progress(&record.written, &status)
                 && !self.writes.schedule.progress_is_due(&key, now.instant)
             {
                 self.writes.schedule.progressed(key, now.instant);
                 continue;
             }
-            self.writes.begin(book.policy.clone(), status, now.instant);
+            self.writes
+                .begin(record.policy.clone(), status, now.instant);
         }
         if recount {
             self.recount();
@@ -296,7 +298,7 @@ impl Reports {
     }
 
     fn recount(&self) {
-        let (protected, unprotected) = self.books.protected_and_not();
+        let (protected, unprotected) = self.records.protected_and_not();
         self.metrics.targets(protected, unprotected);
     }
 
@@ -305,11 +307,11 @@ impl Reports {
             return;
         };
         // Unless it was made anew under the same name meanwhile.
-        let book = self.books.get_mut(&key_of(&policy));
-        let Some(book) = book.filter(|book| book.policy == policy) else {
+        let record = self.records.get_mut(&key_of(&policy));
+        let Some(record) = record.filter(|record| record.policy == policy) else {
             return;
         };
-        if let Some(note) = book.take_written(status) {
+        if let Some(note) = record.take_written(status) {
             self.events.note(note);
         }
     }

@@ -1,4 +1,5 @@
-//! Every drain from its beginning to its end, each counted exactly once: pure bookkeeping.
+//! The log of every pod's drain from its beginning to its end, each counted exactly once: pure
+//! bookkeeping.
 //!
 //! A drain ends with the sidecar's last words, which kubelet puts into the pod's status before the
 //! object goes. Where an object goes without them, the last state of the sidecar's own stream
@@ -18,33 +19,33 @@ use tokio::time::Instant;
 
 /// The drains of all pods with a sidecar.
 #[derive(Debug, Default)]
-pub struct Ledger {
-    pods: HashMap<String, Account>,
+pub struct DrainLog {
+    pods: HashMap<String, PodDrain>,
 }
 
-/// What is known of one pod with a sidecar.
+/// One pod with a sidecar, and its drain.
 #[derive(Debug)]
-pub struct Account {
-    /// Its namespace.
+pub struct PodDrain {
+    /// The pod's namespace.
     pub namespace: String,
-    /// Its name.
+    /// The pod's name.
     pub name: String,
-    /// Its UID.
+    /// The pod's UID.
     pub uid: String,
     /// The settings that it acts on.
     pub settings: Settings,
     /// Whether its sidecar answers.
     pub contact: Contact,
-    /// How far it has come, and when that was said.
+    /// Its sidecar's last report, and when it came.
     pub report: Option<(Report, Instant)>,
     /// Since when it has been leaving, by our clock, and why.
     pub leaving: Option<(Timestamp, Trigger)>,
-    /// The start of its sidecar whose last words were heard last. One is enough: a pod's status
-    /// tells of its sidecar's latest end alone.
-    heard: Option<String>,
+    /// The start of its sidecar whose final report was taken in last. One is enough: a pod's status
+    /// has only the latest.
+    reported: Option<String>,
 }
 
-/// What is worth writing down.
+/// What is worth an Event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entry {
     /// A drain began.
@@ -67,26 +68,26 @@ pub struct PodName {
 /// A drain that began.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Beginning {
-    /// Of which pod.
+    /// The pod.
     pub pod: PodName,
-    /// By what.
+    /// The settings that it follows.
     pub settings: Settings,
-    /// Why.
+    /// Why the pod leaves.
     pub trigger: Trigger,
 }
 
 /// A drain that ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ending {
-    /// Of which pod.
+    /// The pod.
     pub pod: PodName,
-    /// Whose policy was in force at the end.
+    /// The policy that was in force at the end.
     pub policy: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
     /// Why the pod left.
     pub trigger: Trigger,
-    /// What came of it, in a sentence.
+    /// Its result, as a sentence.
     pub summary: String,
     /// Requests and connections that finished.
     pub finished: u64,
@@ -96,14 +97,14 @@ pub struct Ending {
     pub late: u64,
 }
 
-impl Ledger {
-    /// The account of the pod of that UID.
-    pub fn account(&self, uid: &str) -> Option<&Account> {
+impl DrainLog {
+    /// The pod of that UID.
+    pub fn pod(&self, uid: &str) -> Option<&PodDrain> {
         self.pods.get(uid)
     }
 
-    /// Takes in a pod with a sidecar as it is now. `before` is what an earlier process wrote down
-    /// about it; it counts for pods that were not seen by this one.
+    /// Takes in a pod with a sidecar as it is now. `before` is what an earlier process wrote about it;
+    /// it counts for pods that this process sees for the first time.
     pub fn see(
         &mut self,
         pod: &PodView,
@@ -118,68 +119,71 @@ impl Ledger {
             true => Before::default(),
             false => *before,
         };
-        let account = self.pods.entry(pod.uid.clone()).or_insert_with(|| Account {
-            namespace: pod.namespace.clone(),
-            name: pod.name.clone(),
-            uid: pod.uid.clone(),
-            settings: settings.clone(),
-            contact: Contact::None,
-            report: None,
-            leaving: None,
-            heard: heard_before(pod, sidecar, before),
-        });
-        account.settings = settings.clone();
+        let known = self
+            .pods
+            .entry(pod.uid.clone())
+            .or_insert_with(|| PodDrain {
+                namespace: pod.namespace.clone(),
+                name: pod.name.clone(),
+                uid: pod.uid.clone(),
+                settings: settings.clone(),
+                contact: Contact::None,
+                report: None,
+                leaving: None,
+                reported: reported_before(pod, sidecar, before),
+            });
+        known.settings = settings.clone();
         let mut entries = Vec::new();
         if let Some(leave) = pod.leave
-            && account.leaving.is_none()
-            && account.can_drain(sidecar)
+            && known.leaving.is_none()
+            && known.can_drain(sidecar)
         {
-            account.leaving = Some((before.since.unwrap_or(now), leave.trigger));
+            known.leaving = Some((before.since.unwrap_or(now), leave.trigger));
             if before.since.is_none() {
-                entries.push(Entry::Began(account.began(leave)));
+                entries.push(Entry::Began(known.began(leave)));
             }
         }
         if let Some(last) = &sidecar.last {
-            entries.extend(account.end(last).map(Entry::Ended));
+            entries.extend(known.end(last).map(Entry::Ended));
         }
         entries
     }
 
-    /// Closes the account of a pod that is gone; this is how it was when it went.
+    /// Forgets a pod that is gone; `pod` is how it was when it went.
     pub fn gone(&mut self, pod: &PodView) -> Option<Ending> {
-        let mut account = self.pods.remove(&pod.uid)?;
+        let mut known = self.pods.remove(&pod.uid)?;
         let last = pod
             .sidecar
             .as_ref()
             .and_then(|sidecar| sidecar.last.as_ref());
-        if let Some(ending) = last.and_then(|last| account.end(last)) {
+        if let Some(ending) = last.and_then(|last| known.end(last)) {
             return Some(ending);
         }
         // Counted already, or it never served.
-        let (_, trigger) = account.leaving.take()?;
-        let told = account.report.take().and_then(|(report, _)| report.last);
-        Some(match told {
-            Some(drain) => account.ended(account.settings.policy.clone(), &drain),
-            None => account.killed(trigger, "it went without its sidecar's last words"),
+        let (_, trigger) = known.leaving.take()?;
+        let last = known.report.take().and_then(|(report, _)| report.last);
+        Some(match last {
+            Some(drain) => known.ended(known.settings.policy.clone(), &drain),
+            None => known.killed(trigger, "it went without its sidecar's last words"),
         })
     }
 
-    /// Notes whether the sidecar of a pod answers. Says whether the pod is known.
-    pub fn contact(&mut self, uid: &str, contact: Contact) -> Option<&Account> {
-        let account = self.pods.get_mut(uid)?;
-        account.contact = contact;
-        Some(account)
+    /// Notes whether the sidecar of a pod answers. Returns the pod, if it is known.
+    pub fn contact(&mut self, uid: &str, contact: Contact) -> Option<&PodDrain> {
+        let known = self.pods.get_mut(uid)?;
+        known.contact = contact;
+        Some(known)
     }
 
-    /// Notes how far a leaving pod has come.
-    pub fn report(&mut self, uid: &str, report: Report, now: Instant) -> Option<&Account> {
-        let account = self.pods.get_mut(uid)?;
-        account.report = Some((report, now));
-        Some(account)
+    /// Takes in a report of a leaving pod's sidecar. Returns the pod, if it is known.
+    pub fn report(&mut self, uid: &str, report: Report, now: Instant) -> Option<&PodDrain> {
+        let known = self.pods.get_mut(uid)?;
+        known.report = Some((report, now));
+        Some(known)
     }
 }
 
-/// What an earlier process wrote down about a pod.
+/// What an earlier process wrote about a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Before {
     /// When it began to leave.
@@ -188,13 +192,13 @@ pub struct Before {
     pub counted: bool,
 }
 
-impl Account {
-    /// Whether a start of the sidecar is there whose last words were not heard yet.
+impl PodDrain {
+    /// Whether there is a start of the sidecar whose final report was not taken in yet.
     fn can_drain(&self, sidecar: &SidecarView) -> bool {
         match (sidecar.state, &sidecar.last) {
             (SidecarState::NotStarted, _) => false,
             (SidecarState::Running, _) | (SidecarState::Ended, None) => true,
-            (SidecarState::Ended, Some(last)) => !self.has_heard(last),
+            (SidecarState::Ended, Some(last)) => !self.has_reported(last),
         }
     }
 
@@ -214,16 +218,16 @@ impl Account {
         }
     }
 
-    fn has_heard(&self, last: &FinalReport) -> bool {
-        self.heard.as_deref() == Some(&last.boot)
+    fn has_reported(&self, last: &FinalReport) -> bool {
+        self.reported.as_deref() == Some(&last.boot)
     }
 
-    /// The end that these last words tell of, unless they were heard before.
+    /// The end that this final report tells of, unless it was taken in before.
     fn end(&mut self, last: &FinalReport) -> Option<Ending> {
-        if self.has_heard(last) {
+        if self.has_reported(last) {
             return None;
         }
-        self.heard = Some(last.boot.clone());
+        self.reported = Some(last.boot.clone());
         match (&last.drain, self.leaving.take()) {
             (Some(drain), _) => Some(self.ended(last.policy.clone(), drain)),
             (None, Some((_, trigger))) => {
@@ -265,7 +269,7 @@ impl Account {
 /// if they are no news: those of a start before the present one, those that an earlier process has
 /// written down, and those of a pod that stays (of a finished Job, for years). What ended while
 /// nobody looked is not guessed at.
-fn heard_before(pod: &PodView, sidecar: &SidecarView, before: Before) -> Option<String> {
+fn reported_before(pod: &PodView, sidecar: &SidecarView, before: Before) -> Option<String> {
     let last = sidecar.last.as_ref()?;
     let is_old = sidecar.state == SidecarState::Running || before.counted || pod.leave.is_none();
     is_old.then(|| last.boot.clone())

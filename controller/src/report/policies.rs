@@ -1,7 +1,7 @@
-//! The book of each policy: its past, and its status as it stands.
+//! The record of each policy: its past, and its status as it stands.
 
+use super::drains::{Before, DrainLog, Ending, PodName};
 use super::events::{self, Note, PolicyName};
-use super::drains::{Before, Ending, Ledger, PodName};
 use super::schedule::PolicyKey;
 use super::status::{self, History, Now};
 use crate::cluster::SharedCluster;
@@ -15,28 +15,28 @@ use tokio::time::Instant;
 /// How long pods that drain are gathered into one Event of their policy.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// The books of all policies that are there.
+/// The records of all policies that exist.
 #[derive(Debug, Default)]
-pub struct Books {
-    books: HashMap<PolicyKey, Book>,
+pub struct PolicyRecords {
+    records: HashMap<PolicyKey, PolicyRecord>,
 }
 
 /// One policy's past, and its status as it stands.
 #[derive(Debug)]
-pub struct Book {
-    /// Whose book it is.
+pub struct PolicyRecord {
+    /// The policy.
     pub policy: PolicyName,
     /// The status as it stands.
     pub written: DrainPolicyStatus,
-    /// Its pods as they were counted last, written or not.
+    /// Its pods as they were counted last, whether that has been written or not.
     pub targets: Targets,
     history: History,
-    /// The status when this process saw the policy first: what an earlier one wrote.
+    /// The status when this process saw the policy first: what an earlier process wrote.
     found: DrainPolicyStatus,
     window: Option<Window>,
 }
 
-/// Pods that drained and that no Event of the policy has told of yet.
+/// Pods that drained and are in no Event of the policy yet.
 #[derive(Debug)]
 struct Window {
     until: Instant,
@@ -45,37 +45,37 @@ struct Window {
     last: PodName,
 }
 
-// === impl Books ===
+// === impl PolicyRecords ===
 
-impl Books {
-    /// The book of the policy, if there is such a policy. It is begun when it is first asked for,
+impl PolicyRecords {
+    /// The record of the policy; `None` if there is no such policy. It begins with the first call,
     /// from what the policy's status says then.
-    pub fn open(&mut self, cluster: &SharedCluster, key: &PolicyKey) -> Option<&mut Book> {
-        if !self.books.contains_key(key) {
-            let book = Book::begin(cluster, key)?;
-            self.books.insert(key.clone(), book);
+    pub fn open(&mut self, cluster: &SharedCluster, key: &PolicyKey) -> Option<&mut PolicyRecord> {
+        if !self.records.contains_key(key) {
+            let record = PolicyRecord::begin(cluster, key)?;
+            self.records.insert(key.clone(), record);
         }
-        self.books.get_mut(key)
+        self.records.get_mut(key)
     }
 
-    /// The book of the policy, if it has been opened.
-    pub fn get(&self, key: &PolicyKey) -> Option<&Book> {
-        self.books.get(key)
+    /// The record of the policy, if it has begun.
+    pub fn get(&self, key: &PolicyKey) -> Option<&PolicyRecord> {
+        self.records.get(key)
     }
 
-    /// The same, to write in it.
-    pub fn get_mut(&mut self, key: &PolicyKey) -> Option<&mut Book> {
-        self.books.get_mut(key)
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, key: &PolicyKey) -> Option<&mut PolicyRecord> {
+        self.records.get_mut(key)
     }
 
-    /// Whose books are open.
+    /// The policies that have a record.
     pub fn keys(&self) -> impl Iterator<Item = &PolicyKey> {
-        self.books.keys()
+        self.records.keys()
     }
 
-    /// How many pods are protected, and how many are not, by any policy.
+    /// The number of pods that a policy protects, and of those that it does not.
     pub fn protected_and_not(&self) -> (u64, u64) {
-        let counts = self.books.values().map(|book| &book.targets);
+        let counts = self.records.values().map(|record| &record.targets);
         counts.fold((0, 0), |(protected, unprotected), targets| {
             (
                 protected + u64::from(targets.protected),
@@ -84,50 +84,53 @@ impl Books {
         })
     }
 
-    /// Closes the books of the namespace's policies that are gone, or were made anew under the same
-    /// name, and returns whose those were. `known` are the names and UIDs of those that are there.
-    pub fn close_gone(
+    /// Drops the records of the namespace's policies that are gone, or were made anew under the same
+    /// name, and returns their keys. `known` are the names and UIDs of the policies that exist.
+    pub fn drop_gone(
         &mut self,
         namespace: &str,
         known: &BTreeMap<String, String>,
     ) -> Vec<PolicyKey> {
-        let gone = self.books.iter().filter(|((of, name), book)| {
-            of == namespace && known.get(name) != Some(&book.policy.uid)
+        let gone = self.records.iter().filter(|((of, name), record)| {
+            of == namespace && known.get(name) != Some(&record.policy.uid)
         });
         let gone: Vec<_> = gone.map(|(key, _)| key.clone()).collect();
         for key in &gone {
-            self.books.remove(key);
+            self.records.remove(key);
         }
         gone
     }
 
-    /// When the first window ends; nothing, if none is open.
+    /// When the first window ends; `None` if none is open.
     pub fn wake(&self) -> Option<Instant> {
-        let windows = self.books.values().filter_map(|book| book.window.as_ref());
+        let windows = self
+            .records
+            .values()
+            .filter_map(|record| record.window.as_ref());
         windows.map(|window| window.until).min()
     }
 
-    /// Ends the windows that were to last until `now` or shorter. Returns what there is to tell.
+    /// Ends the windows that last until `now` or less. Returns their Events.
     pub fn close_windows(&mut self, now: Instant) -> Vec<Note> {
-        let books = self.books.values_mut();
-        books
-            .filter_map(|book| book.close_window(|window| window.until <= now))
+        let records = self.records.values_mut();
+        records
+            .filter_map(|record| record.close_window(|window| window.until <= now))
             .collect()
     }
 
-    /// Ends all windows: the process ends, too. Returns what there is to tell.
+    /// Ends all windows, as the process ends, too. Returns their Events.
     pub fn close_all_windows(&mut self) -> Vec<Note> {
-        let books = self.books.values_mut();
-        books
-            .filter_map(|book| book.close_window(|_| true))
+        let records = self.records.values_mut();
+        records
+            .filter_map(|record| record.close_window(|_| true))
             .collect()
     }
 }
 
-// === impl Book ===
+// === impl PolicyRecord ===
 
-impl Book {
-    fn begin(cluster: &SharedCluster, key: &PolicyKey) -> Option<Book> {
+impl PolicyRecord {
+    fn begin(cluster: &SharedCluster, key: &PolicyKey) -> Option<PolicyRecord> {
         let (namespace, name) = key;
         let (uid, found) = cluster.read(|cluster| {
             let namespace = cluster.namespace(namespace)?;
@@ -137,7 +140,7 @@ impl Book {
                 (None, None) => None,
             }
         })?;
-        Some(Book {
+        Some(PolicyRecord {
             policy: PolicyName {
                 namespace: namespace.clone(),
                 name: name.clone(),
@@ -160,8 +163,8 @@ impl Book {
         }
     }
 
-    /// Writes down a drain that has ended.
-    pub fn record(&mut self, ending: &Ending, now: Now) {
+    /// Takes in a drain that has ended.
+    pub fn ended(&mut self, ending: &Ending, now: Now) {
         self.history.record(ending, now.wall);
         if ending.outcome == Outcome::Drained {
             let window = self.window.get_or_insert_with(|| Window {
@@ -177,13 +180,13 @@ impl Book {
         }
     }
 
-    /// The status as it should be; nothing, if the policy is gone. `redirect` is what the chart says
-    /// about the redirect.
+    /// The status as it should be; `None` if the policy is gone. `redirect` is the chart's
+    /// `sidecar.redirect`.
     pub fn status(
         &self,
         cluster: &SharedCluster,
         redirect: bool,
-        ledger: &Ledger,
+        drains: &DrainLog,
         now: Now,
     ) -> Option<DrainPolicyStatus> {
         let (history, before) = (&self.history, &self.written);
@@ -200,7 +203,7 @@ impl Book {
                 return Some(status::status(
                     surroundings,
                     policy,
-                    ledger,
+                    drains,
                     history,
                     before,
                     now,
@@ -211,7 +214,7 @@ impl Book {
         })
     }
 
-    /// Takes note that this is the status as it stands now. Returns the Event that it is worth.
+    /// Takes note that this is the status as it stands now. Returns an Event, if that is worth one.
     pub fn take_written(&mut self, status: DrainPolicyStatus) -> Option<Note> {
         let note = newly_unprotected(&self.written, &status)
             .map(|(reason, message)| events::unprotected(&self.policy, reason, message));
@@ -231,7 +234,7 @@ impl Book {
     }
 }
 
-/// Name and UID of all policies of a namespace, whether they are valid or not.
+/// Name and UID of all policies of a namespace, valid or not.
 pub fn policies_of(cluster: &SharedCluster, namespace: &str) -> BTreeMap<String, String> {
     cluster.read(|cluster| {
         let Some(namespace) = cluster.namespace(namespace) else {
@@ -246,8 +249,8 @@ pub fn policies_of(cluster: &SharedCluster, namespace: &str) -> BTreeMap<String,
     })
 }
 
-/// The reason and the message of a condition Protected that says no for a reason that it did not say
-/// before. That there are no pods yet is no reason to warn.
+/// The reason and the message of a condition Protected that is false for a reason that it did not
+/// have before. That there are no pods yet is no reason to warn.
 fn newly_unprotected<'a>(
     before: &DrainPolicyStatus,
     now: &'a DrainPolicyStatus,

@@ -1,6 +1,6 @@
 //! The status of one policy, computed anew from all that is known: pure.
 
-use super::drains::{Account, Ending, Ledger};
+use super::drains::{DrainLog, Ending, PodDrain};
 use super::sentence;
 use crate::cluster::{InvalidPolicy, PolicyView};
 use crate::plan::conditions::{self, Reach, Short, condition, whole_seconds};
@@ -64,7 +64,7 @@ impl History {
 }
 
 /// What the policy means for the pods of its namespace.
-pub fn reach(surroundings: Surroundings<'_>, policy: &PolicyView, ledger: &Ledger) -> Reach {
+pub fn reach(surroundings: Surroundings<'_>, policy: &PolicyView, drains: &DrainLog) -> Reach {
     let namespace = surroundings.namespace;
     let mut reach = Reach::default();
     let selected = namespace
@@ -87,8 +87,8 @@ pub fn reach(surroundings: Surroundings<'_>, policy: &PolicyView, ledger: &Ledge
         }
         reach.targets.selected += 1;
         reach.targets.serving += u32::from(pod.ready);
-        let contact = ledger
-            .account(&pod.uid)
+        let contact = drains
+            .pod(&pod.uid)
             .map_or(&Contact::None, |it| &it.contact);
         match gap(surroundings, policy, pod, contact) {
             None => reach.targets.protected += 1,
@@ -109,13 +109,13 @@ pub fn reach(surroundings: Surroundings<'_>, policy: &PolicyView, ledger: &Ledge
 pub fn status(
     surroundings: Surroundings<'_>,
     policy: &PolicyView,
-    ledger: &Ledger,
+    drains: &DrainLog,
     history: &History,
     before: &DrainPolicyStatus,
     now: Now,
 ) -> DrainPolicyStatus {
     let namespace = surroundings.namespace;
-    let reach = reach(surroundings, policy, ledger);
+    let reach = reach(surroundings, policy, drains);
     let findings = [
         conditions::ready(policy, &reach),
         conditions::protected(policy, &reach),
@@ -127,11 +127,11 @@ pub fn status(
             in_force(&namespace.policies, &pod.labels).is_some_and(|it| it.name == policy.name)
         })
         .filter_map(|pod| {
-            let account = ledger.account(&pod.uid)?;
-            let (since, trigger) = account.leaving?;
+            let pod = drains.pod(&pod.uid)?;
+            let (since, trigger) = pod.leaving?;
             Some(Active {
                 pod: pod.name.clone(),
-                progress: progress(account, now),
+                progress: progress(pod, now),
                 since: Time(whole_seconds(since)),
                 trigger,
             })
@@ -190,8 +190,8 @@ pub fn differs_beyond_progress(before: &DrainPolicyStatus, now: &DrainPolicyStat
     without_progress(before) != without_progress(now)
 }
 
-fn progress(account: &Account, now: Now) -> String {
-    match (&account.report, &account.contact) {
+fn progress(pod: &PodDrain, now: Now) -> String {
+    match (&pod.report, &pod.contact) {
         (Some((report, heard)), _) => sentence::progress(report, now.instant - *heard),
         (None, Contact::Unreachable(_) | Contact::KeyLost) => {
             "Leaving: its sidecar cannot be told anything and drains by what it was made with"

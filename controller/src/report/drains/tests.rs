@@ -17,51 +17,51 @@ fn with_last_words(mut pod: PodView, boot: &str, drain: Option<Drain>) -> PodVie
     pod
 }
 
-fn see(ledger: &mut Ledger, pod: &PodView) -> Vec<Entry> {
+fn see(drains: &mut DrainLog, pod: &PodView) -> Vec<Entry> {
     let settings = Settings::without_policy();
-    ledger.see(pod, &settings, &Before::default(), Timestamp::UNIX_EPOCH)
+    drains.see(pod, &settings, &Before::default(), Timestamp::UNIX_EPOCH)
 }
 
 /// Kubelet writes the last words once, but events repeat them: MODIFIED, MODIFIED, DELETED.
 #[test]
 fn a_drain_is_counted_once() {
-    let mut ledger = Ledger::default();
-    assert!(see(&mut ledger, &injected("a")).is_empty());
+    let mut drains = DrainLog::default();
+    assert!(see(&mut drains, &injected("a")).is_empty());
     assert!(matches!(
-        see(&mut ledger, &leaving("a"))[..],
+        see(&mut drains, &leaving("a"))[..],
         [Entry::Began(_)]
     ));
-    assert!(see(&mut ledger, &leaving("a")).is_empty());
+    assert!(see(&mut drains, &leaving("a")).is_empty());
     let ended = with_last_words(leaving("a"), "b1", Some(timed_out()));
-    let entries = see(&mut ledger, &ended);
+    let entries = see(&mut drains, &ended);
     let [Entry::Ended(ending)] = &entries[..] else {
         panic!("{entries:?}");
     };
     assert_eq!((ending.outcome, ending.cut), (Outcome::TimedOut, 1));
     assert_eq!(ending.policy.as_deref(), Some("web"));
-    assert!(see(&mut ledger, &ended).is_empty());
-    assert_eq!(ledger.gone(&ended), None);
+    assert!(see(&mut drains, &ended).is_empty());
+    assert_eq!(drains.gone(&ended), None);
 }
 
 /// No last words, and none on the stream either: somebody ended it.
 #[test]
 fn an_object_that_goes_without_last_words_was_killed() {
-    let mut ledger = Ledger::default();
-    see(&mut ledger, &leaving("a"));
-    assert_eq!(ledger.gone(&leaving("a")).unwrap().outcome, Outcome::Killed);
-    assert_eq!(ledger.gone(&leaving("a")), None);
+    let mut drains = DrainLog::default();
+    see(&mut drains, &leaving("a"));
+    assert_eq!(drains.gone(&leaving("a")).unwrap().outcome, Outcome::Killed);
+    assert_eq!(drains.gone(&leaving("a")), None);
 }
 
 /// The last that its stream said stands in for lost last words.
 #[test]
 fn the_stream_stands_in_for_lost_last_words() {
-    let mut ledger = Ledger::default();
-    see(&mut ledger, &leaving("a"));
+    let mut drains = DrainLog::default();
+    see(&mut drains, &leaving("a"));
     let mut report = crate::report::sentence::tests::draining();
     report.last = Some(timed_out());
-    ledger.report("uid-of-a", report, Instant::now());
+    drains.report("uid-of-a", report, Instant::now());
     assert_eq!(
-        ledger.gone(&leaving("a")).unwrap().outcome,
+        drains.gone(&leaving("a")).unwrap().outcome,
         Outcome::TimedOut
     );
 }
@@ -69,21 +69,21 @@ fn the_stream_stands_in_for_lost_last_words() {
 /// A pod that was deleted before its sidecar ran had nothing to drain.
 #[test]
 fn a_pod_that_never_ran_is_not_counted() {
-    let mut ledger = Ledger::default();
+    let mut drains = DrainLog::default();
     let mut pod = leaving("a");
     pod.sidecar.as_mut().unwrap().state = SidecarState::NotStarted;
-    assert!(see(&mut ledger, &pod).is_empty());
-    assert_eq!(ledger.gone(&pod), None);
+    assert!(see(&mut drains, &pod).is_empty());
+    assert_eq!(drains.gone(&pod), None);
 }
 
 /// A sidecar that restarts in a serving pod ends no drain; its next start can.
 #[test]
 fn a_restart_while_serving_is_no_drain() {
-    let mut ledger = Ledger::default();
-    assert!(see(&mut ledger, &with_last_words(injected("a"), "b1", None)).is_empty());
-    see(&mut ledger, &leaving("a"));
+    let mut drains = DrainLog::default();
+    assert!(see(&mut drains, &with_last_words(injected("a"), "b1", None)).is_empty());
+    see(&mut drains, &leaving("a"));
     let ended = with_last_words(leaving("a"), "b2", Some(timed_out()));
-    assert!(matches!(see(&mut ledger, &ended)[..], [Entry::Ended(_)]));
+    assert!(matches!(see(&mut drains, &ended)[..], [Entry::Ended(_)]));
 }
 
 /// The last words of an earlier start stand in the status for as long as the pod lives. They
@@ -91,10 +91,10 @@ fn a_restart_while_serving_is_no_drain() {
 #[test]
 fn an_earlier_start_does_not_end_a_later_drain() {
     for seen_at_its_end in [true, false] {
-        let mut ledger = Ledger::default();
+        let mut drains = DrainLog::default();
         if seen_at_its_end {
-            see(&mut ledger, &injected("a"));
-            see(&mut ledger, &with_last_words(injected("a"), "b1", None));
+            see(&mut drains, &injected("a"));
+            see(&mut drains, &with_last_words(injected("a"), "b1", None));
         }
         let restarted = |mut pod: PodView| {
             pod.sidecar.as_mut().unwrap().state = SidecarState::Running;
@@ -102,13 +102,13 @@ fn an_earlier_start_does_not_end_a_later_drain() {
         };
         for drain in [None, Some(timed_out())] {
             let serving = restarted(with_last_words(injected("a"), "b1", drain.clone()));
-            assert_eq!(see(&mut ledger, &serving), []);
+            assert_eq!(see(&mut drains, &serving), []);
         }
         let leaving = restarted(with_last_words(leaving("a"), "b1", None));
-        let entries = see(&mut ledger, &leaving);
+        let entries = see(&mut drains, &leaving);
         assert!(matches!(entries[..], [Entry::Began(_)]), "{entries:?}");
         let ended = with_last_words(leaving, "b2", Some(timed_out()));
-        let entries = see(&mut ledger, &ended);
+        let entries = see(&mut drains, &ended);
         assert!(matches!(entries[..], [Entry::Ended(_)]), "{entries:?}");
     }
 }
@@ -116,13 +116,13 @@ fn an_earlier_start_does_not_end_a_later_drain() {
 /// A finished Job's pod stands there for long; whoever starts then does not count it again.
 #[test]
 fn what_ended_before_this_process_is_not_counted() {
-    let mut ledger = Ledger::default();
+    let mut drains = DrainLog::default();
     let mut job = with_last_words(injected("a"), "b1", Some(timed_out()));
     job.finished = true;
-    assert_eq!(see(&mut ledger, &job), []);
+    assert_eq!(see(&mut drains, &job), []);
     job.leave = leaving("a").leave;
-    assert_eq!(see(&mut ledger, &job), []);
-    assert_eq!(ledger.gone(&job), None);
+    assert_eq!(see(&mut drains, &job), []);
+    assert_eq!(drains.gone(&job), None);
 }
 
 /// What an earlier process has written down is not told again.
@@ -130,24 +130,24 @@ fn what_ended_before_this_process_is_not_counted() {
 fn a_new_process_goes_on_where_the_last_one_ended() {
     let settings = Settings::without_policy();
     let since = Timestamp::from_second(7).unwrap();
-    let mut ledger = Ledger::default();
+    let mut drains = DrainLog::default();
     let before = Before {
         since: Some(since),
         counted: false,
     };
     let now = Timestamp::from_second(9).unwrap();
     assert!(
-        ledger
+        drains
             .see(&leaving("a"), &settings, &before, now)
             .is_empty()
     );
-    let account = ledger.account("uid-of-a").unwrap();
-    assert_eq!(account.leaving, Some((since, Trigger::Deleted)));
+    let pod = drains.pod("uid-of-a").unwrap();
+    assert_eq!(pod.leaving, Some((since, Trigger::Deleted)));
     let counted = Before {
         since: None,
         counted: true,
     };
     let ended = with_last_words(leaving("b"), "b1", Some(timed_out()));
-    assert!(ledger.see(&ended, &settings, &counted, now).is_empty());
-    assert_eq!(ledger.gone(&ended), None);
+    assert!(drains.see(&ended, &settings, &counted, now).is_empty());
+    assert_eq!(drains.gone(&ended), None);
 }

@@ -34,13 +34,13 @@ fn surroundings(namespace: &NamespaceView) -> Surroundings<'_> {
     }
 }
 
-fn of(namespace: &NamespaceView, ledger: &Ledger, name: &str) -> DrainPolicyStatus {
+fn of(namespace: &NamespaceView, drains: &DrainLog, name: &str) -> DrainPolicyStatus {
     let policy = namespace.policy(name).unwrap();
     let before = DrainPolicyStatus::default();
     status(
         surroundings(namespace),
         policy,
-        ledger,
+        drains,
         &History::default(),
         &before,
         now(),
@@ -56,10 +56,10 @@ fn targets_are_counted_once_each() {
     starting.ready = false;
     let pods = vec![injected("a"), pod("b"), starting, finished, leaving("e")];
     let namespace = namespace(pods);
-    let web = of(&namespace, &Ledger::default(), "web").targets;
+    let web = of(&namespace, &DrainLog::default(), "web").targets;
     assert_eq!((web.selected, web.protected, web.unprotected), (3, 2, 1));
     assert_eq!((web.serving, web.leaving), (2, 1));
-    let younger = of(&namespace, &Ledger::default(), "younger");
+    let younger = of(&namespace, &DrainLog::default(), "younger");
     assert_eq!(younger.targets.selected, 0);
     assert_eq!(younger.conditions[0].reason, "Overlapped");
 }
@@ -72,10 +72,10 @@ fn the_mode_in_force_is_what_is_so() {
             namespace,
             redirect,
         };
-        let (ledger, history) = (Ledger::default(), History::default());
+        let (drains, history) = (DrainLog::default(), History::default());
         let before = DrainPolicyStatus::default();
         let policy = namespace.policy("web").unwrap();
-        let status = status(surroundings, policy, &ledger, &history, &before, now());
+        let status = status(surroundings, policy, &drains, &history, &before, now());
         status.in_force.unwrap().mode
     };
     let mut namespace = namespace(vec![]);
@@ -88,18 +88,18 @@ fn the_mode_in_force_is_what_is_so() {
 /// Of many leaving pods the first five to go are shown, with how far they are.
 #[test]
 fn five_leaving_pods_are_shown_oldest_first() {
-    let mut ledger = Ledger::default();
+    let mut drains = DrainLog::default();
     let names = ["a", "b", "c", "d", "e", "f", "g"];
     for (second, name) in names.iter().rev().enumerate() {
         let at = Timestamp::from_second(second as i64).unwrap();
         let settings = &policy("web", 1).settings;
-        ledger.see(&leaving(name), settings, &Before::default(), at);
+        drains.see(&leaving(name), settings, &Before::default(), at);
     }
     let mut report = draining();
     report.pod = "uid-of-g".to_owned();
-    ledger.report("uid-of-g", report, Instant::now());
+    drains.report("uid-of-g", report, Instant::now());
     let namespace = namespace(names.map(leaving).into());
-    let active = of(&namespace, &ledger, "web").active;
+    let active = of(&namespace, &drains, "web").active;
     let shown: Vec<_> = active.iter().map(|active| active.pod.as_str()).collect();
     assert_eq!(shown, ["g", "f", "e", "d", "c"]);
     assert!(active[0].progress.starts_with("Draining for 12s"));
@@ -143,11 +143,11 @@ fn the_past_is_counted_and_the_newest_of_it_shown() {
 /// What is written and read back is the same, or the status would be written for ever.
 #[test]
 fn a_status_survives_the_api_server() {
-    let mut ledger = Ledger::default();
+    let mut drains = DrainLog::default();
     let at = "2026-01-01T00:00:00.123456Z".parse().unwrap();
     let settings = &policy("web", 1).settings;
-    ledger.see(&leaving("a"), settings, &Before::default(), at);
-    let status = of(&namespace(vec![leaving("a")]), &ledger, "web");
+    drains.see(&leaving("a"), settings, &Before::default(), at);
+    let status = of(&namespace(vec![leaving("a")]), &drains, "web");
     let json = serde_json::to_value(&status).unwrap();
     let read: DrainPolicyStatus = serde_json::from_value(json).unwrap();
     assert_eq!(read, status);
@@ -157,11 +157,11 @@ fn a_status_survives_the_api_server() {
 /// That a drain goes on is told apart from what is news.
 #[test]
 fn progress_is_no_news() {
-    let mut ledger = Ledger::default();
+    let mut drains = DrainLog::default();
     let settings = &policy("web", 1).settings;
     let start = Timestamp::UNIX_EPOCH;
-    ledger.see(&leaving("a"), settings, &Before::default(), start);
-    ledger.report("uid-of-a", draining(), Instant::now());
+    drains.see(&leaving("a"), settings, &Before::default(), start);
+    drains.report("uid-of-a", draining(), Instant::now());
     let namespace = namespace(vec![leaving("a")]);
     let policy = namespace.policy("web").unwrap();
     let at = |now| {
@@ -169,7 +169,7 @@ fn progress_is_no_news() {
         status(
             surroundings(&namespace),
             policy,
-            &ledger,
+            &drains,
             &History::default(),
             &before,
             now,
