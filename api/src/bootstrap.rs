@@ -1,6 +1,7 @@
 //! The bootstrap configuration of a sidecar: written into the pod's spec by the webhook, so that a pod drains by
 //! it even if no controller ever speaks to it.
 
+use crate::capture::Wanted;
 use crate::settings::Settings;
 use serde::{Deserialize, Serialize};
 
@@ -30,33 +31,7 @@ pub struct Bootstrap {
     pub proxy_protocol_ports: Vec<u16>,
     /// How connections are to reach the sidecar.
     #[serde(default)]
-    pub capture: Capture,
-}
-
-/// How connections are to reach the sidecar.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "mode")]
-pub enum Capture {
-    /// All inbound TCP is redirected through the relay, by the step before the sidecar.
-    #[default]
-    Redirect,
-    /// The relay listens on ports that took over the names of the app's.
-    NamedPorts {
-        /// Which.
-        ports: Vec<NamedPort>,
-    },
-    /// They don't.
-    Observe,
-}
-
-/// A port that the relay has taken over from the app.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NamedPort {
-    /// The relay's port, which Services send clients to: 1024 or higher.
-    pub listen: u16,
-    /// The app's.
-    pub app: u16,
+    pub capture: Wanted,
 }
 
 /// One of the app's containers, with what Ebb took over from it.

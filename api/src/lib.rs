@@ -15,6 +15,7 @@
 #![deny(missing_docs)]
 
 pub mod bootstrap;
+pub mod capture;
 pub mod connections;
 pub mod desired;
 pub mod names;

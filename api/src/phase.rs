@@ -127,7 +127,8 @@ impl fmt::Display for Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Mode, Protocol};
+    use crate::capture::{Mode, Why};
+    use crate::report::Protocol;
 
     fn on_the_wire(value: impl Serialize) -> String {
         let value = serde_json::to_value(value).unwrap();
@@ -150,6 +151,19 @@ mod tests {
         let modes = ["Redirect", "NamedPorts", "Observe"];
         assert_eq!(Mode::ALL.map(Mode::as_str), modes);
         assert_eq!(Mode::ALL.map(on_the_wire), modes);
+        let reasons = [
+            "InitFailed",
+            "InitMissing",
+            "InitUnreadable",
+            "WeakRule",
+            "PortTaken",
+            "SocketsUnseen",
+            "NoProxyProtocol",
+            "Environment",
+            "Unknown",
+        ];
+        assert_eq!(Why::ALL.map(Why::as_str), reasons);
+        assert_eq!(Why::ALL.map(on_the_wire), reasons);
         let protocols = [
             "Http1",
             "Http2",

@@ -3,12 +3,12 @@
 //!
 //! Durations cross the wire, never instants: the two sides' clocks are not compared anywhere.
 
+use crate::capture::{Mode, Step};
 use crate::desired::Revision;
 use crate::phase::{Outcome, Phase, Trigger};
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// What flows on a connection, as far as the relay can tell without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,38 +57,6 @@ impl Protocol {
     }
 }
 
-/// How inbound connections reach the sidecar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Mode {
-    /// The pod's inbound TCP is redirected through the relay.
-    Redirect,
-    /// The relay has taken over the ports that the pod's Services name, without a privilege.
-    NamedPorts,
-    /// No data path: connections are counted, and waited for, as far as the kernel tells of their
-    /// sockets. Nobody is told to leave.
-    Observe,
-}
-
-impl Mode {
-    /// All of them, the most able one first.
-    pub const ALL: [Mode; 3] = [Mode::Redirect, Mode::NamedPorts, Mode::Observe];
-
-    /// Its one spelling: on the wire, in logs, status and labels of metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Mode::Redirect => "Redirect",
-            Mode::NamedPorts => "NamedPorts",
-            Mode::Observe => "Observe",
-        }
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// The state of a sidecar: the body of `GET /v1/status`, and each line of its stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -101,9 +69,10 @@ pub struct Report {
     pub revision: Revision,
     /// The mode that the sidecar runs in.
     pub mode: Mode,
-    /// Why that is not the mode that was asked for, as a sentence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode_reason: Option<String>,
+    /// Why that is not the mode that was asked for, and what it lacks; empty if all is as it should
+    /// be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
     /// How far the pod has come.
     pub phase: Phase,
     /// The drain that is going on.
@@ -175,7 +144,7 @@ pub struct Drain {
     /// Opaque connections that were in flight at the deadline and not cut, because the policy hands
     /// them over to the app's own shutdown. Those among them that the end of the process cuts after
     /// all are in `cut` too, in a [`FinalReport`].
-    #[serde(default, skip_serializing_if = "is_nought")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub handed_over: u64,
     /// The age of the oldest that was cut, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,10 +160,6 @@ pub struct Drain {
 }
 
 fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-fn is_nought(number: &u64) -> bool {
     *number == 0
 }
 

@@ -19,8 +19,7 @@ use crate::listener;
 use crate::relay::{Relay, delivery};
 use crate::upstream::{OriginalDestination, Upstream};
 use anyhow::Context;
-use ebb_api::bootstrap::Capture;
-use ebb_api::report::Mode;
+use ebb_api::capture::Mode;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -60,23 +59,24 @@ struct Door {
 /// cannot be read: should the rules be there after all, every connection to the app would be refused.
 pub async fn bind(config: Config) -> Bound {
     let capture = config.capture();
-    let (mut standing, doors) = match (&config.destination, &capture) {
+    let (mut standing, doors) = match (&config.destination, capture.mode) {
         (OriginalDestination::Fixed(_), _) => (
             Standing::new(Mode::Redirect),
             vec![Door::open(config.relay_port, None)],
         ),
-        (_, Capture::Redirect) => (
-            Standing::detect(&capture).await,
+        (_, Mode::Redirect) => (
+            Standing::detect(capture.mode).await,
             vec![Door::open(config.relay_port, None)],
         ),
-        (_, Capture::NamedPorts { ports }) => (
-            Standing::detect(&capture).await,
-            ports
+        (_, Mode::NamedPorts) => (
+            Standing::detect(capture.mode).await,
+            capture
+                .ports
                 .iter()
                 .map(|port| Door::open(port.listen, Some(port.app)))
                 .collect(),
         ),
-        (_, Capture::Observe) => (Standing::detect(&capture).await, Vec::new()),
+        (_, Mode::Observe) => (Standing::detect(capture.mode).await, Vec::new()),
     };
     for door in &doors {
         if let Err(error) = &door.bound {
@@ -149,8 +149,8 @@ impl Bound {
             doors,
             admin,
         } = self;
-        for reason in standing.reasons() {
-            tracing::warn!(%reason, mode = ?standing.mode(), "connections do not reach the relay as they should");
+        for step in standing.steps() {
+            tracing::warn!(reason = %step.detail, why = %step.why, mode = %standing.mode(), "connections do not reach the relay as they should");
         }
         let census = Census::beside(config.probes(), Instant::now());
         let named = doors.iter().filter_map(|door| Some((door.port, door.app?)));

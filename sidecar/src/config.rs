@@ -9,7 +9,8 @@ use crate::drain::Pod;
 use crate::upstream::OriginalDestination;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::bootstrap::{Bootstrap, Capture, NamedPort};
+use ebb_api::bootstrap::Bootstrap;
+use ebb_api::capture::{NamedPort, Wanted};
 use ebb_api::names::{
     ADMIN_PORT, BOOTSTRAP_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
     RELAY_PORT, WORKERS_VARIABLE,
@@ -79,7 +80,7 @@ impl Config {
             .map_err(|error| complaints.push(sentence(&error)))
             .ok();
         if let Some(bootstrap) = &mut bootstrap {
-            complaints.extend(drop_circles(&mut bootstrap.capture));
+            complaints.extend(drop_circles(&mut bootstrap.capture.ports));
         }
         let key = bootstrap.as_ref().and_then(|bootstrap| {
             read_key(bootstrap)
@@ -127,7 +128,7 @@ impl Config {
     }
 
     /// How connections are to reach the sidecar.
-    pub fn capture(&self) -> Capture {
+    pub fn capture(&self) -> Wanted {
         let capture = self
             .bootstrap
             .as_ref()
@@ -184,10 +185,7 @@ fn read_bootstrap(text: Option<String>) -> Result<Bootstrap, BootstrapError> {
 }
 
 /// Leaves out ports of the app that are the relay's own: it would connect to itself without end.
-fn drop_circles(capture: &mut Capture) -> Option<String> {
-    let Capture::NamedPorts { ports } = capture else {
-        return None;
-    };
+fn drop_circles(ports: &mut Vec<NamedPort>) -> Option<String> {
     let relays: BTreeSet<u16> = ports.iter().map(|port| port.listen).collect();
     let is_circle = |port: &NamedPort| relays.contains(&port.app);
     let circles: Vec<_> = ports.iter().copied().filter(is_circle).collect();
@@ -272,14 +270,14 @@ mod tests {
     #[test]
     fn a_circle_of_ports_is_left_out() {
         let mut text = bootstrap("secret", &BASE64_STANDARD.encode([7; 32]));
-        text["capture"] = json!({"mode": "namedPorts", "ports": [
+        text["capture"] = json!({"mode": "NamedPorts", "ports": [
             {"listen": 17442, "app": 8080}, {"listen": 17443, "app": 17442}]});
         let config = read(Some(text));
         let ports = vec![NamedPort {
             listen: 17442,
             app: 8080,
         }];
-        assert_eq!(config.capture(), Capture::NamedPorts { ports });
+        assert_eq!(config.capture().ports, ports);
         let complaint = config.complaint.unwrap();
         assert!(
             complaint.contains("port 17443 is not relayed"),

@@ -32,7 +32,8 @@ pub use resources::SidecarResources;
 
 use super::pod::ReviewedPod;
 use app_containers::TakeOver;
-use ebb_api::bootstrap::{Bootstrap, Capture};
+use ebb_api::bootstrap::Bootstrap;
+use ebb_api::capture::Wanted;
 use ebb_api::names::Inject;
 use ebb_api::policy::Ports;
 use ebb_api::settings::Settings;
@@ -155,7 +156,7 @@ fn new_bootstrap(context: &Context<'_>) -> Bootstrap {
         containers: Vec::new(),
         exclude_ports: ports.exclude,
         proxy_protocol_ports: ports.proxy_protocol,
-        capture: Capture::default(),
+        capture: Wanted::default(),
     }
 }
 

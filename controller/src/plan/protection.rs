@@ -1,8 +1,8 @@
 //! Whether a pod can drain as its policy asks, and if not, why.
 
 use crate::cluster::{NamespaceView, PodView, PolicyView};
+use ebb_api::capture::{self, Mode, Step};
 use ebb_api::names::{ADMIN_PORT, INJECT_LABEL, Inject, REDIRECT_CONTAINER, RELAY_PORT};
-use ebb_api::report::Mode;
 
 /// What is left where no connection passes the sidecar.
 const OBSERVED: &str = "who waits for an answer on those is waited for, as far as the kernel tells, and nobody is told to leave";
@@ -25,12 +25,12 @@ pub enum Contact {
     /// Nobody has spoken to it yet.
     #[default]
     None,
-    /// It answers. With the reason why its mode is not the one that was asked for, if so.
+    /// It answers.
     Reached {
         /// The mode that it runs in.
         mode: Mode,
-        /// Why that is another than asked for, as a sentence.
-        mode_reason: Option<String>,
+        /// Why that is not the mode that was asked for, and what it lacks.
+        steps: Vec<Step>,
     },
     /// It does not answer, for the reason given.
     Unreachable(String),
@@ -45,15 +45,13 @@ pub enum Gap {
     NotInjected,
     /// It is older than the policy.
     PodsPredatePolicy,
-    /// Its redirect step ran, and its connections do not pass the sidecar all the same, for the
-    /// reason given.
-    RedirectFailed(Option<String>),
-    /// They do not, since it was made without the step, which it would get now.
-    RedirectMissing,
-    /// They do not, and in its namespace they can't.
-    RedirectForbidden(Option<String>),
-    /// They do not, and the chart wants it so.
-    RedirectOff,
+    /// Its sidecar runs in a less able mode than it could be asked for.
+    Capture {
+        /// That mode.
+        got: Mode,
+        /// Why no better one.
+        why: SteppedDown,
+    },
     /// It uses its node's network.
     HostNetwork,
     /// The webhook left it alone for a reason of its own: one CamelCase word.
@@ -69,6 +67,19 @@ pub enum Gap {
     KeyLost,
     /// A label asks for no sidecar.
     InjectionDisabled,
+}
+
+/// Why a sidecar runs in no better mode, the worst first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SteppedDown {
+    /// Its init step ran, and the better mode can't be had all the same: what the sidecar says.
+    Failed(Vec<Step>),
+    /// The pod was made without the init step, which it would get now.
+    NoInitStep,
+    /// The Pod Security level of its namespace forbids the better mode; what the sidecar says.
+    Forbidden(Vec<Step>),
+    /// The chart wants it so.
+    Off,
 }
 
 /// What mends a gap.
@@ -97,18 +108,19 @@ pub fn gap(
     };
     match contact {
         Contact::Reached {
-            mode: Mode::Observe,
-            mode_reason,
+            mode: got @ Mode::Observe,
+            steps,
         } => {
-            return Some(if !surroundings.redirect {
-                Gap::RedirectOff
+            let why = if !surroundings.redirect {
+                SteppedDown::Off
             } else if surroundings.namespace.forbids_net_admin {
-                Gap::RedirectForbidden(mode_reason.clone())
+                SteppedDown::Forbidden(steps.clone())
             } else if !sidecar.redirect_step {
-                Gap::RedirectMissing
+                SteppedDown::NoInitStep
             } else {
-                Gap::RedirectFailed(mode_reason.clone())
-            });
+                SteppedDown::Failed(steps.clone())
+            };
+            return Some(Gap::Capture { got: *got, why });
         }
         Contact::Reached {
             mode: Mode::Redirect | Mode::NamedPorts,
@@ -173,10 +185,7 @@ impl Gap {
         match self {
             Gap::NotInjected => "NotInjected",
             Gap::PodsPredatePolicy => "PodsPredatePolicy",
-            Gap::RedirectFailed(_)
-            | Gap::RedirectMissing
-            | Gap::RedirectForbidden(_)
-            | Gap::RedirectOff => "RedirectFailed",
+            Gap::Capture { .. } => "RedirectFailed",
             Gap::HostNetwork => "HostNetwork",
             Gap::Refused(word) => word,
             Gap::OwnHook(_) => "OwnHook",
@@ -197,28 +206,10 @@ impl Gap {
                     .to_owned()
             }
             Gap::PodsPredatePolicy => "were made before the policy and have no sidecar".to_owned(),
-            Gap::RedirectFailed(None) => {
-                "run a sidecar that their connections do not pass".to_owned()
-            }
-            Gap::RedirectFailed(Some(why)) => {
-                format!("run a sidecar that their connections do not pass ({why})")
-            }
-            Gap::RedirectMissing => {
-                "run a sidecar that their connections do not pass, since they were made while the \
-                 redirect was off or forbidden"
-                    .to_owned()
-            }
-            Gap::RedirectOff => format!(
-                "run a sidecar that their connections do not pass, since the chart's sidecar.redirect is false; {OBSERVED}"
+            Gap::Capture { why, .. } => format!(
+                "run a sidecar that their connections do not pass{}",
+                why.clause()
             ),
-            Gap::RedirectForbidden(why) => {
-                let why = why.as_deref().map(|why| format!(" ({why})"));
-                format!(
-                    "run a sidecar that their connections do not pass, since the Pod Security \
-                     level of the namespace forbids the redirect{}; {OBSERVED}",
-                    why.unwrap_or_default()
-                )
-            }
             Gap::HostNetwork => {
                 "use their node's network (hostNetwork), where no sidecar can stand between"
                     .to_owned()
@@ -268,10 +259,7 @@ impl Gap {
             Gap::OwnHook(containers) => format!("{pod} ({})", containers.join(" and ")),
             Gap::NotInjected
             | Gap::PodsPredatePolicy
-            | Gap::RedirectFailed(_)
-            | Gap::RedirectMissing
-            | Gap::RedirectForbidden(_)
-            | Gap::RedirectOff
+            | Gap::Capture { .. }
             | Gap::HostNetwork
             | Gap::Refused(_)
             | Gap::GraceTooShort
@@ -284,23 +272,51 @@ impl Gap {
     /// What mends it.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Gap::NotInjected
-            | Gap::PodsPredatePolicy
-            | Gap::RedirectMissing
-            | Gap::GraceTooShort
-            | Gap::KeyLost => Remedy::NewPods,
-            // New pods would fail in the same way.
-            Gap::RedirectFailed(_) => Remedy::Logs(REDIRECT_CONTAINER),
+            Gap::NotInjected | Gap::PodsPredatePolicy | Gap::GraceTooShort | Gap::KeyLost => {
+                Remedy::NewPods
+            }
+            Gap::Capture { why, .. } => why.remedy(),
             Gap::OwnHook(_) => Remedy::Edit(
                 "make the hook a sleep, or an httpGet by HTTP, which Ebb carries out itself, or \
                  take it out",
             ),
-            Gap::RedirectForbidden(_)
-            | Gap::RedirectOff
-            | Gap::HostNetwork
-            | Gap::Refused(_)
-            | Gap::Unreachable(_)
-            | Gap::InjectionDisabled => Remedy::None,
+            Gap::HostNetwork | Gap::Refused(_) | Gap::Unreachable(_) | Gap::InjectionDisabled => {
+                Remedy::None
+            }
+        }
+    }
+}
+
+// === impl SteppedDown ===
+
+impl SteppedDown {
+    /// What follows "run a sidecar that their connections do not pass" in the gap's sentence.
+    fn clause(&self) -> String {
+        let said = |steps: &[Step]| {
+            let said = capture::sentence(steps).map(|said| format!(" ({said})"));
+            said.unwrap_or_default()
+        };
+        match self {
+            SteppedDown::Failed(steps) => said(steps),
+            SteppedDown::NoInitStep => {
+                ", since they were made while the redirect was off or forbidden".to_owned()
+            }
+            SteppedDown::Forbidden(steps) => format!(
+                ", since the Pod Security level of the namespace forbids the redirect{}; {OBSERVED}",
+                said(steps)
+            ),
+            SteppedDown::Off => {
+                format!(", since the chart's sidecar.redirect is false; {OBSERVED}")
+            }
+        }
+    }
+
+    fn remedy(&self) -> Remedy {
+        match self {
+            // New pods would fail in the same way.
+            SteppedDown::Failed(_) => Remedy::Logs(REDIRECT_CONTAINER),
+            SteppedDown::NoInitStep => Remedy::NewPods,
+            SteppedDown::Forbidden(_) | SteppedDown::Off => Remedy::None,
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::excerpt::excerpt;
 use crate::plan::Wanted;
 use crate::plan::protection::Contact;
 use bytes::Bytes;
+use ebb_api::capture::Step;
 use ebb_api::desired::{Conflict, Desired, Revision};
 use hyper::StatusCode;
 
@@ -15,6 +16,9 @@ const ROUNDS: u32 = 4;
 
 /// How much of a sidecar's own words finds its way into a policy's status, in bytes.
 const LONGEST_WORDS: usize = 300;
+
+/// The least of it that says anything, in bytes.
+const SHORTEST_WORDS: usize = 10;
 
 /// The start of a sidecar that accepted a state last, and the state's revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,9 +86,7 @@ pub async fn put(
             }
             let contact = Contact::Reached {
                 mode: report.mode,
-                mode_reason: report
-                    .mode_reason
-                    .map(|reason| excerpt(&reason, LONGEST_WORDS)),
+                steps: shorten(report.steps, LONGEST_WORDS),
             };
             let peer = Peer {
                 boot: report.boot,
@@ -126,6 +128,21 @@ pub async fn put(
     Err(Failure::Contested)
 }
 
+/// These steps, as far as their details have no more than this number of bytes together.
+fn shorten(steps: Vec<Step>, most: usize) -> Vec<Step> {
+    let mut left = most;
+    let mut short = Vec::new();
+    for step in steps {
+        if left < SHORTEST_WORDS {
+            break;
+        }
+        let detail = excerpt(&step.detail, left);
+        left -= detail.len();
+        short.push(Step { detail, ..step });
+    }
+    short
+}
+
 fn body(wanted: &Wanted, peer: &Peer) -> Bytes {
     let desired = Desired {
         pod: wanted.pod.clone(),
@@ -138,4 +155,29 @@ fn body(wanted: &Wanted, peer: &Peer) -> Bytes {
     serde_json::to_vec(&desired)
         .expect("a desired state has string keys and no maps that could fail")
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ebb_api::capture::{Mode, Why};
+
+    /// However much a sidecar has to say, a policy's status takes a bounded part of it.
+    #[test]
+    fn a_sidecar_s_steps_are_shortened() {
+        let step = |detail: &str| Step {
+            mode: Mode::Redirect,
+            why: Why::PortTaken,
+            detail: detail.to_owned(),
+        };
+        let few = vec![step("taken"), step("blind")];
+        assert_eq!(shorten(few.clone(), 20), few);
+        let many = vec![
+            step("twelve words"),
+            step("more than there is room for"),
+            step("x"),
+        ];
+        let short = vec![step("twelve words"), step("more th…")];
+        assert_eq!(shorten(many, 22), short);
+    }
 }

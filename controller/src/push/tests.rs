@@ -6,9 +6,10 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
+use ebb_api::capture::Mode;
 use ebb_api::desired::{Conflict, Desired, Endpoints, Leave, Revision};
 use ebb_api::phase::{Phase, Trigger};
-use ebb_api::report::{Census, Mode};
+use ebb_api::report::Census;
 use ebb_api::settings::Settings;
 use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
@@ -42,7 +43,7 @@ impl Standing {
             boot,
             revision,
             mode: Mode::Redirect,
-            mode_reason: None,
+            steps: Vec::new(),
             phase,
             leaving: None,
             now: Census::default(),
@@ -154,7 +155,7 @@ async fn a_new_sidecar_is_told_and_known_to_be_reachable() {
     );
     let reached = Contact::Reached {
         mode: Mode::Redirect,
-        mode_reason: None,
+        steps: Vec::new(),
     };
     assert_eq!(next(&mut news).await, Learned::Contact(reached));
 }

@@ -147,9 +147,10 @@ pub fn seconds(milliseconds: u64) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use ebb_api::capture::Mode;
     use ebb_api::desired::Revision;
     use ebb_api::phase::Trigger;
-    use ebb_api::report::{Leaving, Mode};
+    use ebb_api::report::Leaving;
 
     /// A pod that drains 3 requests on 14 connections since 12 s.
     pub(crate) fn draining() -> Report {
@@ -158,7 +159,7 @@ pub(crate) mod tests {
             boot: "b1".to_owned(),
             revision: Revision::new(0, 1),
             mode: Mode::Redirect,
-            mode_reason: None,
+            steps: Vec::new(),
             phase: Phase::Draining,
             leaving: Some(Leaving {
                 trigger: Trigger::Deleted,

@@ -2,8 +2,7 @@
 
 use super::mark::{Mark, Selection};
 use crate::census::Way;
-use ebb_api::bootstrap::Capture;
-use ebb_api::report::Mode;
+use ebb_api::capture::{Mode, Step, Why};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -12,8 +11,8 @@ use std::net::IpAddr;
 pub(crate) struct Standing {
     /// The mode, if all of the relay's ports are open.
     mode: Mode,
-    /// What is not as it should be, as a sentence.
-    remark: Option<String>,
+    /// What the init step came short of.
+    remark: Option<Step>,
     /// Ports of the relay that are not open, and why.
     shut: BTreeMap<u16, String>,
     over_loopback: Vec<IpAddr>,
@@ -23,11 +22,10 @@ pub(crate) struct Standing {
 
 impl Standing {
     /// What was asked for, and in this network namespace can be had.
-    pub(crate) async fn detect(asked: &Capture) -> Standing {
+    pub(crate) async fn detect(asked: Mode) -> Standing {
         match asked {
-            Capture::Redirect => Standing::after_redirect(Mark::find().await),
-            Capture::NamedPorts { .. } => Standing::new(Mode::NamedPorts),
-            Capture::Observe => Standing::new(Mode::Observe),
+            Mode::Redirect => Standing::after_redirect(Mark::find().await),
+            Mode::NamedPorts | Mode::Observe => Standing::new(asked),
         }
     }
 
@@ -42,35 +40,45 @@ impl Standing {
     }
 
     fn after_redirect(mark: Result<Option<Mark>, nlink::Error>) -> Standing {
-        let (mode, remark, over_loopback) = match mark {
+        let mut over_loopback = Vec::new();
+        let (mode, remark) = match mark {
             Ok(Some(Mark::Written {
                 selection,
-                over_loopback,
+                over_loopback: addresses,
             })) => {
+                over_loopback = addresses;
                 let remark = match selection {
                     Selection::Listening => None,
-                    Selection::All(why) => Some(format!(
-                        "connections are redirected whether the app listens or not, so a tcpSocket \
-                         probe always passes: the kernel did not take the rule that asks ({why})"
+                    Selection::All(why) => Some((
+                        Why::WeakRule,
+                        format!(
+                            "connections are redirected whether the app listens or not, so a \
+                             tcpSocket probe always passes: the kernel did not take the rule that \
+                             asks ({why})"
+                        ),
                     )),
                 };
-                (Mode::Redirect, remark, over_loopback)
+                (Mode::Redirect, remark)
             }
             Ok(Some(Mark::Failed(why))) => {
-                let remark = format!("the redirect step failed: {why}");
-                (Mode::Observe, Some(remark), Vec::new())
+                let detail = format!("the redirect step failed: {why}");
+                (Mode::Observe, Some((Why::InitFailed, detail)))
             }
             Ok(None) => {
-                let remark = "the redirect step left no mark on this pod's network".to_owned();
-                (Mode::Observe, Some(remark), Vec::new())
+                let detail = "the redirect step left no mark on this pod's network".to_owned();
+                (Mode::Observe, Some((Why::InitMissing, detail)))
             }
             Err(error) => {
-                let remark = format!("the mark of the redirect step cannot be read: {error}");
-                (Mode::Observe, Some(remark), Vec::new())
+                let detail = format!("the mark of the redirect step cannot be read: {error}");
+                (Mode::Observe, Some((Why::InitUnreadable, detail)))
             }
         };
         Standing {
-            remark,
+            remark: remark.map(|(why, detail)| Step {
+                mode: Mode::Redirect,
+                why,
+                detail,
+            }),
             over_loopback,
             ..Standing::new(mode)
         }
@@ -95,10 +103,14 @@ impl Standing {
         }
     }
 
-    /// Why that is not what it should be, as sentences.
-    pub(crate) fn reasons(&self) -> impl Iterator<Item = &str> {
-        let shut = self.shut.values();
-        self.remark.iter().chain(shut).map(String::as_str)
+    /// Why that is not what it should be.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = Step> {
+        let shut = self.shut.values().map(|detail| Step {
+            mode: self.mode,
+            why: Why::PortTaken,
+            detail: detail.clone(),
+        });
+        self.remark.iter().cloned().chain(shut)
     }
 
     /// The addresses of the pod that are routed by `lo`.
@@ -131,10 +143,15 @@ mod tests {
             let mut standing = Standing::new(mode);
             standing.shut(8080, "taken".to_owned());
             assert_eq!(standing.mode(), meanwhile);
-            assert_eq!(standing.reasons().collect::<Vec<_>>(), ["taken"]);
+            let taken = Step {
+                mode,
+                why: Why::PortTaken,
+                detail: "taken".to_owned(),
+            };
+            assert_eq!(standing.steps().collect::<Vec<_>>(), [taken]);
             standing.opened(8080);
             assert_eq!(standing.mode(), mode);
-            assert_eq!(standing.reasons().count(), 0);
+            assert_eq!(standing.steps().count(), 0);
         }
     }
 
@@ -147,7 +164,9 @@ mod tests {
         };
         let standing = Standing::after_redirect(Ok(Some(mark)));
         assert_eq!(standing.mode(), Mode::Redirect);
-        let reason = standing.reasons().next().unwrap();
-        assert!(reason.contains("(ENOENT)"), "{reason}");
+        let step = standing.steps().next().unwrap();
+        assert_eq!((step.mode, step.why), (Mode::Redirect, Why::WeakRule));
+        let detail = step.detail;
+        assert!(detail.contains("(ENOENT)"), "{detail}");
     }
 }

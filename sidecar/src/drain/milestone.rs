@@ -1,7 +1,8 @@
 //! The moments of a drain that a person wants to find in the log, in their order.
 
+use ebb_api::capture::Mode;
 use ebb_api::phase::{Outcome, Trigger};
-use ebb_api::report::{Drain, Mode};
+use ebb_api::report::Drain;
 
 /// A moment of a drain.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,25 +3,31 @@
 use super::Keeper;
 use crate::capture::lookout::Lookout;
 use crate::census::Snapshot;
+use ebb_api::capture::{Step, Why};
 use ebb_api::report::{FinalReport, Report};
 use std::time::Instant;
 
 impl Keeper {
     pub(super) fn report(&self, now: Instant) -> Report {
+        let mode = self.captured.standing.mode();
+        let here = |why, detail: &str| Step {
+            mode,
+            why,
+            detail: detail.to_owned(),
+        };
         let blind = self.lookout.as_ref().and_then(Lookout::blind);
-        let reasons = self.captured.standing.reasons();
-        let untold = self.captured.untold();
-        let reasons: Vec<&str> = reasons
-            .chain(blind)
-            .chain(untold.as_deref())
-            .chain(self.complaint.as_deref())
-            .collect();
+        let complaint = self.complaint.as_deref();
+        let steps = self.captured.standing.steps();
         Report {
             pod: self.uid.clone(),
             boot: self.boot.clone(),
             revision: self.revision,
-            mode: self.captured.standing.mode(),
-            mode_reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
+            mode,
+            steps: steps
+                .chain(blind.map(|detail| here(Why::SocketsUnseen, detail)))
+                .chain(self.captured.no_proxy_protocol())
+                .chain(complaint.map(|detail| here(Why::Environment, detail)))
+                .collect(),
             phase: self.machine.phase(),
             leaving: self.machine.leaving(now),
             now: self.census.snapshot(now).report(),

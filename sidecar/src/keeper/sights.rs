@@ -4,8 +4,8 @@ use super::Keeper;
 use crate::capture::lookout::Lookout;
 use crate::capture::observe::{Observer, Rules};
 use crate::capture::standing::Standing;
+use ebb_api::capture::{Mode, Step, Why};
 use ebb_api::phase::Phase;
-use ebb_api::report::Mode;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -22,16 +22,21 @@ pub(crate) struct Captured {
 // === impl Captured ===
 
 impl Captured {
-    /// Which ports are not told who their clients are, although they should be.
-    pub(super) fn untold(&self) -> Option<String> {
+    /// That ports of the app do not learn who their clients are, although they should.
+    pub(super) fn no_proxy_protocol(&self) -> Option<Step> {
         let ports = &self.proxy_protocol_ports;
-        let unheard = self.standing.mode() == Mode::Observe && !ports.is_empty();
-        let ports = ports.iter().map(u16::to_string).collect::<Vec<_>>();
-        unheard.then(|| {
-            format!(
+        let mode = self.standing.mode();
+        if mode != Mode::Observe || ports.is_empty() {
+            return None;
+        }
+        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+        Some(Step {
+            mode,
+            why: Why::NoProxyProtocol,
+            detail: format!(
                 "no header of the PROXY protocol is written, though capture.proxyProtocolPorts names {}",
                 ports.join(", ")
-            )
+            ),
         })
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::client::{connection, numbers, say};
 use crate::pod::{PodNetwork, connect};
+use ebb_api::capture::{self, Mode};
 use ebb_api::phase::{Outcome, Phase};
-use ebb_api::report::{Mode, Protocol};
+use ebb_api::report::Protocol;
 
 /// The relay's 18080 is the app's 8080, its 18081 the app's 8081, which is told who the client is.
 const BIRTH: &str = r#"{"settings":{"policy":"web","enabled":true,"timeoutSeconds":60,
@@ -11,7 +12,7 @@ const BIRTH: &str = r#"{"settings":{"policy":"web","enabled":true,"timeoutSecond
     "connections":{"idleSeconds":1},"shutdownSeconds":1},
     "graceSeconds":95,"originalGraceSeconds":30,"token":"t","key":"k","publicKey":"",
     "containers":[{"name":"web"}],"excludePorts":[8082],"proxyProtocolPorts":[8081],
-    "capture":{"mode":"namedPorts","ports":[
+    "capture":{"mode":"NamedPorts","ports":[
         {"listen":18080,"app":8080},{"listen":18081,"app":8081}]}}"#;
 
 /// IPv4 and IPv6: what comes to the relay's ports gets to the app at the address that the client
@@ -90,7 +91,7 @@ fn a_port_that_the_app_has_itself_is_told() {
     let sidecar = pod.sidecar(BIRTH);
     let report = sidecar.report();
     assert_eq!(report.mode, Mode::NamedPorts);
-    let reason = report.mode_reason.unwrap();
+    let reason = capture::sentence(&report.steps).unwrap();
     assert!(reason.contains("can't listen on port 18081"), "{reason}");
     let _relayed = connection(pod.addresses[0], 18080, &app);
     let _bypassing = connection(pod.addresses[0], 18081, &stubborn);

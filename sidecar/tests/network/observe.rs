@@ -3,8 +3,9 @@
 use crate::client::{connection, numbers, say};
 use crate::pod::PodNetwork;
 use crate::sidecar::PATIENCE;
+use ebb_api::capture::{self, Mode};
 use ebb_api::phase::{Outcome, Phase};
-use ebb_api::report::{Mode, Protocol};
+use ebb_api::report::Protocol;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
@@ -32,7 +33,7 @@ fn a_client_that_waits_holds_the_hooks() {
     let sidecar = pod.sidecar(&bootstrap(60));
     let report = sidecar.report();
     assert_eq!((report.mode, numbers(&report)), (Mode::Observe, (0, 0)));
-    let reason = report.mode_reason.unwrap();
+    let reason = capture::sentence(&report.steps).unwrap();
     assert!(reason.contains("left no mark"), "{reason}");
 
     let mut clients: Vec<_> = pod

@@ -2,7 +2,7 @@
 
 use crate::client::connection;
 use crate::pod::PodNetwork;
-use ebb_api::report::Mode;
+use ebb_api::capture::{self, Mode};
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 
@@ -47,8 +47,8 @@ fn read_header(app: &mut TcpStream) -> (SocketAddr, SocketAddr) {
 /// that the client connected to.
 #[test]
 fn the_app_learns_the_client_s_own_address() {
-    let named = r#"{"mode":"namedPorts","ports":[{"listen":18080,"app":8080}]}"#;
-    for (capture, port) in [(r#"{"mode":"redirect"}"#, 8080), (named, 18080)] {
+    let named = r#"{"mode":"NamedPorts","ports":[{"listen":18080,"app":8080}]}"#;
+    for (capture, port) in [(r#"{"mode":"Redirect"}"#, 8080), (named, 18080)] {
         let pod = PodNetwork::new();
         let bootstrap = bootstrap(capture);
         if port == 8080 {
@@ -68,9 +68,9 @@ fn the_app_learns_the_client_s_own_address() {
 #[test]
 fn without_a_relay_nobody_is_told_and_that_is_said() {
     let pod = PodNetwork::new();
-    let report = pod.sidecar(&bootstrap(r#"{"mode":"observe"}"#)).report();
+    let report = pod.sidecar(&bootstrap(r#"{"mode":"Observe"}"#)).report();
     assert_eq!(report.mode, Mode::Observe);
-    let reason = report.mode_reason.unwrap();
+    let reason = capture::sentence(&report.steps).unwrap();
     assert!(
         reason.contains("no header of the PROXY protocol is written"),
         "{reason}"

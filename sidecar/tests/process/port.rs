@@ -1,7 +1,7 @@
 //! The relay's port.
 
 use crate::running::Sidecar;
-use ebb_api::report::Mode;
+use ebb_api::capture::{Mode, Why};
 use std::net::Ipv6Addr;
 use tokio::net::TcpListener;
 
@@ -14,12 +14,16 @@ async fn a_relay_port_that_is_taken_is_opened_later() {
     let sidecar = Sidecar::at_relay_port(port).await;
     let report = sidecar.report().await;
     assert_eq!(report.mode, Mode::Observe);
-    let reason = report.mode_reason.unwrap();
-    assert!(reason.contains(&format!("port {port}")), "{reason}");
+    let [step] = &report.steps[..] else {
+        panic!("one step: {:?}", report.steps);
+    };
+    assert_eq!((step.mode, step.why), (Mode::Redirect, Why::PortTaken));
+    let detail = &step.detail;
+    assert!(detail.contains(&format!("port {port}")), "{detail}");
     drop(other);
     let report = sidecar
         .until("relaying", |report| report.mode == Mode::Redirect)
         .await;
-    assert_eq!(report.mode_reason, None);
+    assert_eq!(report.steps, []);
     assert_eq!(sidecar.request("/now").await.body, "hello");
 }

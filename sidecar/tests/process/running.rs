@@ -3,7 +3,8 @@
 use crate::app::App;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::bootstrap::{AppContainer, Bootstrap, Capture, ConnectingProbe, OwnHook, ProbeKind};
+use ebb_api::bootstrap::{AppContainer, Bootstrap, ConnectingProbe, OwnHook, ProbeKind};
+use ebb_api::capture::Wanted;
 use ebb_api::connections::ConnectionSettings;
 use ebb_api::desired::{Desired, Endpoints, Leave, Revision};
 use ebb_api::phase::Trigger;
@@ -109,7 +110,7 @@ impl Sidecar {
             }],
             exclude_ports: Vec::new(),
             proxy_protocol_ports: Vec::new(),
-            capture: Capture::default(),
+            capture: Wanted::default(),
         };
         let bootstrap = serde_json::to_string(&bootstrap).unwrap();
         let mut config = Config::read(|name| match name {

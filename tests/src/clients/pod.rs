@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::bootstrap::{AppContainer, Bootstrap, Capture};
+use ebb_api::bootstrap::{AppContainer, Bootstrap};
+use ebb_api::capture::{self, Mode, Wanted};
 use ebb_api::names::{BOOTSTRAP_VARIABLE, POD_UID_VARIABLE, SIDECAR_CONTAINER};
-use ebb_api::report::{Drain, FinalReport, Mode};
+use ebb_api::report::{Drain, FinalReport};
 use rustix::process::Signal;
 
 use super::Plan;
@@ -100,7 +101,7 @@ impl Pod {
             report.mode == Mode::Redirect,
             "the sidecar runs as {:?}: {:?}",
             report.mode,
-            report.mode_reason
+            capture::sentence(&report.steps)
         );
         Ok(())
     }
@@ -176,6 +177,6 @@ fn bootstrap(server: Server) -> Bootstrap {
         }],
         exclude_ports: Vec::new(),
         proxy_protocol_ports: server.proxy_protocol_ports().to_vec(),
-        capture: Capture::default(),
+        capture: Wanted::default(),
     }
 }

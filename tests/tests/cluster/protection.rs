@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use ebb_api::capture::{self, Mode};
 use ebb_api::names::REDIRECT_CONTAINER;
-use ebb_api::report::Mode;
 use ebb_sample_app::log::now_ms;
 use ebb_tests::eventually::eventually;
 use ebb_tests::harness::client::{Client, ask};
@@ -176,7 +176,7 @@ async fn assert_serves_unprotected(namespace: &TestNamespace, pod: &Pod) -> Resu
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     let report = pods::report(pod).await?;
     assert_eq!(report.mode, Mode::Observe);
-    let reason = report.mode_reason.context("the sidecar gives no reason")?;
+    let reason = capture::sentence(&report.steps).context("the sidecar gives no reason")?;
     let message = protected(namespace, "web", "RedirectFailed").await?;
     assert!(
         message.contains(&reason),

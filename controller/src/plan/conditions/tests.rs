@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::cluster::policy::tests::policy;
+use crate::plan::protection::SteppedDown;
+use ebb_api::capture::{Mode, Step, Why};
 
 fn short(pod: &str, kind: &str, owner: &str) -> Short {
     Short {
@@ -106,10 +108,21 @@ fn bare_pods_have_no_rollout() {
 /// A redirect step that fails is shown by its log, not by a restart that would fail again.
 #[test]
 fn a_redirect_that_fails_is_shown_by_its_log() {
-    let failed = |why: &str| Gap::RedirectFailed(Some(why.to_owned()));
+    let observing = |why| Gap::Capture {
+        got: Mode::Observe,
+        why,
+    };
+    let failed = SteppedDown::Failed(vec![Step {
+        mode: Mode::Redirect,
+        why: Why::InitFailed,
+        detail: "no nf_tables".to_owned(),
+    }]);
     let gaps = vec![
-        (Gap::RedirectMissing, short("a", "Deployment", "web")),
-        (failed("no nf_tables"), short("b", "Deployment", "web")),
+        (
+            observing(SteppedDown::NoInitStep),
+            short("a", "Deployment", "web"),
+        ),
+        (observing(failed), short("b", "Deployment", "web")),
     ];
     let finding = protected(&policy("web", 1), &reach(3, gaps));
     assert_eq!(finding.reason, "RedirectFailed");

@@ -3,6 +3,7 @@
 use super::*;
 use crate::cluster::pod::tests::{injected, pod};
 use crate::cluster::policy::tests::policy;
+use ebb_api::capture::Why;
 use jiff::Timestamp;
 
 fn surroundings(namespace: &NamespaceView) -> Surroundings<'_> {
@@ -66,7 +67,11 @@ fn a_namespace_that_refuses_is_the_reason() {
 fn new_pods_do_not_mend_a_redirect_that_fails_or_is_forbidden() {
     let observing = Contact::Reached {
         mode: Mode::Observe,
-        mode_reason: Some("no redirect step ran".to_owned()),
+        steps: vec![Step {
+            mode: Mode::Redirect,
+            why: Why::InitMissing,
+            detail: "no redirect step ran".to_owned(),
+        }],
     };
     let of = |redirect, forbids_net_admin, redirect_step| {
         let namespace = NamespaceView {
@@ -123,7 +128,7 @@ fn a_sidecar_can_fall_short() {
     let unreachable = Contact::Unreachable("connection refused".to_owned());
     let observing = Contact::Reached {
         mode: Mode::Observe,
-        mode_reason: None,
+        steps: Vec::new(),
     };
     assert_eq!(of(&injected("a"), &Contact::None), None);
     assert_eq!(of(&injected("a"), &Contact::KeyLost), Some(Gap::KeyLost));
@@ -134,5 +139,9 @@ fn a_sidecar_can_fall_short() {
     let mut short = injected("a");
     short.grace_seconds = 334;
     assert_eq!(of(&short, &unreachable), Some(Gap::GraceTooShort));
-    assert_eq!(of(&short, &observing), Some(Gap::RedirectFailed(None)));
+    let failed = Gap::Capture {
+        got: Mode::Observe,
+        why: SteppedDown::Failed(Vec::new()),
+    };
+    assert_eq!(of(&short, &observing), Some(failed));
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::cluster::pod::tests::{injected, leaving};
 use crate::report::sentence::tests::timed_out;
-use ebb_api::report::Mode;
+use ebb_api::capture::Mode;
 
 fn with_last_words(mut pod: PodView, boot: &str, drain: Option<Drain>) -> PodView {
     let sidecar = pod.sidecar.as_mut().unwrap();

@@ -6,7 +6,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::bootstrap::{AppContainer, Bootstrap, Capture};
+use ebb_api::bootstrap::{AppContainer, Bootstrap};
+use ebb_api::capture::Wanted;
 use ebb_api::names::{BOOTSTRAP_VARIABLE, POD_UID_VARIABLE};
 use ebb_api::settings::{DEFAULT_MAX_SECONDS, DeregistrationSettings, Settings};
 
@@ -59,7 +60,7 @@ fn bootstrap(case: Case) -> Bootstrap {
         }],
         exclude_ports: Vec::new(),
         proxy_protocol_ports: Vec::new(),
-        capture: Capture::default(),
+        capture: Wanted::default(),
     }
 }
 
