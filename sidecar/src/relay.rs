@@ -11,8 +11,8 @@ mod closing;
 mod connection;
 pub mod delivery;
 mod exchange;
-mod herald;
 mod leftover;
+mod notify;
 
 use crate::census::{self, Census};
 use crate::seldom::Seldom;
@@ -22,7 +22,7 @@ use connection::Connection;
 use exchange::Exchange;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use exchange::scenario;
-use herald::{Herald, Seat};
+use notify::{Notifier, Subscription};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub struct Relay {
     census: Arc<Census>,
     conduct: watch::Receiver<Conduct>,
     upstream: Arc<Upstream>,
-    herald: Arc<Herald>,
+    notifier: Arc<Notifier>,
     workers: NonZeroUsize,
     direct: Arc<Seldom>,
 }
@@ -53,7 +53,7 @@ impl Relay {
             census,
             conduct,
             upstream,
-            herald: Arc::default(),
+            notifier: Arc::default(),
             workers: NonZeroUsize::MIN,
             direct: Arc::default(),
         }
@@ -77,14 +77,14 @@ impl Relay {
         self.conduct.clone()
     }
 
-    /// A place in the audience of [`Relay::herald`], for a connection that is to run.
-    pub(crate) fn seat(&self) -> Seat {
-        self.herald.seat(self.conduct())
+    /// A subscription to what [`Relay::notify`] tells, for a connection that is to run.
+    pub(crate) fn subscribe(&self) -> Subscription {
+        self.notifier.subscribe(self.conduct())
     }
 
     /// Tells the connections whenever something else is wanted of them; never ends.
-    pub(crate) fn herald(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.herald.clone().run(self.conduct())
+    pub(crate) fn notify(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.notifier.clone().run(self.conduct())
     }
 
     /// Takes an accepted connection in, which `peer` has made: from here on it counts. Nothing where

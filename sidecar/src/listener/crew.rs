@@ -16,7 +16,7 @@ use tokio::task::{JoinError, JoinSet};
 /// What runs connections. Dropping it drops them.
 pub(super) struct Crew {
     relay: Relay,
-    /// Connections on this thread, and the herald of all.
+    /// Connections on this thread, and the notifier of all.
     connections: JoinSet<()>,
     /// The ways to the others; none where this thread does it all. A queue holds what was accepted
     /// a moment ago: it empties as fast as a thread takes in sockets.
@@ -45,7 +45,7 @@ impl Crew {
     pub(super) fn new(relay: Relay) -> Crew {
         let workers = relay.workers().get();
         let mut connections = JoinSet::new();
-        connections.spawn(relay.herald());
+        connections.spawn(relay.notify());
         let mut crew = Crew {
             relay,
             connections,
@@ -79,7 +79,8 @@ impl Crew {
         };
         if self.queues.is_empty() {
             let connection = taken.begin(client);
-            self.connections.spawn(connection.run(self.relay.seat()));
+            self.connections
+                .spawn(connection.run(self.relay.subscribe()));
             return Ok(());
         }
         let client = match client.into_std() {
@@ -126,7 +127,7 @@ fn work(mut handed: UnboundedReceiver<Handed>, relay: &Relay) -> io::Result<()> 
                     None => return Ok(()),
                     Some(Handed { client, taken }) => match TcpStream::from_std(client) {
                         Ok(client) => {
-                            connections.spawn(taken.begin(client).run(relay.seat()));
+                            connections.spawn(taken.begin(client).run(relay.subscribe()));
                         }
                         Err(error) => {
                             tracing::warn!(%error, "a connection is lost");

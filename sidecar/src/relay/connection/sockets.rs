@@ -4,8 +4,8 @@ use super::legs::{Leg, Legs, Reach};
 use super::{Connection, End, Rest};
 use crate::relay::closing;
 use crate::relay::exchange::Exchange;
-use crate::relay::herald::Seat;
 use crate::relay::leftover::Leftover;
+use crate::relay::notify::Subscription;
 use crate::upstream::Destination;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -71,16 +71,16 @@ impl Connection {
         clippy::manual_async_fn,
         reason = "an async function keeps a second copy of itself, and there are 10,000 of these"
     )]
-    pub(crate) fn run(mut self, mut seat: Seat) -> impl Future<Output = ()> + Send {
+    pub(crate) fn run(mut self, mut subscription: Subscription) -> impl Future<Output = ()> + Send {
         async move {
             let end = poll_fn(|context| {
-                if let Some(conduct) = seat.news(context) {
+                if let Some(conduct) = subscription.changed(context) {
                     self.take_up(&conduct, Instant::now());
                 }
                 with_scratch(|scratch| self.poll(context, scratch))
             })
             .await;
-            drop(seat);
+            drop(subscription);
             self.end(end);
             if end == End::Close {
                 closing::linger(&mut self.legs.client).await;

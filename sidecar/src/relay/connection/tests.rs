@@ -2,7 +2,7 @@ use super::sockets::App;
 use super::*;
 use crate::census::Census;
 use crate::goodbye::http1::UNAVAILABLE;
-use crate::relay::herald::Herald;
+use crate::relay::notify::Notifier;
 use crate::upstream::{OriginalDestination, Upstream};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,8 +41,8 @@ fn turn(connection: &mut Connection, now: Instant) {
 async fn an_idle_connection_is_small() {
     let (connection, _client) = taken_in(&Census::new(Instant::now())).await;
     let (_conduct, told) = watch::channel(Conduct::default());
-    let seat = Arc::<Herald>::default().seat(told);
-    let size = std::mem::size_of_val(&connection.run(seat));
+    let subscription = Arc::<Notifier>::default().subscribe(told);
+    let size = std::mem::size_of_val(&connection.run(subscription));
     assert!(size <= 1280, "the task of a connection takes {size} bytes");
 }
 
@@ -96,9 +96,9 @@ async fn an_early_answer_does_not_cut_what_waits_for_the_app() {
         stance: Stance::Parting,
         ..Conduct::default()
     });
-    let seat = Arc::<Herald>::default().seat(told);
+    let subscription = Arc::<Notifier>::default().subscribe(told);
     let mut relay = tokio::task::JoinSet::new();
-    relay.spawn(connection.run(seat));
+    relay.spawn(connection.run(subscription));
     client.write_all(POST).await.unwrap();
     while census.snapshot(Instant::now()).in_flight_in_all() == 0 {
         tokio::task::yield_now().await;

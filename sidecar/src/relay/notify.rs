@@ -22,50 +22,53 @@ const AT_ONCE: usize = 64;
 /// How long that turn is: ten thousand are told within a second.
 const TURN: Duration = Duration::from_millis(4);
 
-/// Knows how to wake every connection.
+/// Knows how to wake every connection that has subscribed.
 #[derive(Debug, Default)]
-pub(crate) struct Herald {
-    seats: Mutex<Seats>,
+pub(crate) struct Notifier {
+    subscribers: Mutex<Subscribers>,
 }
 
-/// One for each connection, used again.
+/// A waker for each connection; places are used again.
 #[derive(Debug, Default)]
-struct Seats {
+struct Subscribers {
     wakers: Vec<Option<Waker>>,
     free: Vec<usize>,
 }
 
-/// A connection's place in the audience, until it is dropped.
+/// One connection's, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    herald: Arc<Herald>,
+pub(crate) struct Subscription {
+    notifier: Arc<Notifier>,
     number: usize,
     conduct: watch::Receiver<Conduct>,
     waker: Option<Waker>,
 }
 
-// === impl Herald ===
+// === impl Notifier ===
 
-impl Herald {
-    /// Takes a connection in that does what `conduct` says.
-    pub(crate) fn seat(self: &Arc<Self>, mut conduct: watch::Receiver<Conduct>) -> Seat {
+impl Notifier {
+    /// Subscribes a connection that does what `conduct` says.
+    pub(crate) fn subscribe(
+        self: &Arc<Self>,
+        mut conduct: watch::Receiver<Conduct>,
+    ) -> Subscription {
         // What was said before counts as new.
         conduct.mark_changed();
-        let mut seats = self.seats();
-        let number = seats.free.pop().unwrap_or_else(|| {
-            seats.wakers.push(None);
-            seats.wakers.len() - 1
+        let mut subscribers = self.subscribers();
+        let number = subscribers.free.pop().unwrap_or_else(|| {
+            subscribers.wakers.push(None);
+            subscribers.wakers.len() - 1
         });
-        drop(seats);
-        Seat {
-            herald: self.clone(),
+        drop(subscribers);
+        Subscription {
+            notifier: self.clone(),
             number,
             conduct,
             waker: None,
         }
     }
 
-    /// Wakes the audience whenever `conduct` changes; never ends.
+    /// Wakes the subscribers whenever `conduct` changes; never ends.
     pub(crate) async fn run(self: Arc<Self>, mut conduct: watch::Receiver<Conduct>) {
         while conduct.changed().await.is_ok() {
             // A change during the walk begins another one behind it.
@@ -84,10 +87,10 @@ impl Herald {
         pending::<()>().await;
     }
 
-    /// Wakes a few from this seat on; returns where to go on, or nothing if those were the last.
+    /// Wakes a few from this place on; returns where to go on, or nothing if those were the last.
     fn wake_some(&self, from: usize) -> Option<usize> {
-        let seats = self.seats();
-        let rest = seats.wakers.iter().enumerate().skip(from);
+        let subscribers = self.subscribers();
+        let rest = subscribers.wakers.iter().enumerate().skip(from);
         let mut woken = rest.filter_map(|(number, waker)| Some((number, waker.as_ref()?)));
         let mut last = None;
         for (number, waker) in woken.by_ref().take(AT_ONCE) {
@@ -97,23 +100,25 @@ impl Herald {
         last
     }
 
-    fn seats(&self) -> MutexGuard<'_, Seats> {
-        // Nothing panics while the lock is held; the seats are whole in any case.
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn subscribers(&self) -> MutexGuard<'_, Subscribers> {
+        // Nothing panics while the lock is held; what it guards is whole in any case.
+        self.subscribers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-// === impl Seat ===
+// === impl Subscription ===
 
-impl Seat {
+impl Subscription {
     /// What is wanted, if that is something else than the last time. The task is woken for the next
     /// change.
-    pub(crate) fn news(&mut self, context: &Context<'_>) -> Option<Conduct> {
+    pub(crate) fn changed(&mut self, context: &Context<'_>) -> Option<Conduct> {
         let known = |waker: &Waker| waker.will_wake(context.waker());
         if !self.waker.as_ref().is_some_and(known) {
             self.waker = Some(context.waker().clone());
             // Before the look at what is wanted: a change behind the look finds the waker.
-            self.herald.seats().wakers[self.number] = Some(context.waker().clone());
+            self.notifier.subscribers().wakers[self.number] = Some(context.waker().clone());
         }
         // An error means that nobody says anything any more: the last word counts.
         if !self.conduct.has_changed().unwrap_or(true) {
@@ -124,11 +129,11 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut seats = self.herald.seats();
-        seats.wakers[self.number] = None;
-        seats.free.push(self.number);
+        let mut subscribers = self.notifier.subscribers();
+        subscribers.wakers[self.number] = None;
+        subscribers.free.push(self.number);
     }
 }
 
@@ -140,8 +145,8 @@ mod tests {
     use tokio::task::JoinSet;
 
     /// Waits until it is told to leave.
-    async fn told(mut seat: Seat) {
-        poll_fn(|context| match seat.news(context) {
+    async fn told(mut subscription: Subscription) {
+        poll_fn(|context| match subscription.changed(context) {
             Some(conduct) if conduct.stance == Stance::Parting => Poll::Ready(()),
             _ => Poll::Pending,
         })
@@ -158,26 +163,26 @@ mod tests {
     /// All are told, and between two turns of anybody else no more than a few.
     #[tokio::test]
     async fn others_have_their_turn_behind_every_few() {
-        const AUDIENCE: usize = 4 * AT_ONCE + 1;
+        const SUBSCRIBERS: usize = 4 * AT_ONCE + 1;
         let (say, conduct) = watch::channel(Conduct::default());
-        let herald = Arc::<Herald>::default();
+        let notifier = Arc::<Notifier>::default();
         // How many were told since the last turn of anybody else.
         let (tell, mut turns) = tokio::sync::mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        for _ in 0..AUDIENCE {
-            let (seat, tell) = (herald.seat(conduct.clone()), tell.clone());
+        for _ in 0..SUBSCRIBERS {
+            let (subscription, tell) = (notifier.subscribe(conduct.clone()), tell.clone());
             tasks.spawn(async move {
-                told(seat).await;
+                told(subscription).await;
                 tell.send(()).unwrap();
             });
         }
-        tasks.spawn(herald.clone().run(conduct));
-        while herald.seats().wakers.iter().flatten().count() < AUDIENCE {
+        tasks.spawn(notifier.clone().run(conduct));
+        while notifier.subscribers().wakers.iter().flatten().count() < SUBSCRIBERS {
             yield_now().await;
         }
         say.send(parting()).unwrap();
         let mut in_all = 0;
-        while in_all < AUDIENCE {
+        while in_all < SUBSCRIBERS {
             yield_now().await;
             let mut since = 0;
             while turns.try_recv().is_ok() {
@@ -192,12 +197,16 @@ mod tests {
     #[tokio::test]
     async fn the_level_counts_and_not_the_moment() {
         let (say, conduct) = watch::channel(Conduct::default());
-        let herald = Arc::<Herald>::default();
+        let notifier = Arc::<Notifier>::default();
         say.send(parting()).unwrap();
-        told(herald.seat(conduct.clone())).await;
+        told(notifier.subscribe(conduct.clone())).await;
         drop(say);
-        told(herald.seat(conduct)).await;
-        assert_eq!(herald.seats().wakers.iter().flatten().count(), 0);
-        assert_eq!(herald.seats().wakers.len(), 1, "the seat was used again");
+        told(notifier.subscribe(conduct)).await;
+        assert_eq!(notifier.subscribers().wakers.iter().flatten().count(), 0);
+        assert_eq!(
+            notifier.subscribers().wakers.len(),
+            1,
+            "the subscription was used again"
+        );
     }
 }
