@@ -1,12 +1,11 @@
 //! The port that redirected connections arrive on: open while the pod accepts, closed while it
 //! drains, open again if the drain heals.
 
-mod crew;
 mod room;
+mod workers;
 
 use crate::relay::Relay;
 use crate::stance::Stance;
-use crew::{Crew, WorkerLost};
 use room::Room;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -17,6 +16,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
+use workers::{WorkerLost, Workers};
 
 /// Connections that the kernel keeps until they are accepted; it lowers this to somaxconn, 4096 by
 /// default.
@@ -88,15 +88,15 @@ impl Bound {
         let mut conduct = relay.conduct();
         let mut conduct_ends = false;
         let room = Room::new(relay.census().clone());
-        let mut crew = Crew::new(relay);
+        let mut workers = Workers::new(relay);
         let mut pause = Pause::default();
         let mut listener = Some(self.listener);
         loop {
             let accepts = conduct.borrow_and_update().stance < Stance::Draining;
             match &listener {
                 Some(open) if !accepts => {
-                    for (client, peer) in queued(open, crew.relay()) {
-                        if let Err(WorkerLost) = crew.run(client, peer) {
+                    for (client, peer) in queued(open, workers.relay()) {
+                        if let Err(WorkerLost) = workers.run(client, peer) {
                             return;
                         }
                     }
@@ -110,32 +110,32 @@ impl Bound {
                     }
                     Err(error) => {
                         tracing::warn!(address = %self.address, %error, "the relay can't listen again yet");
-                        crew.relay().census().accept_failed();
+                        workers.relay().census().accept_failed();
                         pause.longer();
                     }
                 },
                 _ => {}
             }
             if listener.is_some() && !pause.is_on() && room.is_full() {
-                crew.relay().census().accept_failed();
+                workers.relay().census().accept_failed();
                 pause.longer();
             }
             tokio::select! {
                 biased;
                 () = &mut stop => return,
                 changed = conduct.changed(), if !conduct_ends => conduct_ends = changed.is_err(),
-                WorkerLost = crew.watch() => return,
+                WorkerLost = workers.watch() => return,
                 () = pause.over(), if pause.is_on() => {}
                 accepted = accept(listener.as_ref()), if !pause.is_on() => match accepted {
                     Ok((client, peer)) => {
                         pause.forget();
-                        if let Err(WorkerLost) = crew.run(client, peer) {
+                        if let Err(WorkerLost) = workers.run(client, peer) {
                             return;
                         }
                     }
                     Err(error) => {
                         tracing::debug!(%error, "accept failed");
-                        crew.relay().census().accept_failed();
+                        workers.relay().census().accept_failed();
                         if !concerns_one_connection(&error) {
                             tracing::warn!(%error, "the relay pauses accepting");
                             pause.longer();

@@ -14,15 +14,15 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinError, JoinSet};
 
 /// What runs connections. Dropping it drops them.
-pub(super) struct Crew {
+pub(super) struct Workers {
     relay: Relay,
     /// Connections on this thread, and the notifier of all.
     connections: JoinSet<()>,
     /// The ways to the others; none where this thread does it all. A queue holds what was accepted
     /// a moment ago: it empties as fast as a thread takes in sockets.
     queues: Vec<UnboundedSender<Handed>>,
-    /// Those threads.
-    workers: JoinSet<io::Result<()>>,
+    /// The other threads.
+    threads: JoinSet<io::Result<()>>,
     /// Whose turn it is.
     turn: usize,
 }
@@ -33,35 +33,35 @@ struct Handed {
     taken: Taken,
 }
 
-/// A thread of the crew ended while the relay runs, which is a bug or a lack of memory.
+/// A worker thread ended while the relay runs, which is a bug or a lack of memory.
 #[derive(Debug)]
 pub(super) struct WorkerLost;
 
-// === impl Crew ===
+// === impl Workers ===
 
-impl Crew {
+impl Workers {
     /// As many threads as the relay is to have. Must be called inside of a tokio runtime, whose end
     /// waits for them.
-    pub(super) fn new(relay: Relay) -> Crew {
-        let workers = relay.workers().get();
+    pub(super) fn new(relay: Relay) -> Workers {
+        let threads = relay.workers().get();
         let mut connections = JoinSet::new();
         connections.spawn(relay.notify());
-        let mut crew = Crew {
+        let mut workers = Workers {
             relay,
             connections,
             queues: Vec::new(),
-            workers: JoinSet::new(),
+            threads: JoinSet::new(),
             turn: 0,
         };
-        if workers > 1 {
-            for _ in 0..workers {
+        if threads > 1 {
+            for _ in 0..threads {
                 let (queue, handed) = unbounded_channel();
-                let relay = crew.relay.clone();
-                crew.workers.spawn_blocking(move || work(handed, &relay));
-                crew.queues.push(queue);
+                let relay = workers.relay.clone();
+                workers.threads.spawn_blocking(move || work(handed, &relay));
+                workers.queues.push(queue);
             }
         }
-        crew
+        workers
     }
 
     pub(super) fn relay(&self) -> &Relay {
@@ -102,7 +102,7 @@ impl Crew {
             tokio::select! {
                 biased;
                 Some(ended) = self.connections.join_next() => note_panic(ended, &self.relay),
-                Some(ended) = self.workers.join_next() => {
+                Some(ended) = self.threads.join_next() => {
                     tracing::error!(?ended, "a thread of the relay ended");
                     return WorkerLost;
                 }
