@@ -1,12 +1,12 @@
 //! The port that redirected connections arrive on: open while the pod accepts, closed while it
 //! drains, open again if the drain heals.
 
-mod room;
+mod limit;
 mod workers;
 
 use crate::relay::Relay;
 use crate::stance::Stance;
-use room::Room;
+use limit::ConnectionLimit;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -87,7 +87,7 @@ impl Bound {
         let mut stop = pin!(stop);
         let mut conduct = relay.conduct();
         let mut conduct_ends = false;
-        let room = Room::new(relay.census().clone());
+        let limit = ConnectionLimit::new(relay.census().clone());
         let mut workers = Workers::new(relay);
         let mut pause = Pause::default();
         let mut listener = Some(self.listener);
@@ -116,7 +116,7 @@ impl Bound {
                 },
                 _ => {}
             }
-            if listener.is_some() && !pause.is_on() && room.is_full() {
+            if listener.is_some() && !pause.is_on() && limit.is_full() {
                 workers.relay().census().accept_failed();
                 pause.longer();
             }

@@ -1,5 +1,5 @@
-//! Room for connections: each needs two file descriptors, and the admin port must have some left, or
-//! no hook would be heard.
+//! The most connections at a time: each needs two file descriptors, and the admin port must have some
+//! left, or no hook would be answered.
 
 use crate::census::Census;
 use crate::seldom::Seldom;
@@ -10,27 +10,27 @@ use std::time::Instant;
 /// What everything else may need: the connections of the admin port, and what is open all the time.
 const OTHERS: u64 = 576;
 
-/// How many connections there may be.
+/// How many connections the relay takes at a time.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct ConnectionLimit {
     census: Arc<Census>,
     most: u64,
     complaint: Seldom,
 }
 
-impl Room {
+impl ConnectionLimit {
     /// As many as the process's limit of file descriptors allows; of a small limit a quarter is left
     /// for everything else.
-    pub(super) fn new(census: Arc<Census>) -> Room {
+    pub(super) fn new(census: Arc<Census>) -> ConnectionLimit {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        Room {
+        ConnectionLimit {
             census,
             most: most(limit),
             complaint: Seldom::default(),
         }
     }
 
-    /// True if there is none; the log says so now and then.
+    /// True if no further connection may be accepted; the log says so now and then.
     pub(super) fn is_full(&self) -> bool {
         let is_full = self.census.relayed() >= self.most;
         if is_full && self.complaint.may_say(Instant::now()) {
@@ -53,6 +53,7 @@ mod tests {
     use super::*;
     use crate::census::Way;
 
+    /// Some file descriptors stay for everything else.
     #[test]
     fn there_is_something_left_for_others() {
         assert_eq!(most(100), 37);
@@ -62,17 +63,17 @@ mod tests {
 
     /// What reaches the app past the relay takes none of its file descriptors.
     #[test]
-    fn only_the_relay_s_own_take_room() {
+    fn only_the_relay_s_own_count() {
         let census = Census::new(Instant::now());
-        let room = Room {
+        let limit = ConnectionLimit {
             most: 1,
-            ..Room::new(census.clone())
+            ..ConnectionLimit::new(census.clone())
         };
         let _others = [Way::Bypassing, Way::Observed].map(|way| census.connect_by(way));
-        assert!(!room.is_full());
+        assert!(!limit.is_full());
         let relayed = census.connect();
-        assert!(room.is_full());
+        assert!(limit.is_full());
         drop(relayed);
-        assert!(!room.is_full());
+        assert!(!limit.is_full());
     }
 }
