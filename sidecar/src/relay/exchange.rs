@@ -1,13 +1,12 @@
 //! What a connection's bytes mean: which of them go on, what is in flight, and when a goodbye is
 //! said. No IO: it is fed what was read and says what to write.
 
+mod detect;
 mod edit;
 mod http1;
 mod http2;
-mod opening;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod scenario;
-mod turning;
 mod verdict;
 mod websocket;
 
@@ -15,11 +14,11 @@ use crate::census::{Connection, HEAD_PATIENCE};
 use crate::stance::{Conduct, Stance};
 use crate::track::opaque::{Opaque, Side};
 use crate::track::tls::Hello;
+use detect::Preface;
 use ebb_api::connections::{AtTimeout, ConnectionSettings, EventStreams, WebSockets};
 use edit::{Next, Passed};
 use http1::Http1;
 use http2::{Goodbye, Http2};
-use opening::Opening;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 pub(crate) use verdict::{AppEnd, Deadline, Orphan, ToApp, ToClient};
@@ -29,7 +28,7 @@ use websocket::WebSocket;
 pub(crate) struct Exchange {
     kind: Kind,
     /// Nothing that contradicts HTTP/2 was seen so far either, nor that proves it.
-    opening: Option<Opening>,
+    preface: Option<Preface>,
     /// Nor anything that contradicts TLS.
     hello: Option<Hello>,
     line: Connection,
@@ -56,7 +55,7 @@ impl Exchange {
     pub(crate) fn new(line: Connection) -> Exchange {
         Exchange {
             kind: Kind::Http1(Http1::default()),
-            opening: Some(Opening::default()),
+            preface: Some(Preface::default()),
             hello: Some(Hello::default()),
             line,
             leaving: None,
@@ -103,8 +102,8 @@ impl Exchange {
 
     /// Bytes from the client.
     pub(crate) fn client_sent<'a>(&mut self, input: &'a [u8], now: Instant) -> ToApp<'a> {
-        let is_tls = self.look_for_hello(input);
-        let preface = self.look_for_preface(input, now);
+        let is_tls = self.detect_tls(input);
+        let preface_length = self.detect_http2(input, now);
         let mut bytes = Cow::Borrowed(input);
         match &mut self.kind {
             Kind::Http1(http1) => match http1.client_sent(input, &self.line, now) {
@@ -112,16 +111,16 @@ impl Exchange {
                     let bytes = Cow::Borrowed(&input[..taken]);
                     return ToApp { bytes, taken };
                 }
-                Err(_) => match &mut self.opening {
-                    Some(opening) => {
-                        opening.doubted = true;
+                Err(_) => match &mut self.preface {
+                    Some(preface) => {
+                        preface.doubted = true;
                         http1.wait_for_preface(&self.line, now);
                     }
                     None => self.turn_opaque(now),
                 },
             },
             Kind::Http2(http2) => {
-                let passed = http2.client_sent(input, preface, &self.line, now);
+                let passed = http2.client_sent(input, preface_length, &self.line, now);
                 bytes = passed.bytes;
                 if passed.next == Next::Opaque {
                     self.turn_opaque(now);
@@ -160,14 +159,14 @@ impl Exchange {
     /// Bytes from the app.
     pub(crate) fn app_sent<'a>(&mut self, input: &'a [u8], now: Instant) -> ToClient<'a> {
         self.hello = None;
-        if let Some(opening) = &mut self.opening {
-            if let Some(passed) = opening.app_sent(input, &self.line, now) {
+        if let Some(preface) = &mut self.preface {
+            if let Some(passed) = preface.app_sent(input, &self.line, now) {
                 return ToClient {
                     bytes: passed.bytes,
                     last: false,
                 };
             }
-            self.opening = None;
+            self.preface = None;
         }
         let passed = match &mut self.kind {
             Kind::Http1(http1) => http1.app_sent(input, self.leaving.is_some(), &self.line, now),
@@ -267,8 +266,8 @@ impl Exchange {
 
     /// The app closed or reset its side: nobody will answer what is still open.
     pub(crate) fn app_closed(&mut self, now: Instant) -> AppEnd {
-        if let Some(opening) = &mut self.opening {
-            opening.app_closed = true;
+        if let Some(preface) = &mut self.preface {
+            preface.app_closed = true;
         }
         match &mut self.kind {
             Kind::WebSocket(_) | Kind::Opaque(..) => {

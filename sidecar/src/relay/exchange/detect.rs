@@ -1,26 +1,29 @@
-//! What a connection turns out to be, or turns into.
+//! Which protocol a connection turns out to carry, or changes to.
+
+mod preface;
 
 use super::http2::Http2;
-use super::opening::Opened;
 use super::websocket::WebSocket;
 use super::{Exchange, Kind, silence};
 use crate::track::http1::Upgrade;
 use crate::track::opaque::{Opaque, Side};
+use preface::IsHttp2;
+pub(super) use preface::Preface;
 use std::time::Instant;
 
 impl Exchange {
     /// Whether the connection is HTTP/2 becomes known in its first bytes: how many of these are the
     /// preface.
-    pub(super) fn look_for_preface(&mut self, input: &[u8], now: Instant) -> usize {
-        let Some(mut opening) = self.opening.take() else {
+    pub(super) fn detect_http2(&mut self, input: &[u8], now: Instant) -> usize {
+        let Some(mut preface) = self.preface.take() else {
             return 0;
         };
-        match opening.client_sent(input) {
-            Opened::Perhaps => self.opening = Some(opening),
-            Opened::No if opening.is_neither() => self.turn_opaque(now),
-            Opened::No => {}
-            Opened::Yes(length) => {
-                self.kind = Kind::Http2(opening.into_http2(&self.line, now));
+        match preface.client_sent(input) {
+            IsHttp2::Perhaps => self.preface = Some(preface),
+            IsHttp2::No if preface.is_neither() => self.turn_opaque(now),
+            IsHttp2::No => {}
+            IsHttp2::Yes(length) => {
+                self.kind = Kind::Http2(preface.into_http2(&self.line, now));
                 self.line.turned_http2();
                 return length;
             }
@@ -29,7 +32,7 @@ impl Exchange {
     }
 
     /// Whether the connection is TLS shows in its client's first bytes: true with the one that tells.
-    pub(super) fn look_for_hello(&mut self, input: &[u8]) -> bool {
+    pub(super) fn detect_tls(&mut self, input: &[u8]) -> bool {
         let Some(hello) = &mut self.hello else {
             return false;
         };

@@ -1,28 +1,28 @@
 //! The start of a connection, for as long as it may be that of HTTP/2 (RFC 9113, section 3.4): the
 //! client says its preface, and the app its SETTINGS, whoever is first.
 
-use super::edit::{Next, Passed};
-use super::http2::Http2;
 use crate::census::Connection;
+use crate::relay::exchange::edit::{Next, Passed};
+use crate::relay::exchange::http2::Http2;
 use crate::track::http2::PREFACE;
 use std::time::Instant;
 
 /// What was seen of such a start. Beside it everything is looked at as HTTP/1 too, with which the
 /// preface shares its first letters.
 #[derive(Default)]
-pub(super) struct Opening {
+pub(in crate::relay::exchange) struct Preface {
     /// So much of the preface was seen.
     matched: usize,
     /// What the app has said is HTTP/2.
     http2: Option<Box<Http2>>,
     /// What the client has said is no HTTP/1.
-    pub(super) doubted: bool,
+    pub(in crate::relay::exchange) doubted: bool,
     /// The app has closed its side already.
-    pub(super) app_closed: bool,
+    pub(in crate::relay::exchange) app_closed: bool,
 }
 
 /// What the client's bytes make of it.
-pub(super) enum Opened {
+pub(in crate::relay::exchange) enum IsHttp2 {
     /// It is no HTTP/2.
     No,
     /// It may be.
@@ -31,24 +31,24 @@ pub(super) enum Opened {
     Yes(usize),
 }
 
-impl Opening {
+impl Preface {
     /// Bytes of the client.
-    pub(super) fn client_sent(&mut self, input: &[u8]) -> Opened {
+    pub(in crate::relay::exchange) fn client_sent(&mut self, input: &[u8]) -> IsHttp2 {
         let rest = &PREFACE[self.matched..];
         let length = rest.len().min(input.len());
         if input[..length] != rest[..length] {
-            return Opened::No;
+            return IsHttp2::No;
         }
         self.matched += length;
         if self.matched == PREFACE.len() {
-            Opened::Yes(length)
+            IsHttp2::Yes(length)
         } else {
-            Opened::Perhaps
+            IsHttp2::Perhaps
         }
     }
 
     /// Bytes of the app; nothing if they are no HTTP/2.
-    pub(super) fn app_sent<'a>(
+    pub(in crate::relay::exchange) fn app_sent<'a>(
         &mut self,
         input: &'a [u8],
         line: &Connection,
@@ -60,12 +60,16 @@ impl Opening {
     }
 
     /// True if this is neither HTTP/1 nor, as it turned out, HTTP/2.
-    pub(super) fn is_neither(&self) -> bool {
+    pub(in crate::relay::exchange) fn is_neither(&self) -> bool {
         self.doubted || self.http2.is_some()
     }
 
     /// It is HTTP/2.
-    pub(super) fn into_http2(self, line: &Connection, now: Instant) -> Box<Http2> {
+    pub(in crate::relay::exchange) fn into_http2(
+        self,
+        line: &Connection,
+        now: Instant,
+    ) -> Box<Http2> {
         let mut http2 = self.http2.unwrap_or_default();
         if self.app_closed {
             http2.app_closed(line, now);
