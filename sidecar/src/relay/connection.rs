@@ -3,7 +3,7 @@
 
 mod leaving;
 mod legs;
-mod orphan;
+mod redial;
 mod sockets;
 
 use super::exchange::{AppEnd, Exchange};
@@ -23,7 +23,7 @@ pub(crate) struct Connection<L = Sockets> {
     client_side: Side,
     pub(super) app_side: Side,
     /// The app has closed its side, and the client was kept: see [`AppEnd::Keep`].
-    pub(super) orphaned: bool,
+    pub(super) without_app: bool,
     /// The app is dialed again for a request of a client that was kept.
     redialing: bool,
     /// Nothing but what waits goes to the client any more, then it is closed.
@@ -86,7 +86,7 @@ impl<L: Legs> Connection<L> {
             behind_gate: Vec::new(),
             client_side: Side::default(),
             app_side: Side::default(),
-            orphaned: false,
+            without_app: false,
             redialing: false,
             closing: false,
             is_cut: false,
@@ -140,7 +140,7 @@ impl<L: Legs> Connection<L> {
                     return Err(End::Reset);
                 }
                 self.redialing = false;
-                self.leave_orphaned();
+                self.go_on_without_app();
                 self.refuse(self.exchange.app_unreachable())
             }
         }
@@ -189,7 +189,7 @@ impl<L: Legs> Connection<L> {
         }
         let end = self.exchange.app_closed(now);
         if !self.client_side.read && end == AppEnd::Keep {
-            self.leave_orphaned();
+            self.go_on_without_app();
         } else if reset || self.app_side.broken {
             return Err(End::Reset);
         } else {
@@ -227,8 +227,8 @@ impl<L: Legs> Connection<L> {
         scratch: &mut [u8],
         now: Instant,
     ) -> Turn {
-        if self.orphaned {
-            return self.read_orphan(context, scratch, now);
+        if self.without_app {
+            return self.read_without_app(context, scratch, now);
         }
         let waited = self.legs.unsent(Leg::App) > 0;
         if self.legs.reach() == Reach::Open && !self.app_side.broken {

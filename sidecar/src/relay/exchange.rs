@@ -1,19 +1,21 @@
 //! What a connection's bytes mean: which of them go on, what is in flight, and when a goodbye is
 //! said. No IO: it is fed what was read and says what to write.
 
+mod action;
 mod detect;
 mod edit;
 mod http1;
 mod http2;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod scenario;
-mod verdict;
+
 mod websocket;
 
 use crate::census::{Connection, HEAD_PATIENCE};
 use crate::stance::{Conduct, Stance};
 use crate::track::opaque::{Opaque, Side};
 use crate::track::tls::Hello;
+pub(crate) use action::{AppEnd, Deadline, NoApp, ToApp, ToClient};
 use detect::Preface;
 use ebb_api::connections::{AtTimeout, ConnectionSettings, EventStreams, WebSockets};
 use edit::{Next, Passed};
@@ -21,7 +23,6 @@ use http1::Http1;
 use http2::{Goodbye, Http2};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
-pub(crate) use verdict::{AppEnd, Deadline, Orphan, ToApp, ToClient};
 use websocket::WebSocket;
 
 /// Both directions of one connection.
@@ -288,17 +289,17 @@ impl Exchange {
     }
 
     /// Bytes from the client when the app has closed its side and the client was kept.
-    pub(crate) fn orphan(&mut self, input: &[u8]) -> Orphan {
+    pub(crate) fn sent_without_app(&mut self, input: &[u8]) -> NoApp {
         match &mut self.kind {
-            Kind::Http2(_) | Kind::WebSocket(_) | Kind::Opaque(..) => Orphan::Close,
-            Kind::Http1(http1) => http1.orphan(input, &self.line),
+            Kind::Http2(_) | Kind::WebSocket(_) | Kind::Opaque(..) => NoApp::Close,
+            Kind::Http1(http1) => http1.sent_without_app(input, &self.line),
         }
     }
 
     /// The app was dialed again for a client that was kept, and takes no connection any more.
-    pub(crate) fn app_unreachable(&self) -> Orphan {
+    pub(crate) fn app_unreachable(&self) -> NoApp {
         match &self.kind {
-            Kind::Http2(_) | Kind::WebSocket(_) | Kind::Opaque(..) => Orphan::Close,
+            Kind::Http2(_) | Kind::WebSocket(_) | Kind::Opaque(..) => NoApp::Close,
             Kind::Http1(http1) => http1.app_unreachable(&self.line),
         }
     }

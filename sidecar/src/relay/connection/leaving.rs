@@ -74,7 +74,7 @@ impl<L: Legs> Connection<L> {
             return Rest::Ended(if lost { End::Reset } else { End::Close });
         }
         if self.stays() {
-            if self.orphaned {
+            if self.without_app {
                 return Rest::Ended(End::Close);
             }
             return Rest::Until(None);

@@ -172,7 +172,7 @@ async fn half_a_request_is_not_sent() {
         },
         Instant::now(),
     );
-    connection.leave_orphaned();
+    connection.go_on_without_app();
     let said = |text| client.try_write(text).unwrap();
     said(&GET[..10]);
     connection.legs.client.readable().await.unwrap();
@@ -181,7 +181,7 @@ async fn half_a_request_is_not_sent() {
         tokio::task::yield_now().await;
         turn(&mut connection, now);
     }
-    assert!(connection.orphaned);
+    assert!(connection.without_app);
     let _app = TcpListener::bind(address).await.unwrap();
     said(&GET[10..]);
     connection.legs.client.readable().await.unwrap();

@@ -3,7 +3,7 @@
 mod event_stream;
 
 use super::edit::{Edit, Passed};
-use super::{AppEnd, Deadline, Orphan};
+use super::{AppEnd, Deadline, NoApp};
 use crate::census::Connection;
 use crate::goodbye::http1::{LAST_CHUNK, TIMEOUT, UNAVAILABLE, with_close};
 use crate::track::Odd;
@@ -230,24 +230,24 @@ impl Http1 {
     }
 
     /// Bytes from a client whose app has gone.
-    pub(super) fn orphan(&mut self, input: &[u8], line: &Connection) -> Orphan {
+    pub(super) fn sent_without_app(&mut self, input: &[u8], line: &Connection) -> NoApp {
         match self.requests.advance(input) {
-            Err(_) => Orphan::Close,
-            Ok(step) if step.event.is_none() => Orphan::Wait,
+            Err(_) => NoApp::Close,
+            Ok(step) if step.event.is_none() => NoApp::Wait,
             Ok(_) => {
                 line.refused();
-                Orphan::Answer(UNAVAILABLE)
+                NoApp::Answer(UNAVAILABLE)
             }
         }
     }
 
     /// None of the client's last request reached an app, and none will take it.
-    pub(super) fn app_unreachable(&self, line: &Connection) -> Orphan {
+    pub(super) fn app_unreachable(&self, line: &Connection) -> NoApp {
         if self.open.is_empty() {
-            return Orphan::Wait;
+            return NoApp::Wait;
         }
         line.refused();
-        Orphan::Answer(UNAVAILABLE)
+        NoApp::Answer(UNAVAILABLE)
     }
 
     /// What to do at the deadline; the last `unwritten` bytes have not reached the app.

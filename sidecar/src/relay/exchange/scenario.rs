@@ -121,7 +121,7 @@ impl Played {
             (false, false) => Until::Now,
         };
         let words = differences::to_client(self.app_said(), self.to_client(), until)?;
-        let waits = is_over || connection.orphaned || !connection.behind_gate.is_empty();
+        let waits = is_over || connection.without_app || !connection.behind_gate.is_empty();
         differences::to_app(self.client_said(), self.to_app(), &words, waits)
     }
 
@@ -129,7 +129,7 @@ impl Played {
     fn check_census(&self) -> Result<(), String> {
         let is_served = self.ended.is_none()
             && !self.connection.app_side.read
-            && !self.connection.orphaned
+            && !self.connection.without_app
             && !self.waits();
         let in_flight = self.in_flight();
         if is_served && in_flight > 0 && self.connection.exchange.is_idle(self.now) {

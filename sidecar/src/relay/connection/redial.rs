@@ -2,22 +2,22 @@
 //! would take our FIN for the loss of it.
 
 use super::{Connection, End, Leg, Legs, Side, Turn};
-use crate::relay::exchange::Orphan;
+use crate::relay::exchange::NoApp;
 use crate::stance::Stance;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 impl<L: Legs> Connection<L> {
-    pub(super) fn leave_orphaned(&mut self) {
+    pub(super) fn go_on_without_app(&mut self) {
         self.legs.leave_app();
         self.app_side = Side::default();
-        self.orphaned = true;
+        self.without_app = true;
     }
 
     /// The app has closed its side and the client was kept. Its next request is answered here,
     /// unless the app still takes connections: many close an idle one after some seconds, and
     /// serve on.
-    pub(super) fn read_orphan(
+    pub(super) fn read_without_app(
         &mut self,
         context: &mut Context<'_>,
         scratch: &mut [u8],
@@ -31,20 +31,20 @@ impl<L: Legs> Connection<L> {
         };
         // Of a request whose beginning found no app the rest goes to none either.
         if self.stance < Stance::Closing && self.exchange.is_between_requests() {
-            self.orphaned = false;
+            self.without_app = false;
             self.redialing = true;
             self.legs.redial();
             return self.pass_to_app(said, context, now);
         }
-        let refusal = self.exchange.orphan(said);
+        let refusal = self.exchange.sent_without_app(said);
         self.refuse(refusal)
     }
 
-    pub(super) fn refuse(&mut self, refusal: Orphan) -> Turn {
+    pub(super) fn refuse(&mut self, refusal: NoApp) -> Turn {
         match refusal {
-            Orphan::Wait => {}
-            Orphan::Close => return Err(End::Close),
-            Orphan::Answer(answer) => {
+            NoApp::Wait => {}
+            NoApp::Close => return Err(End::Close),
+            NoApp::Answer(answer) => {
                 self.legs.push(Leg::Client, answer);
                 self.closing = true;
             }

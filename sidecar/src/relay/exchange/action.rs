@@ -1,4 +1,4 @@
-//! What an exchange says is to be done.
+//! What an exchange asks its connection to do.
 
 use std::borrow::Cow;
 
@@ -42,7 +42,7 @@ pub(crate) enum Deadline {
 
 /// What to do with bytes of a client whose app has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Orphan {
+pub(crate) enum NoApp {
     /// No complete request yet.
     Wait,
     /// Give this answer and close.
