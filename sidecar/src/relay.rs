@@ -11,8 +11,8 @@ mod closing;
 mod connection;
 pub mod delivery;
 mod exchange;
-mod leftover;
 mod notify;
+mod write_buffer;
 
 use crate::census::{self, Census};
 use crate::seldom::Seldom;

@@ -4,8 +4,8 @@ use super::legs::{Leg, Legs, Reach};
 use super::{Connection, End, Rest};
 use crate::relay::closing;
 use crate::relay::exchange::Exchange;
-use crate::relay::leftover::Leftover;
 use crate::relay::notify::Subscription;
+use crate::relay::write_buffer::WriteBuffer;
 use crate::upstream::Destination;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -37,8 +37,8 @@ pub(crate) struct Sockets {
     pub(super) client: TcpStream,
     pub(super) app: App,
     destination: Destination,
-    to_client: Leftover,
-    to_app: Leftover,
+    to_client: WriteBuffer,
+    to_app: WriteBuffer,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -59,8 +59,8 @@ impl Connection {
             client,
             app: App::dial(&destination),
             destination,
-            to_client: Leftover::default(),
-            to_app: Leftover::default(),
+            to_client: WriteBuffer::default(),
+            to_app: WriteBuffer::default(),
             timer: None,
         };
         Connection::new(sockets, exchange)
@@ -134,7 +134,7 @@ impl Sockets {
     }
 
     /// The socket of a leg, if there is one, and what waits for it.
-    fn leg(&mut self, leg: Leg) -> Option<(&mut TcpStream, &mut Leftover)> {
+    fn leg(&mut self, leg: Leg) -> Option<(&mut TcpStream, &mut WriteBuffer)> {
         match (leg, &mut self.app) {
             (Leg::Client, _) => Some((&mut self.client, &mut self.to_client)),
             (Leg::App, App::Open(app)) => Some((app, &mut self.to_app)),
@@ -142,7 +142,7 @@ impl Sockets {
         }
     }
 
-    fn waiting(&mut self, leg: Leg) -> &mut Leftover {
+    fn waiting(&mut self, leg: Leg) -> &mut WriteBuffer {
         match leg {
             Leg::Client => &mut self.to_client,
             Leg::App => &mut self.to_app,

@@ -1,4 +1,4 @@
-//! What one side has sent and the other has not taken.
+//! The write buffer of a socket: what one side has sent and the other has not taken.
 
 use std::io;
 use std::pin::Pin;
@@ -9,12 +9,12 @@ use tokio::net::TcpStream;
 /// Bytes that wait for a socket. Bounded by not reading the other side while there are any; no
 /// memory is held while there are none.
 #[derive(Debug, Default)]
-pub(crate) struct Leftover {
+pub(crate) struct WriteBuffer {
     bytes: Vec<u8>,
     written: usize,
 }
 
-impl Leftover {
+impl WriteBuffer {
     /// How many bytes wait.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len() - self.written
@@ -27,7 +27,7 @@ impl Leftover {
 
     /// Forgets what waits.
     pub(crate) fn clear(&mut self) {
-        *self = Leftover::default();
+        *self = WriteBuffer::default();
     }
 
     /// Writes what waits; ready when there is nothing left.
