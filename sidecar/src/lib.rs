@@ -7,7 +7,6 @@ pub mod capture;
 pub mod census;
 pub mod config;
 pub mod drain;
-pub mod goodbye;
 mod hold;
 mod keeper;
 pub mod listener;

@@ -4,12 +4,12 @@
 mod action;
 mod detect;
 mod edit;
-mod http1;
-mod http2;
+pub(super) mod http1;
+pub(super) mod http2;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod scenario;
 
-mod websocket;
+pub(super) mod websocket;
 
 use crate::census::{Connection, HEAD_PATIENCE};
 use crate::stance::{Conduct, Stance};

@@ -7,7 +7,6 @@
 use crate::bed::{Bed, within};
 use bytes::Bytes;
 use ebb_api::report::Protocol::Http2;
-use ebb_sidecar::goodbye::http2::{PING, go_away, warning};
 use ebb_sidecar::stance::Stance;
 use ebb_sidecar::upstream::OriginalDestination;
 use h2::client::SendRequest;
@@ -25,6 +24,15 @@ const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
 /// GET / on stream 1, and its answer.
 const GET: &[u8] = b"\0\0\x03\x01\x05\0\0\0\x01\x82\x86\x84";
 const OK: &[u8] = b"\0\0\x01\x01\x04\0\0\0\x01\x88\0\0\x02\0\x01\0\0\0\x01ok";
+/// GOAWAY(2^31-1) and a PING, and what that PING is answered with.
+const WARNING: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\0\
+    \0\0\x08\x06\0\0\0\0\0ebb-warn";
+const PONG: &[u8] = b"\0\0\x08\x06\x01\0\0\0\0ebb-warn";
+
+/// GOAWAY with this last stream and NO_ERROR.
+fn go_away(last: u8) -> [u8; 17] {
+    [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, 0]
+}
 
 /// A server that answers what it is asked, `/wait` when it may, and keeps the books.
 #[derive(Clone)]
@@ -268,10 +276,9 @@ async fn a_busy_connection_is_warned() {
     app.say([SETTINGS, &OK[..10]].concat()).await;
     client.hear([SETTINGS, &OK[..10]].concat()).await;
     bed.stance(Stance::Parting);
-    client.hear(warning()).await;
-    let pong = [b"\0\0\x08\x06\x01\0\0\0\0", &PING[..]].concat();
+    client.hear(WARNING).await;
     let acknowledged = b"\0\0\0\x04\x01\0\0\0\0";
-    client.say([&pong[..], acknowledged].concat()).await;
+    client.say([PONG, acknowledged].concat()).await;
     app.hear(acknowledged).await;
     app.say(&OK[10..]).await;
     client.hear([&OK[10..], &go_away(1)].concat()).await;

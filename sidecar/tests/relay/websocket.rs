@@ -3,7 +3,6 @@
 use crate::bed::{Bed, End};
 use ebb_api::connections::WebSockets;
 use ebb_api::report::Protocol::WebSocket;
-use ebb_sidecar::goodbye::websocket::GOING_AWAY;
 use ebb_sidecar::stance::Stance;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,8 @@ const SWITCH: &str =
 const ASKED: &[u8] = b"\x81\x85maskhello";
 const TOLD: &[u8] = b"\x81\x05hello";
 const CLIENT_CLOSE: &[u8] = b"\x88\x82mask\x6e\x88";
+/// A Close frame with the code 1001.
+const GOING_AWAY: &[u8] = b"\x88\x02\x03\xe9";
 
 async fn connect(bed: &Bed) -> (End, End) {
     let (mut client, mut app) = bed.connect().await;

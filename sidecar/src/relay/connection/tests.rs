@@ -1,7 +1,7 @@
 use super::sockets::App;
 use super::*;
 use crate::census::Census;
-use crate::goodbye::http1::UNAVAILABLE;
+use crate::relay::exchange::http1::bytes::UNAVAILABLE;
 use crate::relay::notify::Notifier;
 use crate::upstream::{OriginalDestination, Upstream};
 use std::sync::Arc;

@@ -1,16 +1,17 @@
 //! An HTTP/1 connection: which requests are open, and the goodbye in the next answer.
 
+pub(in crate::relay) mod bytes;
 mod event_stream;
 
 use super::edit::{Edit, Passed};
 use super::{AppEnd, Deadline, NoApp};
 use crate::census::Connection;
-use crate::goodbye::http1::{LAST_CHUNK, TIMEOUT, UNAVAILABLE, with_close};
 use crate::track::Odd;
 use crate::track::event_stream::EventStream;
 use crate::track::http1::{
     Framing, Method, RequestEvent, RequestHead, Requests, ResponseEvent, ResponseHead, Responses,
 };
+use bytes::{LAST_CHUNK, TIMEOUT, UNAVAILABLE, with_close};
 use std::collections::VecDeque;
 use std::time::Instant;
 

@@ -18,12 +18,13 @@
 //! is read and dropped, and safe to send again. A GOAWAY of the app's own passes, and no later one
 //! of ours names a higher stream (RFC 9113, section 6.8).
 
+pub(in crate::relay) mod bytes;
 mod goodbye;
 
 use super::edit::{Edit, Passed};
 use crate::census::Connection;
-use crate::goodbye::http2::PING;
 use crate::track::http2::{App, AppEvent, Client, ClientEvent, PREFACE};
+use bytes::PING;
 pub(super) use goodbye::Goodbye;
 use std::time::Instant;
 

@@ -6,12 +6,14 @@
 //!  then the app is half-closed, and the client closed; 2 s after our Close at the latest
 //! ```
 
+pub(in crate::relay) mod bytes;
+
 use super::Deadline;
 use super::edit::{Edit, Passed};
 use crate::census::Connection;
-use crate::goodbye::websocket::GOING_AWAY;
 use crate::track::Odd;
 use crate::track::websocket::{Ended, Frames};
+use bytes::GOING_AWAY;
 use std::time::{Duration, Instant};
 
 /// The silence that is taken for the end of an exchange of messages. Behind a client's message it says

@@ -2,8 +2,8 @@
 //! asks for it.
 
 use super::Http1;
+use super::bytes::LAST_CHUNK;
 use crate::census::Connection;
-use crate::goodbye::http1::LAST_CHUNK;
 use crate::track::Step;
 use crate::track::event_stream::Boundary;
 use crate::track::http1::EventStreamBody;

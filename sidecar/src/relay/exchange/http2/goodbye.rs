@@ -1,8 +1,8 @@
 //! When a connection of HTTP/2 gets which goodbye.
 
+use super::bytes::{go_away, warning};
 use super::{Answer, Http2};
 use crate::census::{Connection, HEAD_PATIENCE};
-use crate::goodbye::http2::{go_away, warning};
 use crate::relay::exchange::Deadline;
 use crate::track::http2::LAST_STREAM;
 use std::borrow::Cow;

@@ -2,9 +2,9 @@
 //! and nothing else. Written without a look at the trackers, so that both can't be wrong in the same
 //! way: it knows the words, not where they belong.
 
-use crate::goodbye::http1::{LAST_CHUNK, TIMEOUT, UNAVAILABLE};
-use crate::goodbye::http2::{PING, warning};
-use crate::goodbye::websocket::GOING_AWAY;
+use crate::relay::exchange::http1::bytes::{LAST_CHUNK, TIMEOUT, UNAVAILABLE};
+use crate::relay::exchange::http2::bytes::{PING, warning};
+use crate::relay::exchange::websocket::bytes::GOING_AWAY;
 
 const CLOSE: &[u8] = b"Connection: close\r\n";
 
@@ -207,8 +207,8 @@ fn excerpt(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::goodbye::http1::with_close;
-    use crate::goodbye::http2::go_away;
+    use crate::relay::exchange::http1::bytes::with_close;
+    use crate::relay::exchange::http2::bytes::go_away;
 
     const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: keep-alive, x\r\nA: b\r\n\r\n";
 

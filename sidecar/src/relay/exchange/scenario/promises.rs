@@ -2,7 +2,7 @@
 
 use super::start::{Framed, Start};
 use super::{Act, Played, acts_from, frames};
-use crate::goodbye::websocket::GOING_AWAY;
+use crate::relay::exchange::websocket::bytes::GOING_AWAY;
 use ebb_api::connections::ConnectionSettings;
 use ebb_api::report::Protocol;
 use std::time::Duration;

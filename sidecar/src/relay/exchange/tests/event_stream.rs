@@ -1,7 +1,7 @@
 //! Event streams: what they are in the census, and where they end.
 
 use super::*;
-use crate::goodbye::http1::LAST_CHUNK;
+use crate::relay::exchange::http1::bytes::LAST_CHUNK;
 use ebb_api::connections::EventStreams;
 
 const ASK: &str = "GET / HTTP/1.1\r\nAccept: text/html, Text/Event-Stream;q=0.9\r\n\r\n";

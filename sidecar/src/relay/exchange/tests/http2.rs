@@ -1,7 +1,7 @@
 //! HTTP/2, as both sides speak it.
 
 use super::*;
-use crate::goodbye::http2::{PING, go_away, warning};
+use crate::relay::exchange::http2::bytes::{PING, go_away, warning};
 use crate::track::http2::PREFACE;
 use crate::track::http2::tests::frame;
 

@@ -1,7 +1,7 @@
 //! WebSocket: when the Close is said, and what becomes of each side's bytes behind it.
 
 use super::*;
-use crate::goodbye::websocket::GOING_AWAY;
+use crate::relay::exchange::websocket::bytes::GOING_AWAY;
 use crate::stance::Pace;
 
 const ASK: &[u8] = b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";

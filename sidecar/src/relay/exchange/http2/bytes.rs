@@ -4,19 +4,19 @@ use crate::track::http2::LAST_STREAM;
 
 /// A connection ends and nothing was wrong (NO_ERROR; RFC 9113, section 7). Every stream behind
 /// `last` is safe to send again: the app has not seen it.
-pub fn go_away(last: u32) -> [u8; 17] {
+pub(crate) fn go_away(last: u32) -> [u8; 17] {
     let mut frame = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     frame[9..13].copy_from_slice(&last.to_be_bytes());
     frame
 }
 
 /// What the PING of [`warning`] says, so that its answer is known.
-pub const PING: [u8; 8] = *b"ebb-warn";
+pub(crate) const PING: [u8; 8] = *b"ebb-warn";
 
 /// The connection will end: begin nothing more on it (RFC 9113, section 6.8). The PING behind it is
 /// answered by a client that has read this, and all streams that it had begun before come ahead of
 /// the answer.
-pub fn warning() -> [u8; 34] {
+pub(crate) fn warning() -> [u8; 34] {
     let mut frames = [0; 34];
     frames[..17].copy_from_slice(&go_away(LAST_STREAM));
     frames[17..26].copy_from_slice(&[0, 0, 8, 6, 0, 0, 0, 0, 0]);

@@ -4,24 +4,24 @@
 use crate::track::http1::tokens;
 
 /// The answer to a request that the app never saw a byte of: it is safe to send it again, and soon.
-pub const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\
+pub(crate) const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\
     Retry-After: 1\r\nContent-Length: 0\r\n\r\n";
 
 /// The answer to a request that the app has seen, wholly or in part, and not begun to answer when
 /// the deadline came. No Retry-After: sending it again might do it twice.
-pub const TIMEOUT: &[u8] = b"HTTP/1.1 504 Gateway Timeout\r\nConnection: close\r\n\
+pub(crate) const TIMEOUT: &[u8] = b"HTTP/1.1 504 Gateway Timeout\r\nConnection: close\r\n\
     Content-Length: 0\r\n\r\n";
 
 /// The last chunk of a body, without trailers (RFC 9112, section 7.1): it ends an event stream, whose
 /// client connects again by itself.
-pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// A complete response head with `Connection: close` right behind its status line, without the
 /// tokens `close` and `keep-alive` elsewhere (RFC 9110, section 7.6.1), and else as it was.
 ///
 /// A field whose only tokens were those goes; one that the app folded over two lines (obsolete, RFC
 /// 9112, section 5.2) never comes here, because the tracker calls it odd.
-pub fn with_close(head: &[u8]) -> Vec<u8> {
+pub(crate) fn with_close(head: &[u8]) -> Vec<u8> {
     const CLOSE: &[u8] = b"Connection: close\r\n";
     let mut out = Vec::with_capacity(head.len() + CLOSE.len());
     for (index, line) in head.split_inclusive(|byte| *byte == b'\n').enumerate() {
