@@ -12,6 +12,8 @@ mod connection;
 pub mod delivery;
 mod exchange;
 mod notify;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod scenario;
 mod write_buffer;
 
 use crate::census::{self, Census};
@@ -20,8 +22,6 @@ use crate::stance::Conduct;
 use crate::upstream::{Destination, Upstream};
 use connection::Connection;
 use exchange::Exchange;
-#[cfg(any(test, feature = "fuzzing"))]
-pub use exchange::scenario;
 use notify::{Notifier, Subscription};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -120,3 +120,6 @@ impl Taken {
         Connection::between(client, self.destination, Exchange::new(self.line))
     }
 }
+
+#[cfg(test)]
+mod tests;

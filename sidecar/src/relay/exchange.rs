@@ -6,8 +6,6 @@ mod detect;
 mod edit;
 pub(super) mod http1;
 pub(super) mod http2;
-#[cfg(any(test, feature = "fuzzing"))]
-pub mod scenario;
 
 pub(super) mod websocket;
 
@@ -389,6 +387,3 @@ fn silence(settings: &ConnectionSettings) -> Duration {
 fn is_patient_no_more(head_began: Option<Instant>, now: Instant) -> bool {
     head_began.is_none_or(|began| began + HEAD_PATIENCE <= now)
 }
-
-#[cfg(test)]
-mod tests;

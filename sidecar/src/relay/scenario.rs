@@ -19,9 +19,9 @@ pub use acts::{Act, acts_from};
 pub use promises::hold;
 pub use start::Start;
 
-use super::Exchange;
+use super::connection::{Connection, End};
+use super::exchange::Exchange;
 use crate::census::Census;
-use crate::relay::connection::{Connection, End};
 use crate::stance::{Conduct, Stance};
 use differences::Until;
 use parties::{Parties, PartyEnd};

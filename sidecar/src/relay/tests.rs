@@ -1,7 +1,13 @@
+//! What conversations of every protocol make of a connection, played by [`scenario`](super::scenario).
+
+use super::exchange::{AppEnd, Deadline, Exchange};
 use super::scenario::{Act, Played};
-use super::*;
+use crate::census::HEAD_PATIENCE;
+use crate::stance::{Conduct, Stance};
+use ebb_api::connections::{ConnectionSettings, WebSockets};
 use ebb_api::report::Protocol;
 use proptest::prelude::*;
+use std::time::{Duration, Instant};
 
 mod conversations;
 mod equivalence;
