@@ -7,6 +7,7 @@
 //!                                    +-- closing  (so that the last answer arrives)
 //! ```
 
+mod buffer;
 mod closing;
 mod connection;
 pub mod delivery;

@@ -1,6 +1,6 @@
 //! Ends of connections: so that the last answer arrives, or that nobody takes half for whole.
 
-use super::connection::with_scratch;
+use super::buffer::with_scratch;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;

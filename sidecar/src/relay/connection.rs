@@ -9,7 +9,7 @@ mod sockets;
 use super::exchange::{AppEnd, Exchange};
 use crate::stance::{Conduct, Stance};
 pub(crate) use legs::{Leg, Legs, Reach};
-pub(crate) use sockets::{Sockets, with_scratch};
+pub(crate) use sockets::Sockets;
 use std::task::{Context, Poll};
 use std::time::Instant;
 

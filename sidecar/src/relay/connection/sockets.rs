@@ -2,12 +2,12 @@
 
 use super::legs::{Leg, Legs, Reach};
 use super::{Connection, End, Rest};
+use crate::relay::buffer::with_scratch;
 use crate::relay::closing;
 use crate::relay::exchange::Exchange;
 use crate::relay::notify::Subscription;
 use crate::relay::write_buffer::WriteBuffer;
 use crate::upstream::Destination;
-use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
@@ -17,20 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-/// The most that is read at once. Copies of this size beat splicing.
-const SCRATCH: usize = 64 * 1024;
-
 /// How many reads a connection may do before the others have their turn: at most 1 MiB, some 200 us.
 const TURN: usize = 16;
-
-thread_local! {
-    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
-}
-
-/// Lends the buffer that all connections of a thread share, so that an idle one holds none.
-pub(crate) fn with_scratch<T>(use_it: impl FnOnce(&mut [u8]) -> T) -> T {
-    BUFFER.with_borrow_mut(|buffer| use_it(buffer))
-}
 
 /// The sockets of a connection, and what waits for them.
 pub(crate) struct Sockets {

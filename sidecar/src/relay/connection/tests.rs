@@ -1,6 +1,7 @@
 use super::sockets::App;
 use super::*;
 use crate::census::Census;
+use crate::relay::buffer::with_scratch;
 use crate::relay::exchange::http1::bytes::UNAVAILABLE;
 use crate::relay::notify::Notifier;
 use crate::upstream::{OriginalDestination, Upstream};

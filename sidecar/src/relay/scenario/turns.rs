@@ -1,7 +1,8 @@
 //! The turns of a connection whenever something has happened: those that a task gives it.
 
 use super::Played;
-use crate::relay::connection::{End, Leg, Legs, Reach, Rest, with_scratch};
+use crate::relay::buffer::with_scratch;
+use crate::relay::connection::{End, Leg, Legs, Reach, Rest};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
