@@ -1,8 +1,6 @@
 //! The tests of the relay over real sockets once more, with two threads that run connections: nothing
 //! that a client or an app sees depends on that.
 
-#[path = "relay/bed.rs"]
-mod bed;
 #[path = "relay/closing.rs"]
 mod closing;
 #[path = "relay/connections.rs"]
@@ -11,6 +9,8 @@ mod connections;
 mod event_stream;
 #[path = "relay/goodbye.rs"]
 mod goodbye;
+#[path = "relay/harness.rs"]
+mod harness;
 #[path = "relay/http1.rs"]
 mod http1;
 #[path = "relay/http2.rs"]

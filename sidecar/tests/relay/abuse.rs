@@ -1,7 +1,7 @@
 //! Clients and apps that do what nobody should: the relay does what a plain connection would do, holds
 //! no more than a bounded number of bytes, and a drain ends.
 
-use crate::bed::{Bed, GET, LAST, OK};
+use crate::harness::{GET, LAST, OK, TestRelay};
 use ebb_api::report::Protocol::Http1;
 use ebb_sidecar::stance::Stance;
 use std::time::Duration;
@@ -12,19 +12,20 @@ use tokio::net::{TcpListener, TcpSocket};
 /// not wait for them, and closes them when the app is about to go.
 #[tokio::test]
 async fn a_dribbled_head_holds_no_drain() {
-    let bed = Bed::new().await;
+    let relay = TestRelay::new().await;
     let mut clients = Vec::new();
     for _ in 0..20 {
-        let (mut client, app) = bed.connect().await;
+        let (mut client, app) = relay.connect().await;
         client.say("GET / HTTP/1.1\r\nX: ").await;
         clients.push((client, app));
     }
-    bed.until("the heads to be in flight", |now| {
-        now.in_flight.get(&Http1) == Some(&20)
-    })
-    .await;
-    bed.stance(Stance::Draining);
-    let given_up = bed.until("nobody to wait for them", |now| now.in_flight_in_all() == 0);
+    relay
+        .until("the heads to be in flight", |now| {
+            now.in_flight.get(&Http1) == Some(&20)
+        })
+        .await;
+    relay.stance(Stance::Draining);
+    let given_up = relay.until("nobody to wait for them", |now| now.in_flight_in_all() == 0);
     tokio::pin!(given_up);
     loop {
         tokio::select! {
@@ -39,13 +40,14 @@ async fn a_dribbled_head_holds_no_drain() {
     for (client, _) in &mut clients {
         client.say("x").await;
     }
-    assert_eq!(bed.snapshot().in_flight_in_all(), 0, "and from then on");
-    bed.stance(Stance::Closing);
+    assert_eq!(relay.snapshot().in_flight_in_all(), 0, "and from then on");
+    relay.stance(Stance::Closing);
     for (client, _app) in &mut clients {
         client.hear_end().await;
     }
     clients.clear();
-    bed.until("the end of all", |now| now.connections.is_empty())
+    relay
+        .until("the end of all", |now| now.connections.is_empty())
         .await;
 }
 
@@ -65,16 +67,16 @@ async fn an_answer_that_is_reset_is_reset() {
             "HTTP/1.0 200 OK\r\n\r\nhalf",
         ),
     ] {
-        let bed = Bed::new().await;
-        bed.stance(stance);
-        let (mut client, mut app) = bed.connect().await;
+        let relay = TestRelay::new().await;
+        relay.stance(stance);
+        let (mut client, mut app) = relay.connect().await;
         client.say(GET).await;
         app.hear(GET).await;
         app.say(said).await;
         client.hear(heard).await;
         app.reset();
         client.hear_reset().await;
-        ended(&bed).await;
+        ended(&relay).await;
     }
 }
 
@@ -88,23 +90,25 @@ async fn a_client_that_resets_resets_the_app() {
             (GET, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"),
             (GET, "HTTP/1.1 200"),
         ] {
-            let bed = Bed::new().await;
-            bed.stance(stance);
-            let (mut client, mut app) = bed.connect().await;
+            let relay = TestRelay::new().await;
+            relay.stance(stance);
+            let (mut client, mut app) = relay.connect().await;
             client.say(asked).await;
             app.hear(asked).await;
             app.say(answered).await;
             client.reset();
             app.hear_reset().await;
-            ended(&bed).await;
+            ended(&relay).await;
         }
     }
 }
 
 /// Nothing of such a connection is left.
-async fn ended(bed: &Bed) {
-    bed.until("its end", |now| now.connections.is_empty()).await;
-    let now = bed.snapshot();
+async fn ended(relay: &TestRelay) {
+    relay
+        .until("its end", |now| now.connections.is_empty())
+        .await;
+    let now = relay.snapshot();
     assert_eq!((now.in_flight_in_all(), now.panics), (0, 0));
 }
 
@@ -112,8 +116,8 @@ async fn ended(bed: &Bed) {
 #[tokio::test]
 async fn an_app_that_stops_reading_is_cut() {
     const MUCH: usize = 64 << 20;
-    let bed = Bed::new().await;
-    let (mut client, app) = bed.connect().await;
+    let relay = TestRelay::new().await;
+    let (mut client, app) = relay.connect().await;
     client
         .say(format!("POST / HTTP/1.1\r\nContent-Length: {MUCH}\r\n\r\n"))
         .await;
@@ -126,12 +130,12 @@ async fn an_app_that_stops_reading_is_cut() {
         written += client.0.try_write(&piece).unwrap_or(0);
         assert!(written < MUCH, "the client was not held back");
     }
-    assert_eq!(bed.in_flight(Http1), 1);
-    bed.stance(Stance::Cut);
+    assert_eq!(relay.in_flight(Http1), 1);
+    relay.stance(Stance::Cut);
     client.hear("HTTP/1.1 504 Gateway Timeout\r\n").await;
     drop(client);
-    ended(&bed).await;
-    assert_eq!(bed.snapshot().cut.get(&Http1), Some(&1));
+    ended(&relay).await;
+    assert_eq!(relay.snapshot().cut.get(&Http1), Some(&1));
     drop(app);
 }
 
@@ -143,13 +147,13 @@ async fn an_app_that_listens_later() {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
     let spare = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut bed = Bed::with(
+    let mut relay = TestRelay::with(
         spare,
         ebb_sidecar::upstream::OriginalDestination::Fixed(address),
     );
-    bed.client().await.hear_reset().await;
-    bed.app = socket.listen(16).unwrap();
-    let (mut client, mut app) = bed.connect().await;
+    relay.client().await.hear_reset().await;
+    relay.app = socket.listen(16).unwrap();
+    let (mut client, mut app) = relay.connect().await;
     client.say(GET).await;
     app.hear(GET).await;
 }
@@ -157,15 +161,15 @@ async fn an_app_that_listens_later() {
 /// An app that closes its listener serves the connections that it has, to their ends.
 #[tokio::test]
 async fn an_app_that_closes_its_listener() {
-    let mut bed = Bed::new().await;
-    let (mut client, mut app) = bed.connect().await;
-    bed.app = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    bed.client().await.hear_reset().await;
+    let mut relay = TestRelay::new().await;
+    let (mut client, mut app) = relay.connect().await;
+    relay.app = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    relay.client().await.hear_reset().await;
     client.say(GET).await;
     app.hear(GET).await;
     app.say(OK).await;
     client.hear(OK).await;
-    bed.stance(Stance::Parting);
+    relay.stance(Stance::Parting);
     client.ask(&mut app, LAST).await;
     client.hear_end().await;
 }
@@ -174,8 +178,8 @@ async fn an_app_that_closes_its_listener() {
 #[tokio::test]
 async fn a_client_that_only_asks_is_held_back() {
     const MUCH: usize = 64 << 20;
-    let bed = Bed::new().await;
-    let (client, app) = bed.connect().await;
+    let relay = TestRelay::new().await;
+    let (client, app) = relay.connect().await;
     let answer = format!(
         "HTTP/1.1 200 OK\r\nContent-Length: 65536\r\n\r\n{}",
         "x".repeat(65536)
@@ -205,8 +209,8 @@ async fn a_client_that_only_asks_is_held_back() {
         () = serve => panic!("the app was not held back"),
         () = ask => {}
     }
-    assert_eq!(bed.snapshot().buffered, 1);
-    bed.stance(Stance::Cut);
+    assert_eq!(relay.snapshot().buffered, 1);
+    relay.stance(Stance::Cut);
     drop(client);
-    ended(&bed).await;
+    ended(&relay).await;
 }

@@ -1,7 +1,7 @@
 //! The end of a drain: who is closed when the app is gone, who is cut at the deadline, and what of all
 //! that was written has arrived.
 
-use crate::bed::{Bed, GET, LAST, OK, within};
+use crate::harness::{GET, LAST, OK, TestRelay, within};
 use ebb_api::report::Protocol::{Http1, Opaque};
 use ebb_sidecar::relay::delivery::{delivered, unacknowledged};
 use ebb_sidecar::stance::Stance;
@@ -13,52 +13,54 @@ const TIMEOUT: &str =
 /// When the app is gone idle connections are closed, and those with a request in flight are not.
 #[tokio::test]
 async fn closing_takes_the_idle_ones() {
-    let bed = Bed::new().await;
-    let (mut idle, _idle_app) = bed.served().await;
-    let (mut fresh, _fresh_app) = bed.connect().await;
-    let (mut busy, mut busy_app) = bed.connect().await;
+    let relay = TestRelay::new().await;
+    let (mut idle, _idle_app) = relay.served().await;
+    let (mut fresh, _fresh_app) = relay.connect().await;
+    let (mut busy, mut busy_app) = relay.connect().await;
     busy.say(GET).await;
     busy_app.hear(GET).await;
-    bed.stance(Stance::Closing);
+    relay.stance(Stance::Closing);
     idle.hear_end().await;
     fresh.hear_end().await;
-    assert_eq!(bed.snapshot().idle_closed, 2);
-    assert_eq!(bed.in_flight(Http1), 1);
+    assert_eq!(relay.snapshot().idle_closed, 2);
+    assert_eq!(relay.in_flight(Http1), 1);
     busy_app.say(OK).await;
     busy.hear(LAST).await;
     busy.hear_end().await;
-    assert_eq!(bed.snapshot().idle_closed, 2);
+    assert_eq!(relay.snapshot().idle_closed, 2);
 }
 
 /// When the app is gone, what it left unanswered is closed, even if its client stays.
 #[tokio::test]
 async fn closing_takes_what_the_app_left() {
-    let bed = Bed::new().await;
-    let (mut opaque, mut opaque_app) = bed.connect().await;
+    let relay = TestRelay::new().await;
+    let (mut opaque, mut opaque_app) = relay.connect().await;
     opaque.say("\x16fire and forget").await;
     opaque_app.hear("\x16fire and forget").await;
-    let (mut unanswered, mut app) = bed.connect().await;
+    let (mut unanswered, mut app) = relay.connect().await;
     unanswered.say(GET).await;
     app.hear(GET).await;
-    let (mut talking, mut talking_app) = bed.connect().await;
+    let (mut talking, mut talking_app) = relay.connect().await;
     talking.say("\x16on and").await;
     talking_app.hear("\x16on and").await;
-    assert_eq!(bed.snapshot().in_flight_in_all(), 3);
+    assert_eq!(relay.snapshot().in_flight_in_all(), 3);
     drop(app);
     opaque_app.finish().await;
     talking_app.finish().await;
-    bed.until("nothing to be in flight", |now| now.in_flight_in_all() == 0)
+    relay
+        .until("nothing to be in flight", |now| now.in_flight_in_all() == 0)
         .await;
     talking.say(" on").await;
     talking_app.hear(" on").await;
     unanswered.hear_end().await;
     opaque.hear_end().await;
     talking.hear_end().await;
-    bed.stance(Stance::Closing);
+    relay.stance(Stance::Closing);
     opaque_app.hear_end().await;
     talking_app.hear_end().await;
     drop((opaque, unanswered, talking));
-    bed.until("all to end", |now| now.connections.is_empty())
+    relay
+        .until("all to end", |now| now.connections.is_empty())
         .await;
 }
 
@@ -66,33 +68,33 @@ async fn closing_takes_what_the_app_left() {
 /// can't pass for whole, an opaque connection is closed; each is counted.
 #[tokio::test]
 async fn the_deadline_cuts() {
-    let bed = Bed::new().await;
-    let (mut unanswered, mut first) = bed.connect().await;
+    let relay = TestRelay::new().await;
+    let (mut unanswered, mut first) = relay.connect().await;
     unanswered.say(GET).await;
     first.hear(GET).await;
-    let (mut half, mut second) = bed.connect().await;
+    let (mut half, mut second) = relay.connect().await;
     half.say(GET).await;
     second.hear(GET).await;
     second.say(&OK[..OK.len() - 1]).await;
     half.hear(&OK[..OK.len() - 1]).await;
-    let (mut until_close, mut third) = bed.connect().await;
+    let (mut until_close, mut third) = relay.connect().await;
     until_close.say(GET).await;
     third.hear(GET).await;
     third.say("HTTP/1.1 200 OK\r\n\r\nbody").await;
     until_close.hear("HTTP/1.1 200 OK\r\n\r\nbody").await;
-    let (mut opaque, mut fourth) = bed.connect().await;
+    let (mut opaque, mut fourth) = relay.connect().await;
     opaque.say("\x16").await;
     fourth.hear("\x16").await;
-    let (mut idle, _fifth) = bed.connect().await;
+    let (mut idle, _fifth) = relay.connect().await;
 
-    bed.stance(Stance::Cut);
+    relay.stance(Stance::Cut);
     unanswered.hear(TIMEOUT).await;
     unanswered.hear_end().await;
     half.hear_end().await;
     until_close.hear_reset().await;
     opaque.hear_end().await;
     idle.hear_end().await;
-    let snapshot = bed.snapshot();
+    let snapshot = relay.snapshot();
     assert_eq!(snapshot.cut[&Http1], 3);
     assert_eq!(snapshot.cut[&Opaque], 1);
     assert_eq!(snapshot.idle_closed, 1);
@@ -103,35 +105,36 @@ async fn the_deadline_cuts() {
 /// A client that takes nothing does not make a cut answer look whole.
 #[tokio::test]
 async fn a_cut_over_unread_bytes_is_a_reset() {
-    let bed = Bed::new().await;
-    let (mut client, mut app) = bed.connect().await;
+    let relay = TestRelay::new().await;
+    let (mut client, mut app) = relay.connect().await;
     client.say("GET / HTTP/1.0\r\n\r\n").await;
     app.hear("GET / HTTP/1.0\r\n\r\n").await;
     app.say("HTTP/1.0 200 OK\r\n\r\n").await;
     client.hear("HTTP/1.0 200 OK\r\n\r\n").await;
     let fill = async { while app.0.write_all(&[0; 65536]).await.is_ok() {} };
     let cut = async {
-        bed.until("the client to be full", |now| now.buffered == 1)
+        relay
+            .until("the client to be full", |now| now.buffered == 1)
             .await;
-        bed.stance(Stance::Cut);
+        relay.stance(Stance::Cut);
     };
     within("the cut", async { tokio::join!(fill, cut) }).await;
     let mut rest = Vec::new();
     let end = within("the end", client.0.read_to_end(&mut rest)).await;
     assert!(end.is_err(), "the client can't take this for whole");
-    assert_eq!(bed.snapshot().cut[&Http1], 1);
+    assert_eq!(relay.snapshot().cut[&Http1], 1);
 }
 
 /// What was written is not delivered before the client has acknowledged it, even on a connection
 /// that is closed.
 #[tokio::test]
 async fn delivery_is_what_the_client_acknowledged() {
-    let bed = Bed::new().await;
-    let port = bed.address.port();
-    let (mut client, mut app) = bed.connect().await;
+    let relay = TestRelay::new().await;
+    let port = relay.address.port();
+    let (mut client, mut app) = relay.connect().await;
     client.say(GET).await;
     app.hear(GET).await;
-    bed.stance(Stance::Closing);
+    relay.stance(Stance::Closing);
     let body = vec![b'x'; 200_000];
     app.say(format!(
         "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
@@ -141,15 +144,16 @@ async fn delivery_is_what_the_client_acknowledged() {
     let socket = socket2::SockRef::from(&client.0);
     socket.set_recv_buffer_size(16 * 1024).unwrap();
     app.say(&body).await;
-    bed.until("the answer to end", |now| now.finished == 1)
+    relay
+        .until("the answer to end", |now| now.finished == 1)
         .await;
     let ports = [port];
     assert!(unacknowledged(&ports).await.unwrap() > 0);
-    let mut delivered = std::pin::pin!(delivered(&bed.census, &ports));
+    let mut delivered = std::pin::pin!(delivered(&relay.census, &ports));
     tokio::select! {
         biased;
         () = &mut delivered => panic!("the client has not read it"),
-        () = bed.until("the relay to have closed", |now| now.connections.is_empty()) => {}
+        () = relay.until("the relay to have closed", |now| now.connections.is_empty()) => {}
     }
     let mut heard = Vec::new();
     let (_, ()) = within("delivery", async {

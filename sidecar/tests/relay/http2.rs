@@ -4,7 +4,7 @@
     reason = "an error here fails the test, and its backtrace names the line"
 )]
 
-use crate::bed::{Bed, within};
+use crate::harness::{TestRelay, within};
 use bytes::Bytes;
 use ebb_api::report::Protocol::Http2;
 use ebb_sidecar::stance::Stance;
@@ -50,7 +50,7 @@ impl App {
     }
 
     /// A relay in front of it.
-    async fn behind_a_relay(&self, tasks: &mut JoinSet<()>) -> Bed {
+    async fn behind_a_relay(&self, tasks: &mut JoinSet<()>) -> TestRelay {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let destination = OriginalDestination::Fixed(listener.local_addr().unwrap());
         let app = self.clone();
@@ -60,7 +60,7 @@ impl App {
                 connections.spawn(app.clone().serve(stream));
             }
         });
-        Bed::with(TcpListener::bind("127.0.0.1:0").await.unwrap(), destination)
+        TestRelay::with(TcpListener::bind("127.0.0.1:0").await.unwrap(), destination)
     }
 
     async fn serve(self, stream: TcpStream) {
@@ -84,8 +84,8 @@ impl App {
     }
 }
 
-async fn connect(bed: &Bed, tasks: &mut JoinSet<()>) -> SendRequest<Bytes> {
-    let stream = bed.client().await.0;
+async fn connect(relay: &TestRelay, tasks: &mut JoinSet<()>) -> SendRequest<Bytes> {
+    let stream = relay.client().await.0;
     let (requests, connection) = h2::client::handshake(stream).await.unwrap();
     tasks.spawn(async move {
         // The requests are told of its end.
@@ -113,33 +113,35 @@ async fn get(requests: &mut SendRequest<Bytes>, path: &str) -> Result<(), h2::Er
 #[tokio::test]
 async fn streams_in_flight_finish() {
     let (mut tasks, app) = (JoinSet::new(), App::new());
-    let bed = app.behind_a_relay(&mut tasks).await;
-    let mut requests = connect(&bed, &mut tasks).await;
+    let relay = app.behind_a_relay(&mut tasks).await;
+    let mut requests = connect(&relay, &mut tasks).await;
     get(&mut requests, "/first").await.unwrap();
     let (mut one, mut two) = (requests.clone(), requests.clone());
     let waiting = async { tokio::join!(get(&mut one, "/wait"), get(&mut two, "/wait")) };
     let leaving = async {
-        bed.until("both streams to be in flight", |now| {
-            now.in_flight.get(&Http2) == Some(&2)
-        })
-        .await;
-        bed.stance(Stance::Parting);
+        relay
+            .until("both streams to be in flight", |now| {
+                now.in_flight.get(&Http2) == Some(&2)
+            })
+            .await;
+        relay.stance(Stance::Parting);
         within("the connection to take no more", async {
             while get(&mut requests, "/more").await.is_ok() {
                 tokio::task::yield_now().await;
             }
         })
         .await;
-        assert_eq!(bed.in_flight(Http2), 2);
-        bed.stance(Stance::Draining);
+        assert_eq!(relay.in_flight(Http2), 2);
+        relay.stance(Stance::Draining);
         app.may.add_permits(2);
     };
     let ((one, two), ()) = within("the answers", async { tokio::join!(waiting, leaving) }).await;
     one.unwrap();
     two.unwrap();
-    bed.until("the connection to end", |now| now.connections.is_empty())
+    relay
+        .until("the connection to end", |now| now.connections.is_empty())
         .await;
-    let snapshot = bed.snapshot();
+    let snapshot = relay.snapshot();
     assert!(snapshot.cut.is_empty());
     assert_eq!(snapshot.idle_closed, 0);
 }
@@ -150,7 +152,7 @@ async fn streams_in_flight_finish() {
 async fn no_request_is_lost_over_several_drains() {
     const WORKERS: usize = 6;
     let (mut tasks, app) = (JoinSet::new(), App::new());
-    let beds = [
+    let relays = [
         app.behind_a_relay(&mut tasks).await,
         app.behind_a_relay(&mut tasks).await,
     ];
@@ -166,9 +168,9 @@ async fn no_request_is_lost_over_several_drains() {
                 let mut requests = match &*place {
                     Some(requests) => requests.clone(),
                     None => {
-                        let bed = &beds[drains.load(Ordering::Relaxed) % 2];
+                        let relay = &relays[drains.load(Ordering::Relaxed) % 2];
                         let mut own = JoinSet::new();
-                        let requests = connect(bed, &mut own).await;
+                        let requests = connect(relay, &mut own).await;
                         tasks.lock().unwrap().spawn(async move {
                             own.join_next().await;
                         });
@@ -191,7 +193,7 @@ async fn no_request_is_lost_over_several_drains() {
     };
     let drain = async {
         for drain in 0..6 {
-            let (old, new) = (&beds[drain % 2], &beds[(drain + 1) % 2]);
+            let (old, new) = (&relays[drain % 2], &relays[(drain + 1) % 2]);
             let before = old.snapshot().finished;
             old.until("some requests", |now| now.finished > before + 50)
                 .await;
@@ -234,8 +236,8 @@ async fn all_of(futures: impl Iterator<Item = impl Future<Output = ()>>) {
 /// used stays until the app is gone.
 #[tokio::test]
 async fn idle_connections_are_told_and_closed() {
-    let bed = Bed::new().await;
-    let (mut client, mut app) = bed.connect().await;
+    let relay = TestRelay::new().await;
+    let (mut client, mut app) = relay.connect().await;
     client.say(HELLO).await;
     app.hear(HELLO).await;
     app.say(SETTINGS).await;
@@ -244,38 +246,38 @@ async fn idle_connections_are_told_and_closed() {
     app.hear(GET).await;
     app.say(OK).await;
     client.hear(OK).await;
-    let (mut unused, mut unused_app) = bed.connect().await;
+    let (mut unused, mut unused_app) = relay.connect().await;
     unused.say(HELLO).await;
     unused_app.hear(HELLO).await;
     unused_app.say(SETTINGS).await;
     unused.hear(SETTINGS).await;
-    assert_eq!(bed.snapshot().connections[&Http2], 2);
-    bed.stance(Stance::Parting);
+    assert_eq!(relay.snapshot().connections[&Http2], 2);
+    relay.stance(Stance::Parting);
     client.hear(go_away(1)).await;
     client.hear_end().await;
     app.hear_end().await;
     // What the client began behind that is read, and goes nowhere.
     client.say(GET).await;
-    unused.hear_nothing(&bed).await;
-    assert_eq!(bed.snapshot().idle_closed, 0);
-    bed.stance(Stance::Closing);
+    unused.hear_nothing(&relay).await;
+    assert_eq!(relay.snapshot().idle_closed, 0);
+    relay.stance(Stance::Closing);
     unused.hear(go_away(0)).await;
     unused.hear_end().await;
     unused_app.hear_end().await;
-    assert_eq!(bed.snapshot().idle_closed, 1);
+    assert_eq!(relay.snapshot().idle_closed, 1);
 }
 
 /// A connection that is busy for a second is warned, between two frames; the client's answer to
 /// that stays here, and the last byte of the last stream is followed by the goodbye at once.
 #[tokio::test]
 async fn a_busy_connection_is_warned() {
-    let bed = Bed::new().await;
-    let (mut client, mut app) = bed.connect().await;
+    let relay = TestRelay::new().await;
+    let (mut client, mut app) = relay.connect().await;
     client.say([HELLO, GET].concat()).await;
     app.hear([HELLO, GET].concat()).await;
     app.say([SETTINGS, &OK[..10]].concat()).await;
     client.hear([SETTINGS, &OK[..10]].concat()).await;
-    bed.stance(Stance::Parting);
+    relay.stance(Stance::Parting);
     client.hear(WARNING).await;
     let acknowledged = b"\0\0\0\x04\x01\0\0\0\0";
     client.say([PONG, acknowledged].concat()).await;
@@ -288,8 +290,8 @@ async fn a_busy_connection_is_warned() {
 /// The deadline: the client hears what the app has seen, and that no more comes; each stream counts.
 #[tokio::test]
 async fn the_deadline_cuts() {
-    let bed = Bed::new().await;
-    let (mut client, mut app) = bed.connect().await;
+    let relay = TestRelay::new().await;
+    let (mut client, mut app) = relay.connect().await;
     let mut second = GET.to_vec();
     second[8] = 3;
     let said = [HELLO, GET, &second].concat();
@@ -297,11 +299,11 @@ async fn the_deadline_cuts() {
     app.hear(&said).await;
     app.say([SETTINGS, &OK[..10]].concat()).await;
     client.hear([SETTINGS, &OK[..10]].concat()).await;
-    bed.stance(Stance::Cut);
+    relay.stance(Stance::Cut);
     client.hear(go_away(3)).await;
     client.hear_end().await;
     app.hear_end().await;
-    let snapshot = bed.snapshot();
+    let snapshot = relay.snapshot();
     assert_eq!(snapshot.cut[&Http2], 2);
     assert_eq!((snapshot.finished, snapshot.idle_closed), (0, 0));
 }

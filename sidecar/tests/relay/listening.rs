@@ -1,6 +1,6 @@
 //! The relay's port: open, closed without losing anybody, open again.
 
-use crate::bed::{Bed, within};
+use crate::harness::{TestRelay, within};
 use ebb_sidecar::listener;
 use ebb_sidecar::stance::Stance;
 use tokio::net::TcpStream;
@@ -19,19 +19,19 @@ async fn a_port_that_is_taken() {
 /// refused; when the drain heals the port is open again.
 #[tokio::test]
 async fn queued_connections_survive_the_close() {
-    let bed = Bed::new().await;
+    let relay = TestRelay::new().await;
     // Blocking connects: the relay's task, on this thread, can't accept meanwhile.
     let queued: Vec<std::net::TcpStream> = (0..20)
-        .map(|_| std::net::TcpStream::connect(bed.address).unwrap())
+        .map(|_| std::net::TcpStream::connect(relay.address).unwrap())
         .collect();
-    bed.stance(Stance::Draining);
+    relay.stance(Stance::Draining);
     let mut ends = Vec::new();
     for client in queued {
         client.set_nonblocking(true).unwrap();
-        let mut client = crate::bed::End(TcpStream::from_std(client).unwrap());
+        let mut client = crate::harness::End(TcpStream::from_std(client).unwrap());
         client.say("\x16").await;
         // Not always that client's: several threads dial in any order.
-        let app = bed.accept().await;
+        let app = relay.accept().await;
         ends.push((client, app));
     }
     for (_, app) in &mut ends {
@@ -42,22 +42,23 @@ async fn queued_connections_survive_the_close() {
         client.hear("served").await;
     }
     drop(ends);
-    let refused = TcpStream::connect(bed.address).await.unwrap_err();
+    let refused = TcpStream::connect(relay.address).await.unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-    bed.stance(Stance::Serving);
-    bed.until("all to end", |now| now.connections.is_empty())
+    relay.stance(Stance::Serving);
+    relay
+        .until("all to end", |now| now.connections.is_empty())
         .await;
     // The listener hears of it a moment later.
     let again = async {
         loop {
-            match TcpStream::connect(bed.address).await {
-                Ok(client) => return crate::bed::End(client),
+            match TcpStream::connect(relay.address).await {
+                Ok(client) => return crate::harness::End(client),
                 Err(_) => tokio::task::yield_now().await,
             }
         }
     };
     let mut client = within("the relay to accept again", again).await;
-    let mut app = bed.accept().await;
+    let mut app = relay.accept().await;
     client.say("again").await;
     app.hear("again").await;
 }

@@ -2,11 +2,11 @@
 //! byte by byte what each of them sends and must see.
 
 mod abuse;
-mod bed;
 mod closing;
 mod connections;
 mod event_stream;
 mod goodbye;
+mod harness;
 mod http1;
 mod http2;
 mod listening;

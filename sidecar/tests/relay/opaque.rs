@@ -1,29 +1,29 @@
 //! What is no HTTP/1: bytes, halves and resets pass as they come.
 
-use crate::bed::Bed;
+use crate::harness::TestRelay;
 use ebb_api::report::Protocol::Opaque;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A server that speaks first is heard at once, and a connection that was only greeted is idle.
 #[tokio::test]
 async fn the_app_may_speak_first() {
-    let bed = Bed::new().await;
-    let (mut client, mut app) = bed.connect().await;
+    let relay = TestRelay::new().await;
+    let (mut client, mut app) = relay.connect().await;
     app.say("220 mail\r\n").await;
     client.hear("220 mail\r\n").await;
-    assert_eq!(bed.snapshot().in_flight_in_all(), 0);
-    assert_eq!(bed.snapshot().work, 0);
+    assert_eq!(relay.snapshot().in_flight_in_all(), 0);
+    assert_eq!(relay.snapshot().work, 0);
     client.say("EHLO a\r\n").await;
     app.hear("EHLO a\r\n").await;
-    assert_eq!(bed.in_flight(Opaque), 1);
-    assert_eq!(bed.snapshot().work, 1);
+    assert_eq!(relay.in_flight(Opaque), 1);
+    assert_eq!(relay.snapshot().work, 1);
 }
 
 /// Each side can say that it is done and still listen.
 #[tokio::test]
 async fn half_close_in_both_directions() {
-    let bed = Bed::new().await;
-    let (mut client, mut app) = bed.connect().await;
+    let relay = TestRelay::new().await;
+    let (mut client, mut app) = relay.connect().await;
     client.say("\x16question").await;
     client.finish().await;
     app.hear("\x16question").await;
@@ -32,11 +32,12 @@ async fn half_close_in_both_directions() {
     app.finish().await;
     client.hear("answer").await;
     client.hear_end().await;
-    bed.until("the connection to end", |now| now.connections.is_empty())
+    relay
+        .until("the connection to end", |now| now.connections.is_empty())
         .await;
-    assert_eq!(bed.snapshot().finished, 1);
+    assert_eq!(relay.snapshot().finished, 1);
 
-    let (mut client, mut app) = bed.connect().await;
+    let (mut client, mut app) = relay.connect().await;
     app.say("\x16all").await;
     app.finish().await;
     client.hear("\x16all").await;
@@ -48,31 +49,32 @@ async fn half_close_in_both_directions() {
 /// A reset is a reset on the other side.
 #[tokio::test]
 async fn reset_in_both_directions() {
-    let bed = Bed::new().await;
-    let (mut client, mut app) = bed.connect().await;
+    let relay = TestRelay::new().await;
+    let (mut client, mut app) = relay.connect().await;
     client.say("\x16").await;
     app.hear("\x16").await;
     client.reset();
     app.hear_reset().await;
-    let (mut client, mut app) = bed.connect().await;
+    let (mut client, mut app) = relay.connect().await;
     client.say("\x16").await;
     app.hear("\x16").await;
     app.reset();
     client.hear_reset().await;
-    bed.until("both to end", |now| now.connections.is_empty())
+    relay
+        .until("both to end", |now| now.connections.is_empty())
         .await;
 }
 
 /// An app that does not listen: the client is reset, as it would be without the relay.
 #[tokio::test]
 async fn an_app_that_does_not_listen() {
-    let bed = Bed::new().await;
-    let address = bed.app.local_addr().unwrap();
-    let gone = Bed::with(
+    let relay = TestRelay::new().await;
+    let address = relay.app.local_addr().unwrap();
+    let gone = TestRelay::with(
         tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(),
         ebb_sidecar::upstream::OriginalDestination::Fixed(address),
     );
-    drop(bed);
+    drop(relay);
     let mut client = gone.client().await;
     client.hear_reset().await;
     gone.until("it to end", |now| now.connections.is_empty())
@@ -83,8 +85,8 @@ async fn an_app_that_does_not_listen() {
 #[tokio::test]
 async fn the_relay_s_own_port_is_no_destination() {
     let app = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let bed = Bed::with(app, ebb_sidecar::upstream::OriginalDestination::Redirected);
-    let mut client = bed.client().await;
+    let relay = TestRelay::with(app, ebb_sidecar::upstream::OriginalDestination::Redirected);
+    let mut client = relay.client().await;
     client.hear_reset().await;
 }
 
@@ -92,8 +94,8 @@ async fn the_relay_s_own_port_is_no_destination() {
 /// the relay takes no more than its bounded buffer from the app.
 #[tokio::test]
 async fn a_slow_reader_holds_the_app_back() {
-    let bed = Bed::new().await;
-    let (client, app) = bed.connect().await;
+    let relay = TestRelay::new().await;
+    let (client, app) = relay.connect().await;
     let bytes: Vec<u8> = (0..32 << 20).map(|index: u32| (index * 7) as u8).collect();
     let (mut client_reads, mut client_writes) = client.0.into_split();
     let (mut app_reads, mut app_writes) = app.0.into_split();
@@ -107,7 +109,8 @@ async fn a_slow_reader_holds_the_app_back() {
         drop(app_writes);
     };
     let read = async {
-        bed.until("the client to be full", |now| now.buffered == 1)
+        relay
+            .until("the client to be full", |now| now.buffered == 1)
             .await;
         assert!(
             written.get() < bytes.len() - (1 << 20),
@@ -126,10 +129,11 @@ async fn a_slow_reader_holds_the_app_back() {
         app_reads.read_to_end(&mut heard).await.unwrap();
         assert!(heard[1..] == bytes, "the bytes changed");
     };
-    crate::bed::within("all bytes", async {
+    crate::harness::within("all bytes", async {
         tokio::join!(write, read, up, app_hears)
     })
     .await;
-    bed.until("it to end", |now| now.connections.is_empty())
+    relay
+        .until("it to end", |now| now.connections.is_empty())
         .await;
 }

@@ -1,7 +1,7 @@
 //! The PROXY protocol's header: before anything else on every connection to the app, and no part of
 //! what is relayed.
 
-use crate::bed::{Bed, End, GET, LAST, OK, within};
+use crate::harness::{End, GET, LAST, OK, TestRelay, within};
 use ebb_api::report::Protocol::Http1;
 use ebb_sidecar::stance::Stance;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -36,19 +36,19 @@ async fn read_header(app: &mut End) -> (SocketAddr, SocketAddr) {
 /// the trackers know nothing of it. An app that speaks first has it, too.
 #[tokio::test]
 async fn the_app_is_told_who_its_client_is() {
-    let bed = Bed::with_proxy_protocol().await;
-    let (mut client, mut app) = bed.connect().await;
+    let relay = TestRelay::with_proxy_protocol().await;
+    let (mut client, mut app) = relay.connect().await;
     let (told, meant) = read_header(&mut app).await;
     assert_eq!(told, client.0.local_addr().expect("an open socket"));
-    assert_eq!(meant, bed.address);
+    assert_eq!(meant, relay.address);
     app.say("220 hello\r\n").await;
     client.hear("220 hello\r\n").await;
     drop((client, app));
-    let (mut client, mut app) = bed.connect().await;
+    let (mut client, mut app) = relay.connect().await;
     client.say([GET, GET].concat()).await;
     read_header(&mut app).await;
     app.hear([GET, GET].concat()).await;
-    assert_eq!(bed.in_flight(Http1), 2);
+    assert_eq!(relay.in_flight(Http1), 2);
     app.say([OK, OK].concat()).await;
     client.hear([OK, OK].concat()).await;
 }
@@ -57,19 +57,19 @@ async fn the_app_is_told_who_its_client_is() {
 /// with the same client.
 #[tokio::test]
 async fn a_second_connection_for_a_client_has_its_own_header() {
-    let bed = Bed::with_proxy_protocol().await;
-    let (mut client, mut app) = bed.connect().await;
+    let relay = TestRelay::with_proxy_protocol().await;
+    let (mut client, mut app) = relay.connect().await;
     let first = read_header(&mut app).await;
     client.ask(&mut app, OK).await;
-    bed.stance(Stance::Parting);
+    relay.stance(Stance::Parting);
     drop(app);
     // When another connection has been served, the relay has seen the app's end.
-    let (mut probe, mut probed) = bed.connect().await;
+    let (mut probe, mut probed) = relay.connect().await;
     read_header(&mut probed).await;
     probe.say("probe").await;
     probed.hear("probe").await;
     client.say(GET).await;
-    let mut app = bed.accept().await;
+    let mut app = relay.accept().await;
     assert_eq!(read_header(&mut app).await, first);
     app.hear(GET).await;
     app.say(OK).await;

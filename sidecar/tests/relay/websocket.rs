@@ -1,6 +1,6 @@
 //! WebSocket through sockets: 1001 reaches the client, its answer the app, and then all is closed.
 
-use crate::bed::{Bed, End};
+use crate::harness::{End, TestRelay};
 use ebb_api::connections::WebSockets;
 use ebb_api::report::Protocol::WebSocket;
 use ebb_sidecar::stance::Stance;
@@ -15,8 +15,8 @@ const CLIENT_CLOSE: &[u8] = b"\x88\x82mask\x6e\x88";
 /// A Close frame with the code 1001.
 const GOING_AWAY: &[u8] = b"\x88\x02\x03\xe9";
 
-async fn connect(bed: &Bed) -> (End, End) {
-    let (mut client, mut app) = bed.connect().await;
+async fn connect(relay: &TestRelay) -> (End, End) {
+    let (mut client, mut app) = relay.connect().await;
     client.say(ASK).await;
     app.hear(ASK).await;
     app.say([SWITCH.as_bytes(), TOLD].concat()).await;
@@ -30,52 +30,53 @@ async fn connect(bed: &Bed) -> (End, End) {
 /// nothing was cut.
 #[tokio::test]
 async fn both_sides_part_in_good_order() {
-    let bed = Bed::new().await;
-    let (mut client, mut app) = connect(&bed).await;
-    bed.stance(Stance::Parting);
+    let relay = TestRelay::new().await;
+    let (mut client, mut app) = connect(&relay).await;
+    relay.stance(Stance::Parting);
     client.hear(GOING_AWAY).await;
-    assert_eq!(bed.in_flight(WebSocket), 1);
+    assert_eq!(relay.in_flight(WebSocket), 1);
     app.say(TOLD).await;
     client.say([ASKED, CLIENT_CLOSE].concat()).await;
     app.hear([ASKED, CLIENT_CLOSE].concat()).await;
     app.hear_end().await;
-    assert_eq!(bed.in_flight(WebSocket), 0);
+    assert_eq!(relay.in_flight(WebSocket), 0);
     app.say(b"\x88\x02\x03\xe9").await;
     app.finish().await;
     client.hear_end().await;
     drop(client);
-    bed.until("it to end", |now| now.connections.is_empty())
+    relay
+        .until("it to end", |now| now.connections.is_empty())
         .await;
-    let snapshot = bed.snapshot();
+    let snapshot = relay.snapshot();
     assert_eq!((snapshot.finished, snapshot.idle_closed), (1, 0));
 }
 
 /// Neither a client that does not answer nor an app that does not close holds the connection.
 #[tokio::test]
 async fn nobody_holds_it() {
-    let bed = Bed::new().await;
-    let (mut silent, _first) = connect(&bed).await;
-    let (mut answering, mut stubborn) = connect(&bed).await;
-    bed.stance(Stance::Parting);
+    let relay = TestRelay::new().await;
+    let (mut silent, _first) = connect(&relay).await;
+    let (mut answering, mut stubborn) = connect(&relay).await;
+    relay.stance(Stance::Parting);
     silent.hear(GOING_AWAY).await;
     answering.hear(GOING_AWAY).await;
     answering.say(CLIENT_CLOSE).await;
     stubborn.hear(CLIENT_CLOSE).await;
     answering.hear_end().await;
     silent.hear_end().await;
-    assert_eq!(bed.snapshot().in_flight_in_all(), 0);
-    assert!(bed.snapshot().cut.is_empty());
+    assert_eq!(relay.snapshot().in_flight_in_all(), 0);
+    assert!(relay.snapshot().cut.is_empty());
 }
 
 /// What was said can't be unsaid: a pod that stays after all brings it to its end, although the client
 /// does not answer.
 #[tokio::test]
 async fn a_drain_that_heals_ends_what_it_began() {
-    let bed = Bed::new().await;
-    let (mut client, mut app) = connect(&bed).await;
-    bed.stance(Stance::Parting);
+    let relay = TestRelay::new().await;
+    let (mut client, mut app) = connect(&relay).await;
+    relay.stance(Stance::Parting);
     client.hear(GOING_AWAY).await;
-    bed.stance(Stance::Serving);
+    relay.stance(Stance::Serving);
     client.hear_end().await;
     app.hear_end().await;
 }
@@ -84,11 +85,11 @@ async fn a_drain_that_heals_ends_what_it_began() {
 /// and at the deadline they hear the same goodbye.
 #[tokio::test]
 async fn the_policy_may_wait_for_them() {
-    let bed = Bed::new().await;
-    bed.settings(|settings| settings.web_sockets = WebSockets::Wait);
-    let (mut first, mut first_app) = connect(&bed).await;
-    let (mut second, mut second_app) = connect(&bed).await;
-    bed.stance(Stance::Draining);
+    let relay = TestRelay::new().await;
+    relay.settings(|settings| settings.web_sockets = WebSockets::Wait);
+    let (mut first, mut first_app) = connect(&relay).await;
+    let (mut second, mut second_app) = connect(&relay).await;
+    relay.stance(Stance::Draining);
     // Between any two messages of the second second it would be said.
     let began = Instant::now();
     while began.elapsed() < Duration::from_millis(1500) {
@@ -99,32 +100,32 @@ async fn the_policy_may_wait_for_them() {
             client.hear(TOLD).await;
         }
     }
-    assert_eq!(bed.in_flight(WebSocket), 2);
-    bed.settings(|settings| settings.web_sockets = WebSockets::Goodbye);
+    assert_eq!(relay.in_flight(WebSocket), 2);
+    relay.settings(|settings| settings.web_sockets = WebSockets::Goodbye);
     first.hear(GOING_AWAY).await;
     second.hear(GOING_AWAY).await;
 
-    let bed = Bed::new().await;
-    bed.settings(|settings| settings.web_sockets = WebSockets::Wait);
-    let (mut client, _app) = connect(&bed).await;
-    bed.stance(Stance::Cut);
+    let relay = TestRelay::new().await;
+    relay.settings(|settings| settings.web_sockets = WebSockets::Wait);
+    let (mut client, _app) = connect(&relay).await;
+    relay.stance(Stance::Cut);
     client.hear(GOING_AWAY).await;
     client.hear_end().await;
-    assert_eq!(bed.snapshot().cut[&WebSocket], 1);
+    assert_eq!(relay.snapshot().cut[&WebSocket], 1);
 }
 
 /// The deadline: a Close between two frames, an end inside of one; each is counted.
 #[tokio::test]
 async fn the_deadline_cuts() {
-    let bed = Bed::new().await;
-    let (mut between, _first) = connect(&bed).await;
-    let (mut inside, mut second) = connect(&bed).await;
+    let relay = TestRelay::new().await;
+    let (mut between, _first) = connect(&relay).await;
+    let (mut inside, mut second) = connect(&relay).await;
     second.say(&TOLD[..3]).await;
     inside.hear(&TOLD[..3]).await;
-    bed.stance(Stance::Cut);
+    relay.stance(Stance::Cut);
     between.hear(GOING_AWAY).await;
     between.hear_end().await;
     inside.hear_end().await;
-    assert_eq!(bed.snapshot().cut[&WebSocket], 2);
-    assert_eq!(bed.snapshot().in_flight_in_all(), 0);
+    assert_eq!(relay.snapshot().cut[&WebSocket], 2);
+    assert_eq!(relay.snapshot().in_flight_in_all(), 0);
 }

@@ -32,7 +32,7 @@ pub(crate) const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-L
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running relay in front of an app's port.
-pub(crate) struct Bed {
+pub(crate) struct TestRelay {
     pub(crate) census: Arc<Census>,
     pub(crate) app: TcpListener,
     pub(crate) address: SocketAddr,
@@ -40,27 +40,27 @@ pub(crate) struct Bed {
     _relay: JoinSet<()>,
 }
 
-impl Bed {
-    pub(crate) async fn new() -> Bed {
+impl TestRelay {
+    pub(crate) async fn new() -> TestRelay {
         let app = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let destination = OriginalDestination::Fixed(app.local_addr().unwrap());
-        Bed::with(app, destination)
+        TestRelay::with(app, destination)
     }
 
     /// The app's port is told of each client by the PROXY protocol.
-    pub(crate) async fn with_proxy_protocol() -> Bed {
+    pub(crate) async fn with_proxy_protocol() -> TestRelay {
         let app = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = app.local_addr().unwrap();
         let destination = OriginalDestination::Fixed(address);
         let upstream = Upstream::with_proxy_protocol(destination, Vec::new(), [address.port()]);
-        Bed::upon(app, upstream)
+        TestRelay::upon(app, upstream)
     }
 
-    pub(crate) fn with(app: TcpListener, destination: OriginalDestination) -> Bed {
-        Bed::upon(app, Upstream::new(destination, Vec::new()))
+    pub(crate) fn with(app: TcpListener, destination: OriginalDestination) -> TestRelay {
+        TestRelay::upon(app, Upstream::new(destination, Vec::new()))
     }
 
-    fn upon(app: TcpListener, upstream: Arc<Upstream>) -> Bed {
+    fn upon(app: TcpListener, upstream: Arc<Upstream>) -> TestRelay {
         let census = Census::new(Instant::now());
         let (conduct, told) = watch::channel(Conduct {
             stance: Stance::Serving,
@@ -78,7 +78,7 @@ impl Bed {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, bound.local_addr().port()));
         let mut tasks = JoinSet::new();
         tasks.spawn(bound.run(relay, std::future::pending()));
-        Bed {
+        TestRelay {
             census,
             app,
             address,
@@ -216,7 +216,7 @@ impl End {
 
     /// Sees that nothing comes: whatever the relay had to do is done when `probe`, a fresh
     /// connection through it, has been answered.
-    pub(crate) async fn hear_nothing(&mut self, probe: &Bed) {
+    pub(crate) async fn hear_nothing(&mut self, probe: &TestRelay) {
         let (mut client, mut app) = probe.connect().await;
         client.say("probe").await;
         app.hear("probe").await;

@@ -100,7 +100,7 @@ fn allocations(exchange: &impl AsyncFn(&mut Ends, u32)) -> u64 {
 #[test]
 fn http1_allocates_nothing() {
     let counted = allocations(&async |ends, _| {
-        ends.ask(b"GET / HTTP/1.1\r\nHost: app\r\nUser-Agent: steady\r\n\r\n")
+        ends.ask(b"GET / HTTP/1.1\r\nHost: app\r\nUser-Agent: test\r\n\r\n")
             .await;
         ends.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
             .await;
