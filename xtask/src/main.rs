@@ -71,7 +71,10 @@ enum Task {
     /// Checks formatting, lints with warnings denied, generated files, and the chart.
     ///
     /// Needs Rust, and Go for Helm, which is built once from its module.
-    Check,
+    Check {
+        /// Only these checks; all if there is none.
+        checks: Vec<String>,
+    },
     /// Writes the generated files: the CRD in the chart, and deploy/ rendered from the chart.
     ///
     /// Needs Rust, and Go for Helm, which is built once from its module.
@@ -204,7 +207,7 @@ fn run(task: Task) -> Result<u8> {
             requirements::of_the_cluster()?;
             suite::all(&arguments)
         }
-        Task::Check => check::all(),
+        Task::Check { checks } => check::run(&checks),
         Task::Crds => generated::write(),
         Task::Images { names } => programs::bed("images", names.into_iter().map(Into::into)),
         Task::Bench { arguments } => {
