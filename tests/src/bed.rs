@@ -12,13 +12,10 @@ mod cache;
 pub mod certificates;
 pub mod cgroup;
 pub mod client;
-pub mod command;
 pub mod control_plane;
 pub mod fetch;
 pub mod folders;
-pub mod holder;
 pub mod image;
-pub mod isolated;
 pub mod lock;
 pub mod machine;
 pub mod namespace;
@@ -33,6 +30,7 @@ pub mod up;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use ebb_netns::command;
 
 use folders::Folders;
 use image::Images;

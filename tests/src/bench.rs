@@ -16,15 +16,14 @@
 pub mod accounting;
 pub mod backend;
 pub mod case;
-pub mod hooks;
 pub mod isolate;
 pub mod load;
 pub mod measure;
-pub mod place;
 pub mod programs;
 pub mod proxy;
 pub mod report;
 pub mod statistics;
+pub mod topology;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,10 +34,10 @@ use serde::{Deserialize, Serialize};
 use crate::bed::progress::say;
 use case::Case;
 use measure::Turn;
-use place::Place;
 use programs::Programs;
 use proxy::Proxy;
 use statistics::Measurements;
+use topology::Topology;
 
 /// What to measure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -88,10 +87,10 @@ impl Plan {
     }
 
     fn measure(&self, case: Case, proxy: Proxy) -> Result<Vec<(case::Metric, f64)>> {
-        let place = Place::make(&self.scratch)?;
-        let _backend = backend::start(&place, &self.programs)?;
+        let topology = Topology::make(&self.scratch)?;
+        let _backend = backend::start(&topology, &self.programs)?;
         let turn = Turn {
-            place: &place,
+            topology: &topology,
             programs: &self.programs,
             case,
             proxy,

@@ -22,11 +22,9 @@ pub mod client;
 pub mod conformance;
 pub mod gateway;
 pub mod greeting;
-pub mod hook;
 pub mod node;
 pub mod pod;
 pub mod policy;
-pub mod process;
 pub mod running;
 pub mod runtimes;
 pub mod server;
@@ -37,13 +35,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use ebb_netns::command;
+use ebb_netns::isolated::isolated;
 use serde::{Deserialize, Serialize};
 
 use crate::bed::certificates;
-use crate::bed::command;
 use crate::bed::folders::Folders;
 use crate::bed::image::build::static_program;
-use crate::bed::isolated::isolated;
 use crate::bed::progress::{say, step};
 use crate::bench::programs::Programs;
 use crate::bench::proxy::Proxy;

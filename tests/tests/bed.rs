@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ebb_netns::command;
+use ebb_tests::bed::Bed;
 use ebb_tests::bed::machine::NODES;
 use ebb_tests::bed::network::API_SERVICE_ADDRESS;
 use ebb_tests::bed::node::PAUSE_IMAGE;
-use ebb_tests::bed::{Bed, command};
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::ListParams;

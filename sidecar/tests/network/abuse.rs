@@ -1,9 +1,11 @@
 //! Limits that are reached, and clients that vanish: what is there is served, memory stays bounded, and
 //! a drain ends.
 
-use crate::pod::{PodNetwork, ip};
-use crate::sidecar::{PATIENCE, Sidecar};
+use crate::pod::{PodNetwork, launch_after};
+use crate::sidecar::PATIENCE;
+use ebb_api::bootstrap::Bootstrap;
 use ebb_api::phase::Outcome;
+use ebb_netns::bootstrap;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
@@ -15,10 +17,9 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 /// A drain of at most 4 s.
-const BIRTH: &str = r#"{"settings":{"policy":"web","enabled":true,"timeoutSeconds":4,
-    "deregistration":{"minSeconds":0,"quietSeconds":0,"maxSeconds":1},"shutdownSeconds":1},
-    "graceSeconds":95,"originalGraceSeconds":30,"token":"t","key":"k","publicKey":"",
-    "containers":[{"name":"web"}],"excludePorts":[]}"#;
+fn bootstrap() -> Bootstrap {
+    bootstrap::of(bootstrap::short(4))
+}
 
 /// A client in the app's port, which has asked.
 fn ask(address: IpAddr) -> TcpStream {
@@ -44,10 +45,10 @@ fn descriptors_that_ran_out() {
     const ALL: usize = 60;
     const ROOM: usize = 37;
     let pod = PodNetwork::new();
-    pod.redirect(BIRTH, &[]);
+    pod.redirect(&bootstrap());
     let app = pod.app("[::]:8080");
     let address = pod.addresses[0];
-    let sidecar = Sidecar::start_behind("ulimit -n 100", &pod.name, address, BIRTH);
+    let sidecar = pod.sidecar_by(&launch_after("ulimit -n 100", &bootstrap()));
     let mut clients: Vec<_> = (0..ALL).map(|_| ask(address)).collect();
     let first: Vec<_> = (0..ROOM).map(|_| asked(&app)).collect();
     assert!(sidecar.metric("ebb_accept_errors_total") > 0);
@@ -80,9 +81,9 @@ fn descriptors_that_ran_out() {
 #[test]
 fn clients_that_vanish() {
     let pod = PodNetwork::new();
-    pod.redirect(BIRTH, &[]);
+    pod.redirect(&bootstrap());
     let app = pod.app("[::]:8080");
-    let sidecar = pod.sidecar(BIRTH);
+    let sidecar = pod.sidecar(&bootstrap());
     // An address that only these clients have.
     let outside = pod.second_outside();
     let connect = || {
@@ -103,7 +104,7 @@ fn clients_that_vanish() {
     sidecar.until("both in flight", |report| {
         report.now.in_flight.values().sum::<u64>() == 2
     });
-    ip(&format!("addr del {outside}/32 dev {}", pod.host));
+    pod.remove_outside(outside);
     answers.write_all(OK).unwrap();
     sidecar.until("the answered one to be done with", |report| {
         report.now.in_flight.values().sum::<u64>() == 1
@@ -119,13 +120,13 @@ fn clients_that_never_read() {
     const CLIENTS: u64 = 50;
     const PIECE: u64 = 64 * 1024;
     let pod = PodNetwork::new();
-    pod.redirect(BIRTH, &[]);
+    pod.redirect(&bootstrap());
     // What the kernel keeps is not what this is about.
     for buffer in ["tcp_rmem", "tcp_wmem"] {
-        pod.sysctl(&format!("net.ipv4.{buffer}=4096 16384 65536"));
+        pod.set(&format!("net/ipv4/{buffer}"), "4096 16384 65536");
     }
     let app = pod.app("[::]:8080");
-    let sidecar = pod.sidecar(BIRTH);
+    let sidecar = pod.sidecar(&bootstrap());
     let before = sidecar.resident();
     let mut ends = Vec::new();
     for _ in 0..CLIENTS {
@@ -163,9 +164,9 @@ fn every_port_of_a_client() {
     setrlimit(Resource::Nofile, limit).unwrap();
     let all = 28_000.min(descriptors.saturating_sub(700) / 2);
     let pod = PodNetwork::new();
-    pod.redirect(BIRTH, &[]);
+    pod.redirect(&bootstrap());
     let app = pod.app("[::]:8080");
-    let sidecar = pod.sidecar(BIRTH);
+    let sidecar = pod.sidecar(&bootstrap());
     let before = sidecar.resident();
     let mut ends = Vec::new();
     for _ in 0..all {

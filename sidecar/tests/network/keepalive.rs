@@ -6,17 +6,13 @@
 //! translated, and what is forgotten is found again.
 
 use crate::client::{connection, say};
-use crate::pod::{PodNetwork, ip};
-use crate::sidecar::{PATIENCE, wait_until};
+use crate::pod::PodNetwork;
+use crate::sidecar::PATIENCE;
+use ebb_netns::{bootstrap, eventually};
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
-
-const BIRTH: &str = r#"{"settings":{"policy":"web","enabled":true,"timeoutSeconds":60,
-    "deregistration":{"minSeconds":0,"quietSeconds":0,"maxSeconds":1},"shutdownSeconds":1},
-    "graceSeconds":95,"originalGraceSeconds":30,"token":"t","key":"k","publicKey":"",
-    "containers":[{"name":"web"}],"excludePorts":[]}"#;
 
 /// What connection tracking remembers here, in seconds. By itself it is 60 of a connection of which
 /// one half is closed, and five days of others; the relay asks after 25.
@@ -34,7 +30,7 @@ enum AppEnds {
 /// Whether connection tracking in the pod knows of a connection from here.
 fn remembers(pod: &PodNetwork, from: SocketAddr) -> bool {
     let file = "/proc/self/net/nf_conntrack";
-    let all = ip(&format!("netns exec {} cat {file}", pod.name));
+    let all = pod.run("cat", &[file]);
     let port = format!("sport={} ", from.port());
     all.lines().any(|line| line.contains(&port))
 }
@@ -43,13 +39,13 @@ fn remembers(pod: &PodNetwork, from: SocketAddr) -> bool {
 #[test]
 fn nothing_is_lost_in_a_long_silence() {
     let pod = PodNetwork::new();
-    pod.redirect(BIRTH, &[]);
+    pod.redirect(&bootstrap::of(bootstrap::short(60)));
     for state in ["close_wait", "fin_wait", "established"] {
-        let setting = format!("net.netfilter.nf_conntrack_tcp_timeout_{state}");
-        pod.sysctl(&format!("{setting}={REMEMBERED}"));
+        let setting = format!("net/netfilter/nf_conntrack_tcp_timeout_{state}");
+        pod.set(&setting, &REMEMBERED.to_string());
     }
     let app = pod.app("[::]:8080");
-    let _sidecar = pod.sidecar(BIRTH);
+    let _sidecar = pod.sidecar(&bootstrap::of(bootstrap::short(60)));
     let mut silent = Vec::new();
     for address in pod.addresses {
         for half_closed in [true, false] {
@@ -70,10 +66,12 @@ fn nothing_is_lost_in_a_long_silence() {
         }
     }
     let patience = Duration::from_secs(REMEMBERED) + PATIENCE;
-    wait_until("the silence to be noticed", patience, || {
+    let forgotten = eventually("the silence to be noticed", patience, || {
         let mut apps = silent.iter().map(|(_, served, _)| served);
-        !apps.any(|served| remembers(&pod, served.peer_addr().unwrap()))
+        let known = apps.any(|served| remembers(&pod, served.peer_addr().unwrap()));
+        Ok((!known).then_some(()))
     });
+    forgotten.unwrap();
     for (client, served, ends) in silent {
         let from = client.local_addr().unwrap();
         assert!(remembers(&pod, from), "{from}: {ends:?}");

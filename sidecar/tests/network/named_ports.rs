@@ -2,18 +2,25 @@
 
 use crate::client::{connection, numbers, say};
 use crate::pod::{PodNetwork, connect};
-use ebb_api::capture::{self, Mode};
+use ebb_api::bootstrap::Bootstrap;
+use ebb_api::capture::{self, Mode, NamedPort, Wanted};
 use ebb_api::phase::{Outcome, Phase};
 use ebb_api::report::Protocol;
+use ebb_netns::bootstrap;
 
 /// The relay's 18080 is the app's 8080, its 18081 the app's 8081, which is told who the client is.
-const BIRTH: &str = r#"{"settings":{"policy":"web","enabled":true,"timeoutSeconds":60,
-    "deregistration":{"minSeconds":0,"quietSeconds":0,"maxSeconds":1},
-    "connections":{"idleSeconds":1},"shutdownSeconds":1},
-    "graceSeconds":95,"originalGraceSeconds":30,"token":"t","key":"k","publicKey":"",
-    "containers":[{"name":"web"}],"excludePorts":[8082],"proxyProtocolPorts":[8081],
-    "capture":{"mode":"NamedPorts","ports":[
-        {"listen":18080,"app":8080},{"listen":18081,"app":8081}]}}"#;
+fn bootstrap() -> Bootstrap {
+    let ports = [(18080, 8080), (18081, 8081)].map(|(listen, app)| NamedPort { listen, app });
+    Bootstrap {
+        exclude_ports: vec![8082],
+        proxy_protocol_ports: vec![8081],
+        capture: Wanted {
+            mode: Mode::NamedPorts,
+            ports: ports.to_vec(),
+        },
+        ..bootstrap::of(bootstrap::short(60))
+    }
+}
 
 /// IPv4 and IPv6: what comes to the relay's ports gets to the app at the address that the client
 /// connected to, and never to one that is open on loopback alone.
@@ -22,7 +29,7 @@ fn the_relay_stands_before_the_app_s_ports() {
     let pod = PodNetwork::new();
     let app = pod.app("[::]:8080");
     pod.listen("127.0.0.1:8081", "private");
-    let sidecar = pod.sidecar(BIRTH);
+    let sidecar = pod.sidecar(&bootstrap());
     let report = sidecar.report();
     assert_eq!(report.mode, Mode::NamedPorts);
     for address in pod.addresses {
@@ -49,7 +56,7 @@ fn a_connection_that_bypasses_the_relay_is_waited_for() {
     let app = pod.app("[::]:8080");
     let other_app = pod.app("[::]:8081");
     let excluded = pod.app("[::]:8082");
-    let sidecar = pod.sidecar(BIRTH);
+    let sidecar = pod.sidecar(&bootstrap());
     let [four, six] = pod.addresses;
     let (mut relayed, mut relayed_app) = connection(four, 18080, &app);
     let (mut bypassing, mut bypassing_app) = connection(six, 8080, &app);
@@ -88,7 +95,7 @@ fn a_port_that_the_app_has_itself_is_told() {
     let pod = PodNetwork::new();
     let app = pod.app("[::]:8080");
     let stubborn = pod.app("[::]:18081");
-    let sidecar = pod.sidecar(BIRTH);
+    let sidecar = pod.sidecar(&bootstrap());
     let report = sidecar.report();
     assert_eq!(report.mode, Mode::NamedPorts);
     let reason = capture::sentence(&report.steps).unwrap();

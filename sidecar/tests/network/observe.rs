@@ -3,22 +3,21 @@
 use crate::client::{connection, numbers, say};
 use crate::pod::PodNetwork;
 use crate::sidecar::PATIENCE;
+use ebb_api::bootstrap::Bootstrap;
 use ebb_api::capture::{self, Mode};
 use ebb_api::phase::{Outcome, Phase};
 use ebb_api::report::Protocol;
+use ebb_netns::bootstrap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
-/// A drain of at most so many seconds, in which a silent app is waited for one second.
-fn bootstrap(timeout_seconds: u32) -> String {
-    format!(
-        r#"{{"settings":{{"policy":"web","enabled":true,"timeoutSeconds":{timeout_seconds},
-        "deregistration":{{"minSeconds":0,"quietSeconds":0,"maxSeconds":1}},
-        "connections":{{"idleSeconds":1}},"shutdownSeconds":1}},
-        "graceSeconds":95,"originalGraceSeconds":30,"token":"t","key":"k","publicKey":"",
-        "containers":[{{"name":"web"}}],"excludePorts":[8081]}}"#
-    )
+/// A drain of at most `timeout_seconds`, in which a silent app is waited for one second.
+fn bootstrap(timeout_seconds: u32) -> Bootstrap {
+    Bootstrap {
+        exclude_ports: vec![8081],
+        ..bootstrap::of(bootstrap::short(timeout_seconds))
+    }
 }
 
 /// IPv4 and IPv6: a client that waits for its answer holds the hooks, and its answer releases them.
@@ -29,7 +28,7 @@ fn a_client_that_waits_holds_the_hooks() {
     let pod = PodNetwork::new();
     let app = pod.app("[::]:8080");
     let excluded = pod.app("[::]:8081");
-    let elsewhere = TcpListener::bind((pod.outside[0], 0)).unwrap();
+    let elsewhere = TcpListener::bind((pod.outside_addresses[0], 0)).unwrap();
     let sidecar = pod.sidecar(&bootstrap(60));
     let report = sidecar.report();
     assert_eq!((report.mode, numbers(&report)), (Mode::Observe, (0, 0)));

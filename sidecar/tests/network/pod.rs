@@ -1,24 +1,27 @@
-//! A pod's network: a namespace of its own with one interface, and what runs in it.
+//! A pod's network, what plays the app in it, and where this test's clients are.
 
 use crate::sidecar::Sidecar;
+use ebb_api::bootstrap::Bootstrap;
+use ebb_netns::pod::{Outside, Pod};
+use ebb_netns::sidecar::Launch;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
-use std::process::{Child, Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
 
-/// A pod's network: a namespace with one interface, whose other end is in this one.
+/// A pod on a cable. The thread of the test is in the network at its other end, so its clients are.
 pub(crate) struct PodNetwork {
-    pub(crate) name: String,
-    /// The name of the other end.
-    pub(crate) host: String,
+    pod: Pod,
+    outside: Outside,
+    folder: PathBuf,
     /// IPv4 and IPv6, inside.
     pub(crate) addresses: [IpAddr; 2],
     /// The same of the other end.
-    pub(crate) outside: [IpAddr; 2],
+    pub(crate) outside_addresses: [IpAddr; 2],
 }
 
 /// A process inside that ends with its test.
@@ -35,55 +38,30 @@ static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 impl PodNetwork {
     pub(crate) fn new() -> PodNetwork {
-        assert!(
-            rustix::process::geteuid().is_root(),
-            "this test makes a network namespace: run it as root"
-        );
+        let (pod, outside) = Pod::cabled().expect("root, and the programs ip and unshare");
+        outside.network().namespace().enter().unwrap();
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let process = std::process::id();
-        let name = format!("ebb-test-{process}-{number}");
-        let host = format!("ebb{}n{number}", process % 1_000_000);
-        // 198.18.0.0/15 (RFC 2544) and fd00::/8 (RFC 4193) are nobody's; one /30 for each test.
-        let low = (process % 60) * 4;
-        let prefix4 = format!("198.18.{}.", 200 + number);
-        let prefix6 = format!("fd{:02x}:{:x}::", 0xe0 + number, process % 0xffff);
-        let (outside4, inside4) = (
-            format!("{prefix4}{}", low + 1),
-            format!("{prefix4}{}", low + 2),
-        );
-        let (outside6, inside6) = (format!("{prefix6}1"), format!("{prefix6}2"));
-        ip(&format!("netns add {name}"));
-        let network = PodNetwork {
-            addresses: [inside4.parse().unwrap(), inside6.parse().unwrap()],
-            outside: [outside4.parse().unwrap(), outside6.parse().unwrap()],
-            name,
-            host,
-        };
-        let (name, host) = (&network.name, &network.host);
-        ip(&format!(
-            "link add {host} type veth peer name eth0 netns {name}"
-        ));
-        ip(&format!("addr add {outside4}/30 dev {host}"));
-        ip(&format!("addr add {outside6}/126 dev {host} nodad"));
-        ip(&format!("link set {host} up"));
-        ip(&format!("-n {name} addr add {inside4}/30 dev eth0"));
-        ip(&format!("-n {name} addr add {inside6}/126 dev eth0 nodad"));
-        ip(&format!("-n {name} link set eth0 up"));
-        ip(&format!("-n {name} link set lo up"));
-        network
+        let name = format!("network-{}-{number}", std::process::id());
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        PodNetwork {
+            addresses: pod.addresses().try_into().unwrap(),
+            outside_addresses: outside.addresses().try_into().unwrap(),
+            pod,
+            outside,
+            folder,
+        }
     }
 
-    /// Runs the step, and returns the mark that it left.
-    pub(crate) fn redirect(&self, bootstrap: &str, wrapper: &[&str]) -> (Output, String) {
-        let output = Command::new("ip")
-            .args(["netns", "exec", &self.name])
-            .args(wrapper)
-            .args([env!("CARGO_BIN_EXE_ebb-sidecar"), "redirect"])
-            .env("EBB_BOOTSTRAP", bootstrap)
-            .env("EBB_POD_UID", "uid")
-            .output()
-            .expect("the program ip is there");
-        let lo = ip(&format!("-n {} link show lo", self.name));
+    /// Runs the redirect step, and returns the mark that it left.
+    pub(crate) fn redirect(&self, bootstrap: &Bootstrap) -> (Output, String) {
+        self.redirect_by(&launch(bootstrap))
+    }
+
+    /// The same in any way.
+    pub(crate) fn redirect_by(&self, launch: &Launch) -> (Output, String) {
+        let output = launch.redirect(&self.pod).unwrap();
+        let lo = self.ip("link show lo");
         let mark = lo
             .lines()
             .find_map(|line| line.trim().strip_prefix("alias "));
@@ -99,43 +77,62 @@ impl PodNetwork {
     /// The routes of one of the pod's addresses in the table `local`.
     pub(crate) fn local_routes(&self, address: IpAddr) -> Vec<String> {
         let family = family(address);
-        let routes = ip(&format!(
-            "-n {} {family} route show table local {address}",
-            self.name
-        ));
+        let routes = self.ip(&format!("{family} route show table local {address}"));
         routes.lines().map(|line| line.trim().to_owned()).collect()
     }
 
     /// Starts the sidecar's own process, and waits until it serves.
-    pub(crate) fn sidecar(&self, bootstrap: &str) -> Sidecar {
-        Sidecar::start(&self.name, self.addresses[0], bootstrap)
+    pub(crate) fn sidecar(&self, bootstrap: &Bootstrap) -> Sidecar {
+        self.sidecar_by(&launch(bootstrap))
+    }
+
+    /// The same in any way.
+    pub(crate) fn sidecar_by(&self, launch: &Launch) -> Sidecar {
+        let started = launch.start(&self.pod, "sidecar", &self.folder);
+        Sidecar::started(started.unwrap())
     }
 
     /// Another IPv4 address of the other end, which the pod can reach.
     pub(crate) fn second_outside(&self) -> IpAddr {
-        // In the same block (RFC 2544), far from those of all tests.
-        let IpAddr::V4(first) = self.outside[0] else {
-            panic!("the first address is one of IPv4");
-        };
-        let second = std::net::Ipv4Addr::from(u32::from(first) - 1 + (1 << 15));
-        ip(&format!("addr add {second}/32 dev {}", self.host));
-        ip(&format!("-n {} route add {second}/32 dev eth0", self.name));
-        second.into()
+        // In the same block (RFC 2544), far from the others.
+        let second: IpAddr = [198, 18, 192, 1].into();
+        let interface = Outside::INTERFACE;
+        self.ip_outside(&format!("address add {second}/32 dev {interface}"));
+        self.ip(&format!("route add {second}/32 dev eth0"));
+        second
     }
 
-    /// Sets something of the pod's network.
-    pub(crate) fn sysctl(&self, setting: &str) {
-        let output = Command::new("ip")
-            .args(["netns", "exec", &self.name, "sysctl", "-w", setting])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
+    /// Takes that address away again.
+    pub(crate) fn remove_outside(&self, second: IpAddr) {
+        let interface = Outside::INTERFACE;
+        self.ip_outside(&format!("address del {second}/32 dev {interface}"));
     }
 
-    /// Forgets which neighbor has which hardware address, on both ends of the wire.
+    /// Writes a setting of the pod's kernel: a path below `/proc/sys`.
+    pub(crate) fn set(&self, setting: &str, value: &str) {
+        self.pod.network().set(setting, value).unwrap();
+    }
+
+    /// Forgets which neighbor has which hardware address, on both ends of the cable.
     pub(crate) fn forget_neighbors(&self) {
-        ip(&format!("neigh flush dev {}", self.host));
-        ip(&format!("-n {} neigh flush dev eth0", self.name));
+        self.ip_outside(&format!("neigh flush dev {}", Outside::INTERFACE));
+        self.ip("neigh flush dev eth0");
+    }
+
+    /// Runs `ip` in the pod.
+    pub(crate) fn ip(&self, arguments: &str) -> String {
+        self.pod.network().ip(arguments).unwrap()
+    }
+
+    fn ip_outside(&self, arguments: &str) {
+        self.outside.network().ip(arguments).unwrap();
+    }
+
+    /// Runs a program in the pod, and returns what it prints.
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let mut command = self.pod.network().command(program);
+        let output = command.args(arguments).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// A connection from inside of the pod on which this is said, for as long as the process lives.
@@ -145,19 +142,14 @@ impl PodNetwork {
             to.ip(),
             to.port()
         );
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name, "bash", "-c", &script]);
-        Inside(command.spawn().unwrap())
+        let mut command = self.pod.network().command("bash");
+        Inside(command.args(["-c", &script]).spawn().unwrap())
     }
 
     /// What the other end of a connection from inside of the pod says.
     pub(crate) fn connect_from_inside(&self, to: SocketAddr) -> String {
         let script = format!("exec 3<>/dev/tcp/{}/{}; cat <&3", to.ip(), to.port());
-        let output = Command::new("ip")
-            .args(["netns", "exec", &self.name, "bash", "-c", &script])
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        self.run("bash", &["-c", &script])
     }
 
     /// Listens inside, and hands each connection to the test, which plays the app.
@@ -194,12 +186,11 @@ impl PodNetwork {
     }
 
     pub(crate) fn serve(&self, address: &str, answer: impl Fn(TcpStream) + Send + 'static) {
-        let namespace = std::fs::File::open(format!("/run/netns/{}", self.name)).unwrap();
+        let inside = self.pod.network().namespace().clone();
         let address: SocketAddr = address.parse().unwrap();
         let (ready, listening) = std::sync::mpsc::channel();
         thread::spawn(move || {
-            let net = rustix::thread::LinkNameSpaceType::Network;
-            rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(net)).unwrap();
+            inside.enter().unwrap();
             let listener = TcpListener::bind(address).unwrap();
             ready.send(()).unwrap();
             for stream in listener.incoming() {
@@ -214,18 +205,24 @@ impl PodNetwork {
 
 impl Drop for PodNetwork {
     fn drop(&mut self) {
-        // The other end of the interface goes with it.
-        ip(&format!("netns del {}", self.name));
+        // What is left is in the folder of builds.
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
-pub(crate) fn ip(arguments: &str) -> String {
-    let output = Command::new("ip")
-        .args(arguments.split(' '))
-        .output()
-        .expect("the program ip is there");
-    assert!(output.status.success(), "ip {arguments}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
+/// The program that cargo has built, configured by the webhook.
+pub(crate) fn launch(bootstrap: &Bootstrap) -> Launch {
+    Launch::new(env!("CARGO_BIN_EXE_ebb-sidecar"), bootstrap)
+}
+
+/// The same, run by a line of shell that changes what the process may do.
+pub(crate) fn launch_after(line: &str, bootstrap: &Bootstrap) -> Launch {
+    launch(bootstrap).by(&["sh", "-c", &format!("{line} && exec \"$@\""), "sh"])
+}
+
+/// The same with this text in the place of a bootstrap.
+pub(crate) fn launch_with(text: &str) -> Launch {
+    Launch::with_text(env!("CARGO_BIN_EXE_ebb-sidecar"), text)
 }
 
 pub(crate) fn family(address: IpAddr) -> &'static str {

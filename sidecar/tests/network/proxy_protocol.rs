@@ -2,17 +2,26 @@
 
 use crate::client::connection;
 use crate::pod::PodNetwork;
-use ebb_api::capture::{self, Mode};
+use ebb_api::bootstrap::Bootstrap;
+use ebb_api::capture::{self, Mode, NamedPort, Wanted};
+use ebb_api::settings::Settings;
+use ebb_netns::bootstrap;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 
-fn bootstrap(capture: &str) -> String {
-    format!(
-        r#"{{"settings":{{"enabled":false,"timeoutSeconds":60,
-        "deregistration":{{"minSeconds":0,"quietSeconds":2,"maxSeconds":30}}}},
-        "graceSeconds":30,"originalGraceSeconds":30,"token":"t","key":"k","publicKey":"",
-        "containers":[],"proxyProtocolPorts":[8080],"capture":{capture}}}"#
-    )
+fn bootstrap(mode: Mode) -> Bootstrap {
+    let ports = match mode {
+        Mode::NamedPorts => vec![NamedPort {
+            listen: 18080,
+            app: 8080,
+        }],
+        Mode::Redirect | Mode::Observe => Vec::new(),
+    };
+    Bootstrap {
+        proxy_protocol_ports: vec![8080],
+        capture: Wanted { mode, ports },
+        ..bootstrap::of(Settings::without_policy())
+    }
 }
 
 /// Reads a header as its specification (section 2.2) tells a receiver to: the client's address, and
@@ -47,19 +56,18 @@ fn read_header(app: &mut TcpStream) -> (SocketAddr, SocketAddr) {
 /// that the client connected to.
 #[test]
 fn the_app_learns_the_client_s_own_address() {
-    let named = r#"{"mode":"NamedPorts","ports":[{"listen":18080,"app":8080}]}"#;
-    for (capture, port) in [(r#"{"mode":"Redirect"}"#, 8080), (named, 18080)] {
+    for (mode, port) in [(Mode::Redirect, 8080), (Mode::NamedPorts, 18080)] {
         let pod = PodNetwork::new();
-        let bootstrap = bootstrap(capture);
-        if port == 8080 {
-            pod.redirect(&bootstrap, &[]);
+        let bootstrap = bootstrap(mode);
+        if mode == Mode::Redirect {
+            pod.redirect(&bootstrap);
         }
         let app = pod.app("[::]:8080");
         let _sidecar = pod.sidecar(&bootstrap);
         for address in pod.addresses {
             let (client, mut served) = connection(address, port, &app);
             let expected = (client.local_addr().unwrap(), (address, port).into());
-            assert_eq!(read_header(&mut served), expected, "{capture}");
+            assert_eq!(read_header(&mut served), expected, "{mode}");
         }
     }
 }
@@ -68,7 +76,7 @@ fn the_app_learns_the_client_s_own_address() {
 #[test]
 fn without_a_relay_nobody_is_told_and_that_is_said() {
     let pod = PodNetwork::new();
-    let report = pod.sidecar(&bootstrap(r#"{"mode":"Observe"}"#)).report();
+    let report = pod.sidecar(&bootstrap(Mode::Observe)).report();
     assert_eq!(report.mode, Mode::Observe);
     let reason = capture::sentence(&report.steps).unwrap();
     assert!(

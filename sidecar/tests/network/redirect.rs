@@ -1,16 +1,21 @@
 //! What the redirect's rules do, which only a kernel can tell.
 
-use crate::pod::{PodNetwork, connect, family, ip};
+use crate::pod::{PodNetwork, connect, family, launch, launch_with};
+use ebb_api::bootstrap::Bootstrap;
+use ebb_api::settings::Settings;
+use ebb_netns::bootstrap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-const BIRTH: &str = r#"{"settings":{"enabled":false,"timeoutSeconds":60,
-    "deregistration":{"minSeconds":0,"quietSeconds":2,"maxSeconds":30}},
-    "graceSeconds":30,"originalGraceSeconds":30,"token":"t","key":"k","publicKey":"",
-    "containers":[],"excludePorts":[8081]}"#;
+/// No policy selects the pod, and one port is left alone.
+fn bootstrap() -> Bootstrap {
+    Bootstrap {
+        exclude_ports: vec![8081],
+        ..bootstrap::of(Settings::without_policy())
+    }
+}
 
 /// IPv4 and IPv6: ports that the app listens on reach the relay, which learns where they were
 /// meant to go; ports that nobody listens on stay refused; excluded ports and our own are left
@@ -19,7 +24,7 @@ const BIRTH: &str = r#"{"settings":{"enabled":false,"timeoutSeconds":60,
 fn inbound_connections_reach_the_relay() {
     let pod = PodNetwork::new();
     for run in ["first", "second"] {
-        let (output, mark) = pod.redirect(BIRTH, &[]);
+        let (output, mark) = pod.redirect(&bootstrap());
         assert!(output.status.success());
         assert_eq!(mark, pod.mark(), "{run} run: {output:?}");
     }
@@ -57,7 +62,8 @@ fn inbound_connections_reach_the_relay() {
 #[test]
 fn without_the_privilege_the_pod_serves_without_redirect() {
     let pod = PodNetwork::new();
-    let (output, mark) = pod.redirect(BIRTH, &["setpriv", "--bounding-set", "-net_admin"]);
+    let (output, mark) =
+        pod.redirect_by(&launch(&bootstrap()).by(&["setpriv", "--bounding-set", "-net_admin"]));
     assert!(output.status.success(), "{output:?}");
     // Nor may it leave a mark then, so the sidecar finds none and says so.
     assert_eq!(mark, "");
@@ -71,7 +77,7 @@ fn without_the_privilege_the_pod_serves_without_redirect() {
 #[test]
 fn a_damaged_bootstrap_redirects_nothing() {
     let pod = PodNetwork::new();
-    let (output, mark) = pod.redirect("{", &[]);
+    let (output, mark) = pod.redirect_by(&launch_with("{"));
     assert!(output.status.success(), "{output:?}");
     assert!(
         mark.starts_with("ebb redirect failed: the variable EBB_BOOTSTRAP"),
@@ -85,9 +91,9 @@ fn a_damaged_bootstrap_redirects_nothing() {
 #[test]
 fn the_sidecar_serves_behind_the_redirect() {
     let pod = PodNetwork::new();
-    pod.redirect(BIRTH, &[]);
+    pod.redirect(&bootstrap());
     pod.listen("[::]:8080", "app");
-    let _sidecar = pod.sidecar(BIRTH);
+    let _sidecar = pod.sidecar(&bootstrap());
     let answers = pod.addresses.map(|address| connect(address, 8080));
     for (address, answer) in pod.addresses.into_iter().zip(answers) {
         assert_eq!(
@@ -102,10 +108,10 @@ fn the_sidecar_serves_behind_the_redirect() {
 #[test]
 fn a_lost_mark_cuts_nobody_off() {
     let pod = PodNetwork::new();
-    pod.redirect(BIRTH, &[]);
-    ip(&format!("-n {} link set lo alias uplink", pod.name));
+    pod.redirect(&bootstrap());
+    pod.ip("link set lo alias uplink");
     pod.listen("[::]:8080", "app");
-    let _sidecar = pod.sidecar(BIRTH);
+    let _sidecar = pod.sidecar(&bootstrap());
     for address in pod.addresses {
         let expected = format!("app for {}", SocketAddr::new(address, 8080));
         assert_eq!(connect(address, 8080), Ok(expected));
@@ -121,8 +127,8 @@ fn the_pod_is_found_as_before() {
     pod.listen("[::]:17440", "relay");
     pod.listen("[::]:8080", "app");
     for _ in 0..2 {
-        pod.redirect(BIRTH, &[]);
-        for (address, outside) in pod.addresses.into_iter().zip(pod.outside) {
+        pod.redirect(&bootstrap());
+        for (address, outside) in pod.addresses.into_iter().zip(pod.outside_addresses) {
             let routes = pod.local_routes(address);
             assert!(
                 routes.len() == 1 && routes[0].contains(" dev lo "),
@@ -159,13 +165,13 @@ fn routes_that_do_not_work_are_put_back() {
     for address in pod.addresses {
         let family = family(address);
         let route = format!("local {address} dev eth0 table local metric 5");
-        ip(&format!("-n {} {family} route add {route}", pod.name));
+        pod.ip(&format!("{family} route add {route}"));
         assert_eq!(devices(address), [true, true]);
     }
-    let (output, mark) = pod.redirect(BIRTH, &[]);
+    let (output, mark) = pod.redirect(&bootstrap());
     assert_eq!(mark, "ebb redirect socket-wildcard", "{output:?}");
     pod.listen("[::]:8080", "app");
-    let _sidecar = pod.sidecar(BIRTH);
+    let _sidecar = pod.sidecar(&bootstrap());
     for address in pod.addresses {
         assert_eq!(devices(address), [true, true], "{output:?}");
         let expected = format!("app for {}", SocketAddr::new(address, 8080));
@@ -193,7 +199,7 @@ fn connections_until_one_is_lost(address: IpAddr, at_most: usize) -> usize {
 
 fn few_ports(pod: &PodNetwork) {
     let last = 40000 + PORTS - 1;
-    pod.sysctl(&format!("net.ipv4.ip_local_port_range=40000 {last}"));
+    pod.set("net/ipv4/ip_local_port_range", &format!("40000 {last}"));
 }
 
 /// Connections that their clients close first leave the relay's ports in TIME_WAIT for a minute.
@@ -202,10 +208,10 @@ fn few_ports(pod: &PodNetwork) {
 #[test]
 fn ports_in_time_wait_are_used_again() {
     let pod = PodNetwork::new();
-    pod.redirect(BIRTH, &[]);
+    pod.redirect(&bootstrap());
     few_ports(&pod);
     pod.echo("[::]:8080");
-    let sidecar = pod.sidecar(BIRTH);
+    let sidecar = pod.sidecar(&bootstrap());
     for address in pod.addresses {
         let number = PORTS * 5 / 2;
         assert_eq!(connections_until_one_is_lost(address, number), number);
@@ -219,16 +225,12 @@ fn ports_in_time_wait_are_used_again() {
 #[test]
 fn ports_that_ran_out_are_counted() {
     let pod = PodNetwork::new();
-    pod.redirect(BIRTH, &[]);
-    let name = &pod.name;
-    Command::new("ip")
-        .args(["-n", name, "link", "set", "lo", "alias"])
-        .arg("ebb redirect socket-wildcard")
-        .status()
-        .unwrap();
+    pod.redirect(&bootstrap());
+    let mark = "ebb redirect socket-wildcard";
+    pod.run("ip", &["link", "set", "lo", "alias", mark]);
     few_ports(&pod);
     pod.echo("[::]:8080");
-    let sidecar = pod.sidecar(BIRTH);
+    let sidecar = pod.sidecar(&bootstrap());
     assert_eq!(
         connections_until_one_is_lost(pod.addresses[0], 2 * PORTS),
         PORTS
@@ -242,14 +244,14 @@ fn ports_that_ran_out_are_counted() {
 #[test]
 fn a_changed_route_loses_nothing() {
     let pod = PodNetwork::new();
-    pod.redirect(BIRTH, &[]);
+    pod.redirect(&bootstrap());
     pod.echo("[::]:8080");
-    let _sidecar = pod.sidecar(BIRTH);
+    let _sidecar = pod.sidecar(&bootstrap());
     for address in pod.addresses {
         assert_eq!(connections_until_one_is_lost(address, 1), 1);
         let family = family(address);
         let route = format!("local {address} dev eth0 table local metric 5");
-        ip(&format!("-n {} {family} route add {route}", pod.name));
+        pod.ip(&format!("{family} route add {route}"));
         assert_eq!(connections_until_one_is_lost(address, 3), 3);
     }
 }

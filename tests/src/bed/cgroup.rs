@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-
-use super::process::wait_for;
+use ebb_netns::eventually;
 
 /// Makes a node's cgroup in every hierarchy.
 pub fn create(name: &str) -> Result<()> {
@@ -31,7 +30,7 @@ pub fn create(name: &str) -> Result<()> {
 pub fn remove(name: &str) -> Result<()> {
     for hierarchy in hierarchies()? {
         let folder = hierarchy.folder.join(name);
-        wait_for(
+        eventually(
             &format!("the cgroup {} to be empty", folder.display()),
             Duration::from_secs(10),
             || match remove_tree(&folder) {

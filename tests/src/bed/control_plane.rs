@@ -4,14 +4,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use ebb_netns::command;
+use ebb_netns::{eventually, explain};
 
 use super::certificates::inside;
 use super::client::API_PORT;
-use super::command;
 use super::folders::{Folders, INSIDE};
 use super::machine::CONTROL_PLANE;
 use super::network::{CONTROL_PLANE_ADDRESS, POD_RANGE, SERVICE_RANGE};
-use super::process::{Component, Identity, enter, explain, wait_for};
+use super::process::{Component, Identity, enter};
 
 /// etcd and the API server: started first.
 pub fn api() -> [Component; 2] {
@@ -51,7 +52,7 @@ pub fn wait_until_ready(
     folders: &Folders,
 ) -> Result<()> {
     let mut said = String::new();
-    let result = wait_for(
+    let result = eventually(
         "the API server to be ready",
         Duration::from_secs(120),
         || {

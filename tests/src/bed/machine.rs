@@ -14,12 +14,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use ebb_netns::command::run;
+use ebb_netns::eventually;
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, wait};
 
-use super::command::run;
 use super::folders::{Folders, INSIDE};
-use super::process::{Identity, start_in_session, wait_for};
+use super::process::{Identity, start_in_session};
 
 /// The machine of the control plane.
 pub const CONTROL_PLANE: &str = "control-plane";
@@ -71,14 +72,14 @@ pub fn create(name: &str, program: &Path, folders: &Folders) -> Result<Identity>
     let holder = start_in_session(&mut command, &log, name, &folders.logs())?;
     let ready = ready_file(&folder);
     let log = folders.logs().join(format!("{log}.log"));
-    wait_for(
+    eventually(
         &format!("the machine {name}"),
         Duration::from_secs(10),
         || {
             if !holder.is_alive() {
                 anyhow::bail!(
                     "the machine {name} ended{}",
-                    super::process::explain::of_log(&log)
+                    ebb_netns::explain::of_log(&log)
                 );
             }
             Ok(ready.exists().then_some(holder))

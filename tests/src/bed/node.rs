@@ -7,16 +7,16 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-
-use configuration::CONTAINERD_SOCKET;
+use ebb_netns::command;
+use ebb_netns::{eventually, explain};
 
 use super::certificates::inside;
-use super::command;
 use super::folders::{Folders, INSIDE};
 use super::machine::NODES;
 use super::network::{POD_RANGE, node_address};
-use super::process::{Component, Identity, enter, explain, library_path, wait_for};
+use super::process::{Component, Identity, enter, library_path};
 use super::{control_plane, image};
+use configuration::CONTAINERD_SOCKET;
 
 /// The image of every pod's first container, which holds the pod's namespaces. The bed brings it
 /// along: there is no registry to get one from.
@@ -128,7 +128,7 @@ pub fn wait_for_containerd(
     name: &str,
     folders: &Folders,
 ) -> Result<()> {
-    let result = wait_for("containerd to answer", Duration::from_secs(30), || {
+    let result = eventually("containerd to answer", Duration::from_secs(30), || {
         if !process.is_alive() {
             bail!("containerd ended");
         }
@@ -149,7 +149,7 @@ pub fn wait_for_containerd(
 pub fn wait_until_ready(control_plane: Identity, folders: &Folders) -> Result<()> {
     let condition = r#"jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].message}{"\n"}{end}"#;
     let mut list = String::new();
-    let result = wait_for("the nodes to be ready", Duration::from_secs(90), || {
+    let result = eventually("the nodes to be ready", Duration::from_secs(90), || {
         let mut command = control_plane::kubectl(control_plane, folders);
         list = command::run(command.args(["get", "nodes", "-o", condition]))?;
         let ready = list

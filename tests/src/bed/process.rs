@@ -4,25 +4,23 @@
 //! a recycled pid is never taken for it. And every process carries [`MARK`] in its environment, so
 //! that `down` finds those too that a killed `up` had no time to write down.
 
-pub mod explain;
 pub mod table;
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use ebb_netns::namespace::nsenter;
+use ebb_netns::{eventually, explain};
 use serde::{Deserialize, Serialize};
 
 use super::folders::INSIDE;
 
 /// The environment variable that marks the bed's processes; its value is the machine's name.
 pub const MARK: &str = "EBB_BED_MACHINE";
-
-/// How often a condition is looked at again.
-const POLL: Duration = Duration::from_millis(50);
 
 /// A process that can't be mistaken for another one with the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,7 +96,7 @@ pub fn start_in_session(
         .spawn()
         .with_context(|| format!("can't start {name}"))?;
     let outer_pid = i32::try_from(outer.id()).context("a process number does not fit")?;
-    wait_for(&format!("{name} to start"), Duration::from_secs(10), || {
+    eventually(&format!("{name} to start"), Duration::from_secs(10), || {
         if outer.try_wait()?.is_some() {
             bail!("{name} ended at once{}", explain::of_log(&path));
         }
@@ -108,7 +106,7 @@ pub fn start_in_session(
 
 /// An `nsenter` into the given namespaces of a machine; the program to run there follows.
 pub fn enter(holder: Identity, namespaces: &[&str]) -> Command {
-    let mut command = Command::new("nsenter");
+    let mut command = nsenter(holder.pid.unsigned_abs(), namespaces);
     // No proxy can be reached from there.
     for name in [
         "HTTP_PROXY",
@@ -121,35 +119,13 @@ pub fn enter(holder: Identity, namespaces: &[&str]) -> Command {
         command.env_remove(name);
     }
     command
-        .arg("--target")
-        .arg(holder.pid.to_string())
-        .args(namespaces);
-    command
-}
-
-/// Looks at a condition until it holds. An error of the condition ends the wait.
-pub fn wait_for<T>(
-    what: &str,
-    limit: Duration,
-    mut condition: impl FnMut() -> Result<Option<T>>,
-) -> Result<T> {
-    let deadline = Instant::now() + limit;
-    loop {
-        if let Some(value) = condition()? {
-            return Ok(value);
-        }
-        if Instant::now() >= deadline {
-            bail!("waited {} s for {what}", limit.as_secs());
-        }
-        std::thread::sleep(POLL);
-    }
 }
 
 /// Ends every process of the bed at once. They hold nothing that is worth a farewell: etcd's data
 /// goes too, and the kernel takes a machine's mounts and network away with its last process.
 pub fn kill_all() -> Result<usize> {
     let mut killed = BTreeSet::new();
-    wait_for(
+    eventually(
         "the bed's processes to end",
         Duration::from_secs(30),
         || {
@@ -165,7 +141,7 @@ pub fn kill_all() -> Result<usize> {
     // What has ended stays in the list of processes until the first process of this computer takes
     // notice. That is not ours to hurry, but worth waiting for, so that nothing is left to be seen.
     let noticed = || Ok((!killed.iter().any(|pid| table::is_listed(*pid))).then_some(()));
-    let _ = wait_for("the ended processes to go", Duration::from_secs(5), noticed);
+    let _ = eventually("the ended processes to go", Duration::from_secs(5), noticed);
     Ok(killed.len())
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use ebb_netns::command;
 
 use super::folders::Folders;
 use super::lock::Lock;
@@ -13,8 +14,8 @@ use super::process::{Component, Identity};
 use super::progress::{say, step};
 use super::record::Record;
 use super::{
-    Bed, certificates, cgroup, command, control_plane, fetch, folders, image, machine, network,
-    node, process,
+    Bed, certificates, cgroup, control_plane, fetch, folders, image, machine, network, node,
+    process,
 };
 
 /// Brings the bed up, or leaves it as it is when it runs and is the one that this checkout would

@@ -63,13 +63,6 @@ pub fn cpu_time(pid: u32) -> Result<CpuTime> {
     parse_stat(&text).with_context(|| format!("{path} is not as expected: {text}"))
 }
 
-/// The resident memory of a process, in bytes.
-pub fn resident(pid: u32) -> Result<u64> {
-    let path = format!("/proc/{pid}/status");
-    let text = fs::read_to_string(&path).with_context(|| format!("can't read {path}"))?;
-    parse_resident(&text).with_context(|| format!("{path} has no VmRSS"))
-}
-
 /// Makes the control group and returns the file that a process enters it by.
 pub fn make_group() -> Result<PathBuf> {
     cgroup::create(GROUP)?;
@@ -116,14 +109,6 @@ fn parse_stat(stat: &str) -> Option<CpuTime> {
     })
 }
 
-fn parse_resident(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,13 +123,5 @@ mod tests {
         };
         assert_eq!(parse_stat(stat), Some(expected));
         assert_eq!(parse_stat("42 (cut off) S 1 1"), None);
-    }
-
-    /// Kilobytes become bytes; a kernel thread has no such line.
-    #[test]
-    fn resident_memory_is_in_bytes() {
-        let status = "Name:\tx\nVmHWM:\t    9999 kB\nVmRSS:\t    3700 kB\n";
-        assert_eq!(parse_resident(status), Some(3700 * 1024));
-        assert_eq!(parse_resident("Name:\tkthreadd\n"), None);
     }
 }

@@ -3,10 +3,11 @@
 use std::fs::{self, File};
 
 use anyhow::{Context as _, Result};
+use ebb_netns::process::Process;
 
-use super::place::{Place, Role};
 use super::programs::Programs;
-use super::proxy::{Protocol, Server};
+use super::proxy::{PATIENCE, Protocol};
+use super::topology::{Role, Topology};
 
 /// HTTP/1.
 pub const HTTP1_PORT: u16 = 8080;
@@ -32,8 +33,8 @@ pub fn port(protocol: Protocol) -> u16 {
 }
 
 /// Starts it and waits until it answers.
-pub fn start(place: &Place, programs: &Programs) -> Result<Server> {
-    let folder = place.folder().join("backend");
+pub fn start(topology: &Topology, programs: &Programs) -> Result<Process> {
+    let folder = topology.folder().join("backend");
     let files = folder.join("files");
     fs::create_dir_all(&files)?;
     // A file without blocks: it reads as zeros, and takes no disk.
@@ -42,14 +43,18 @@ pub fn start(place: &Place, programs: &Programs) -> Result<Server> {
         .context("can't make a file of 1 GiB")?;
     let configuration = folder.join("nginx.conf");
     fs::write(&configuration, configure(&folder.display().to_string()))?;
-    let mut nginx = place.command(Role::Backend, programs.debian("usr/sbin/nginx"));
+    let mut nginx = topology.command(Role::Backend, programs.debian("usr/sbin/nginx"));
     nginx
         .env("LD_LIBRARY_PATH", programs.libraries())
         .arg("-e")
         .arg("stderr")
         .arg("-c")
         .arg(&configuration);
-    Server::start(nginx, "backend", place)?.answering(place, Place::address(HTTP1_PORT))
+    nginx.current_dir(topology.folder());
+    let mut process = Process::start(nginx, "backend", topology.folder())?;
+    let address = Topology::address(HTTP1_PORT);
+    topology.inside(Role::Load, || process.listening(address, PATIENCE))?;
+    Ok(process)
 }
 
 fn configure(folder: &str) -> String {

@@ -5,12 +5,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use ebb_netns::command;
+use ebb_netns::isolated::isolated;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Plan;
 use super::accounting;
-use crate::bed::command;
-use crate::bed::isolated::isolated;
 
 /// The hidden command of `program` that gets the plan as JSON and runs it.
 pub const INSIDE: &str = "inside";

@@ -12,15 +12,15 @@ use anyhow::Result;
 
 use super::case::{Case, Metric};
 use super::load::{h2load, wrk};
-use super::place::Place;
 use super::programs::Programs;
 use super::proxy::{Proxy, Running};
+use super::topology::Topology;
 
 /// What a turn needs; the backend runs already.
 #[derive(Clone, Copy, Debug)]
 pub struct Turn<'a> {
     /// Where it happens.
-    pub place: &'a Place,
+    pub topology: &'a Topology,
     /// What is run.
     pub programs: &'a Programs,
     /// The load.
@@ -37,13 +37,21 @@ impl Turn<'_> {
     /// Starts the proxy, puts the load on it, and measures.
     pub fn take(&self) -> Result<Vec<(Metric, f64)>> {
         let fast = |connections| {
-            move |url: &str| wrk::run(self.place, self.programs, url, connections, self.duration)
+            move |url: &str| {
+                wrk::run(
+                    self.topology,
+                    self.programs,
+                    url,
+                    connections,
+                    self.duration,
+                )
+            }
         };
         match self.case {
             Case::KeepAlive => traffic::requests(self, fast(wrk::Connections::Kept)),
             Case::Fresh => traffic::requests(self, fast(wrk::Connections::Fresh)),
             Case::Http2 => traffic::requests(self, |url| {
-                h2load::run(self.place, self.programs, url, self.duration)
+                h2load::run(self.topology, self.programs, url, self.duration)
             }),
             Case::Bulk => traffic::bodies(self),
             Case::Latency | Case::LatencyFresh | Case::LatencyHttp2 => latency::measure(self),
@@ -54,7 +62,7 @@ impl Turn<'_> {
     }
 
     fn start(&self) -> Result<Running> {
-        self.proxy.start(self.place, self.programs, self.case)
+        self.proxy.start(self.topology, self.programs, self.case)
     }
 }
 

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use ebb_netns::command;
 use serde::{Deserialize, Serialize};
 
 use super::proxy::Proxy;
-use crate::bed::command;
 use crate::bed::fetch::debian;
 use crate::bed::folders::Folders;
 use crate::bed::image::build::static_program;

@@ -6,27 +6,28 @@ mod envoy;
 mod haproxy;
 mod nginx;
 
+use std::ffi::OsString;
 use std::fmt;
-use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
+use ebb_netns::process::{self, Process};
 use serde::{Deserialize, Serialize};
 
 use super::accounting::{self, CpuTime};
 use super::backend;
 use super::case::Case;
-use super::place::{Place, Role};
 use super::programs::Programs;
-use crate::bed::process::{explain, wait_for};
+use super::topology::{Role, Topology};
 
 /// The port that proxies with a port of their own listen on.
 const PORT: u16 = 9080;
 
-/// How long a proxy may take until it takes connections.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a proxy, or the backend, may take until it takes connections.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One of the proxies, in one of its modes.
 #[derive(
@@ -69,21 +70,13 @@ pub enum Protocol {
     Http2,
 }
 
-/// A server program that runs until this is dropped.
-#[derive(Debug)]
-pub struct Server {
-    name: String,
-    process: Child,
-    log: PathBuf,
-}
-
 /// A way to the backend.
 #[derive(Debug)]
 pub struct Running {
     /// Where clients connect to.
     pub address: SocketAddr,
-    /// Nothing if there is no proxy.
-    server: Option<Server>,
+    /// `None` if there is no proxy.
+    process: Option<Process>,
 }
 
 // === impl Proxy ===
@@ -91,52 +84,63 @@ pub struct Running {
 impl Proxy {
     /// Starts it before the backend, alone in a fresh control group, and waits until it takes
     /// connections.
-    pub fn start(self, place: &Place, programs: &Programs, case: Case) -> Result<Running> {
+    pub fn start(self, topology: &Topology, programs: &Programs, case: Case) -> Result<Running> {
         let protocol = case.protocol();
         let address = match self {
-            Self::Direct | Self::Ebb => Place::address(backend::port(protocol)),
-            _ => Place::address(PORT),
+            Self::Direct | Self::Ebb => Topology::address(backend::port(protocol)),
+            _ => Topology::address(PORT),
         };
         if self == Self::Direct {
             return Ok(Running {
                 address,
-                server: None,
+                process: None,
             });
         }
         accounting::remove_group()?;
         let group = accounting::make_group()?;
-        let folder = place.folder();
-        let mut command = into_group(place, &group);
-        match self {
-            Self::Direct => {}
-            Self::Ebb => ebb::add(&mut command, place, programs, case)?,
-            Self::HaproxyTcp => haproxy::TCP.add(&mut command, folder, programs, protocol)?,
-            Self::HaproxySplice => haproxy::SPLICE.add(&mut command, folder, programs, protocol)?,
-            Self::HaproxyHttp => haproxy::HTTP.add(&mut command, folder, programs, protocol)?,
-            Self::Haproxy3Tcp => {
-                haproxy::TCP
-                    .of_series_3()
-                    .add(&mut command, folder, programs, protocol)?;
-            }
-            Self::Haproxy3Http => {
-                haproxy::HTTP
-                    .of_series_3()
-                    .add(&mut command, folder, programs, protocol)?;
-            }
-            Self::NginxStream => nginx::add_stream(&mut command, folder, programs, protocol)?,
-            Self::NginxHttp => nginx::add_http(&mut command, folder, programs, protocol)?,
-            Self::EnvoyTcp => {
-                envoy::add(&mut command, folder, programs, envoy::Mode::Tcp, protocol)?
-            }
-            Self::EnvoyHttp => {
-                envoy::add(&mut command, folder, programs, envoy::Mode::Http, protocol)?
-            }
-        }
-        let server = Server::start(command, &self.to_string(), place)?.answering(place, address)?;
+        let folder = topology.folder();
+        let joined = in_group(topology, &group);
+        let mut process = if self == Self::Ebb {
+            ebb::start(&joined, topology, programs, case)?
+        } else {
+            let mut command = topology.pod().network().command(&joined[0]);
+            command.args(&joined[1..]).current_dir(folder);
+            self.add(&mut command, folder, programs, protocol)?;
+            Process::start(command, &self.to_string(), folder)?
+        };
+        topology.inside(Role::Load, || process.listening(address, PATIENCE))?;
         Ok(Running {
             address,
-            server: Some(server),
+            process: Some(process),
         })
+    }
+
+    /// Adds the program of another proxy, and writes its configuration.
+    fn add(
+        self,
+        command: &mut Command,
+        folder: &Path,
+        programs: &Programs,
+        protocol: Protocol,
+    ) -> Result<()> {
+        match self {
+            Self::Direct | Self::Ebb => Ok(()),
+            Self::HaproxyTcp => haproxy::TCP.add(command, folder, programs, protocol),
+            Self::HaproxySplice => haproxy::SPLICE.add(command, folder, programs, protocol),
+            Self::HaproxyHttp => haproxy::HTTP.add(command, folder, programs, protocol),
+            Self::Haproxy3Tcp => {
+                let mode = haproxy::TCP.of_series_3();
+                mode.add(command, folder, programs, protocol)
+            }
+            Self::Haproxy3Http => {
+                let mode = haproxy::HTTP.of_series_3();
+                mode.add(command, folder, programs, protocol)
+            }
+            Self::NginxStream => nginx::add_stream(command, folder, programs, protocol),
+            Self::NginxHttp => nginx::add_http(command, folder, programs, protocol),
+            Self::EnvoyTcp => envoy::add(command, folder, programs, envoy::Mode::Tcp, protocol),
+            Self::EnvoyHttp => envoy::add(command, folder, programs, envoy::Mode::Http, protocol),
+        }
     }
 }
 
@@ -158,68 +162,15 @@ impl fmt::Display for Proxy {
     }
 }
 
-/// A command that joins the control group before it becomes the program that is added to it.
-fn into_group(place: &Place, group: &std::path::Path) -> Command {
-    let mut command = place.command(Role::Proxy, "sh");
-    command
-        .arg("-c")
-        .arg("echo 0 > \"$0\" && exec \"$@\"")
-        .arg(group);
-    command
-}
-
-// === impl Server ===
-
-impl Server {
-    /// Starts the program, with its output in a log of that name.
-    pub fn start(mut command: Command, name: &str, place: &Place) -> Result<Self> {
-        let log = place.folder().join(format!("{name}.log"));
-        let file = std::fs::File::create(&log)?;
-        let process = command
-            .current_dir(place.folder())
-            .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .spawn()
-            .with_context(|| format!("can't start {name}"))?;
-        Ok(Self {
-            name: name.to_owned(),
-            process,
-            log,
-        })
-    }
-
-    /// Waits until it takes connections.
-    pub fn answering(mut self, place: &Place, address: SocketAddr) -> Result<Self> {
-        place.inside(Role::Load, || {
-            wait_for(&format!("{} at {address}", self.name), PATIENCE, || {
-                self.still_runs()?;
-                Ok(TcpStream::connect_timeout(&address, PATIENCE).ok())
-            })
-            .with_context(|| explain::of_log(&self.log))
-        })?;
-        Ok(self)
-    }
-
-    /// Fails with the end of its log if it has ended.
-    fn still_runs(&mut self) -> Result<()> {
-        if let Some(status) = self.process.try_wait()? {
-            bail!(
-                "{} ended: {status}{}",
-                self.name,
-                explain::of_log(&self.log)
-            );
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself; there is nothing else to do about either.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// The command that takes the proxy's CPU and joins the control group before it becomes the program that
+/// is added to it.
+fn in_group(topology: &Topology, group: &Path) -> Vec<OsString> {
+    let [option, cpu] = topology.on_cpu(Role::Proxy);
+    let join = "echo 0 > \"$0\" && exec \"$@\"";
+    let words = ["taskset", &option, &cpu, "sh", "-c", join];
+    let mut words: Vec<OsString> = words.map(OsString::from).into();
+    words.push(group.into());
+    words
 }
 
 // === impl Running ===
@@ -232,11 +183,11 @@ impl Running {
 
     /// The resident memory of the proxy, in bytes.
     pub fn resident(&self) -> Result<u64> {
-        accounting::resident(self.pid()?)
+        process::resident(self.pid()?)
     }
 
     fn pid(&self) -> Result<u32> {
-        let server = self.server.as_ref();
-        Ok(server.context("there is no proxy to look at")?.process.id())
+        let process = self.process.as_ref();
+        Ok(process.context("there is no proxy to look at")?.pid())
     }
 }

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
+use ebb_netns::command;
 use ebb_tests::bed::folders::Folders;
-use ebb_tests::bed::{Bed, command, fetch, image, machine, status, up};
+use ebb_tests::bed::{Bed, fetch, image, machine, status, up};
 use ebb_tests::{demo, exit};
 
 #[derive(Parser)]

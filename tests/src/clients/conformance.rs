@@ -7,17 +7,17 @@
 //! case may end through the relay as it ended in any of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use ebb_netns::command;
+use ebb_netns::process::{Process, START};
 
 use super::Plan;
 use super::node::Node;
 use super::pod::Pod;
-use super::process::Process;
 use super::server::{Protocol, Server};
-use crate::bed::command;
 
 /// The hidden command of a program that calls [`run`] with the [`Plan`] that it gets as JSON.
 pub const INSIDE: &str = "conformance-inside";
@@ -93,11 +93,14 @@ impl Suite<'_> {
 
     fn direct(&self, number: usize) -> Result<Verdicts> {
         let name = format!("{}-direct-{number}", self.server);
-        let network = self.node.pod_network()?;
-        let command = self.server.command(self.plan, &network, &name)?;
+        let pod = self.node.pod()?;
+        let command = self.server.command(self.plan, &name)?;
+        let command = pod.network().entered(&command);
         let mut server = Process::start(command, &name, &self.plan.scratch)?;
-        server.listening(network.address(), self.server)?;
-        self.verdicts(network.address(), &name)
+        for address in self.server.addresses(pod.address()) {
+            server.listening(address, START)?;
+        }
+        self.verdicts(pod.address(), &name)
     }
 
     fn relayed(&self, number: usize) -> Result<Verdicts> {
@@ -106,7 +109,7 @@ impl Suite<'_> {
         self.verdicts(pod.address(), &name)
     }
 
-    fn verdicts(&self, address: Ipv4Addr, name: &str) -> Result<Verdicts> {
+    fn verdicts(&self, address: IpAddr, name: &str) -> Result<Verdicts> {
         let report = self.plan.scratch.join(format!("{name}.xml"));
         let output = command::output(
             Command::new(self.plan.runtimes.h2spec())

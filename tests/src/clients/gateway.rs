@@ -9,10 +9,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use ebb_netns::namespace::bare;
 use serde_json::{Value, json};
 
 use super::Plan;
-use super::runtimes::bare;
 
 /// The port of the first service at the first gateway; this network is nobody else's.
 const FIRST_PORT: u16 = 9000;

@@ -2,21 +2,23 @@
 //! kernel turns into those of pods.
 
 use std::io::Write as _;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, bail};
+use ebb_netns::command;
+use ebb_netns::pod::Pod;
 
-use super::runtimes::{Runtimes, bare};
-use crate::bed::command;
-use crate::bed::holder::Holder;
-use crate::bed::process::enter;
+use super::runtimes::Runtimes;
 
 /// The node's own address on the bridge. 198.18.0.0/15 is set aside for tests (RFC 2544); its lower
 /// half is for pods, its upper half for Services.
 pub(super) const OWN: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+
+/// The bridge that pods are plugged into.
+const BRIDGE: &str = "bridge";
 
 /// The bridge's address of Ethernet, a local one.
 const OWN_MAC: &str = "02:00:00:00:00:01";
@@ -44,13 +46,6 @@ pub struct Node {
     pods: AtomicU32,
 }
 
-/// A pod's network, plugged into the node's bridge.
-#[derive(Debug)]
-pub struct PodNetwork {
-    holder: Holder,
-    address: Ipv4Addr,
-}
-
 // === impl Node ===
 
 impl Node {
@@ -64,34 +59,24 @@ impl Node {
         ip("link set lo up")?;
         // An address of its own: else it has the lowest of its ports', and when the pod with that one
         // goes, what other pods have under way to the node is lost.
-        ip(&format!("link add bridge address {OWN_MAC} type bridge"))?;
-        ip(&format!("address add {OWN}/16 dev bridge"))?;
-        ip("link set bridge up")?;
-        ip("route add 198.19.0.0/16 dev bridge")?;
+        ip(&format!("link add {BRIDGE} address {OWN_MAC} type bridge"))?;
+        ip(&format!("address add {OWN}/16 dev {BRIDGE}"))?;
+        ip(&format!("link set {BRIDGE} up"))?;
+        ip(&format!("route add 198.19.0.0/16 dev {BRIDGE}"))?;
         node.nft(RULES)?;
         Ok(node)
     }
 
-    /// A network for a new pod.
-    pub fn pod_network(&self) -> Result<PodNetwork> {
+    /// A new pod, in which nothing runs yet.
+    pub fn pod(&self) -> Result<Pod> {
         let number = self.pods.fetch_add(1, Ordering::Relaxed);
         let address = Ipv4Addr::from_bits(FIRST_POD.to_bits() + number);
-        let holder = Holder::make()?;
-        let pid = holder.identity().pid;
-        ip(&format!(
-            "link add pod{number} type veth peer name eth0 netns {pid}"
-        ))?;
-        ip(&format!("link set pod{number} master bridge up"))?;
-        holder.shell(&format!(
-            "ip link set lo up && ip address add {address}/16 dev eth0 && ip link set eth0 up && \
-             ip route add default via {OWN}"
-        ))?;
-        Ok(PodNetwork { holder, address })
+        Pod::bridged(BRIDGE, &format!("pod{number}"), address, OWN)
     }
 
     /// Sends new connections to `service` to the pod at `new`, and none any more to `old`.
-    pub fn switch(&self, service: Ipv4Addr, old: Option<Ipv4Addr>, new: Ipv4Addr) -> Result<()> {
-        let element = |verb: &str, pod: Ipv4Addr| {
+    pub fn switch(&self, service: Ipv4Addr, old: Option<IpAddr>, new: IpAddr) -> Result<()> {
+        let element = |verb: &str, pod: IpAddr| {
             format!("{verb} element ip services backends {{ {service} : {pod} }}\n")
         };
         let mut change = String::new();
@@ -121,31 +106,6 @@ impl Node {
             bail!("nft refuses {}: {}", rules.trim(), said.trim());
         }
         Ok(())
-    }
-}
-
-// === impl PodNetwork ===
-
-impl PodNetwork {
-    /// The pod's address.
-    pub fn address(&self) -> Ipv4Addr {
-        self.address
-    }
-
-    /// The same command in the pod's network; the process that is started becomes its program.
-    pub fn enter(&self, command: &Command) -> Command {
-        let mut entered = enter(self.holder.identity(), &["--net"]);
-        entered
-            .arg("--")
-            .arg(command.get_program())
-            .args(command.get_args());
-        // A program has the environment that it was given, and no other.
-        bare(&mut entered);
-        let set = command
-            .get_envs()
-            .filter_map(|(name, value)| Some((name, value?)));
-        entered.envs(set);
-        entered
     }
 }
 

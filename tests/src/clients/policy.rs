@@ -4,19 +4,18 @@
 //! keeps a busy connection stays until the timeout: these pods have a short one, and another word each
 //! on what comes then.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use ebb_api::connections::{AtTimeout, ConnectionSettings};
 use ebb_api::phase::Outcome;
-use ebb_api::report::{Drain, Protocol};
+use ebb_api::report::{Drain, Protocol, Report};
 use ebb_api::settings::Settings;
+use ebb_netns::admin::Admin;
 
 use super::client::Client;
-use super::hook;
 use super::server::Server;
-use crate::bed::process::wait_for;
 
 /// The timeout for TLS: longer than the 4 s for which a leaving pod accepts.
 const TIMEOUT_SECONDS: u32 = 6;
@@ -56,19 +55,16 @@ fn busy(clients: &[Client]) -> u64 {
 }
 
 /// Waits until the sidecar of a pod of TLS knows of these clients' connections that they are TLS.
-pub fn recognized(server: Server, pod: Ipv4Addr, clients: &[Client]) -> Result<()> {
+pub fn recognized(server: Server, pod: IpAddr, clients: &[Client]) -> Result<()> {
     if server.at_timeout().is_none() {
         return Ok(());
     }
-    wait_for(
-        "the clients' connections to be counted as TLS",
-        PATIENCE,
-        || {
-            let connections = hook::status(pod)?.now.connections;
-            let of_tls = connections.get(&Protocol::Tls).copied().unwrap_or(0);
-            Ok((of_tls >= busy(clients)).then_some(()))
-        },
-    )
+    let counted = |report: &Report| {
+        let of_tls = report.now.connections.get(&Protocol::Tls).copied();
+        of_tls.unwrap_or(0) >= busy(clients)
+    };
+    let what = "the clients' connections to be counted as TLS";
+    Admin::of(pod).until(what, PATIENCE, counted).map(drop)
 }
 
 /// Whether a drain of this server ended as it has to.

@@ -12,16 +12,16 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use ebb_netns::eventually;
+use ebb_netns::process::Process;
 use rustix::process::Signal;
 
 use super::Plan;
 use super::client::Client;
 use super::gateway::Gateway;
-use super::process::Process;
 use super::server::Server;
 use super::service::Service;
 use super::tally::{Outcome, Tally};
-use crate::bed::process::wait_for;
 
 /// How long a client may take to start and to end. An answer that it waits for ends it late.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -124,7 +124,7 @@ fn before(
     for ((_, url), listen) in services.iter_mut().zip(listens) {
         *url = format!("http://{listen}");
         let what = format!("{name} at {listen}{}", process.explanation());
-        wait_for(&what, PATIENCE, || {
+        eventually(&what, PATIENCE, || {
             process.still_runs()?;
             Ok(TcpStream::connect(listen).ok())
         })?;

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use ebb_netns::command;
+use ebb_netns::namespace::bare;
 use serde::{Deserialize, Serialize};
 
 use super::client::programs;
-use crate::bed::command;
 use crate::bed::fetch::{self, debian, golang};
 use crate::bed::folders::Folders;
 use crate::bed::progress::step;
@@ -186,14 +187,6 @@ impl Runtimes {
             fetch::write_stamp(&stamp_file, &stamp)
         })
     }
-}
-
-/// Leaves a program nothing of this process's environment but `PATH`: neither a proxy, which could not
-/// be reached from where it will run, nor what else a person has set for a library.
-pub(super) fn bare(command: &mut Command) {
-    command
-        .env_clear()
-        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
 }
 
 /// Go itself knows what is up to date.

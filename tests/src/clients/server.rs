@@ -3,6 +3,7 @@
 //! Each answers `GET /` and `POST /` (or a mail) with `hello from ` and the name of its pod, most of them
 //! after 20 ms of work, and shuts down on the signal that its image would be stopped with as it likes to.
 
+use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::{fmt, fs};
 
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Plan;
 use super::client::Client;
-use super::node::{OWN, PodNetwork};
+use super::node::OWN;
 
 /// What a client and a server speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +111,12 @@ impl Server {
         }
     }
 
+    /// Where it listens in the pod with this address.
+    pub fn addresses(self, pod: IpAddr) -> impl Iterator<Item = SocketAddr> {
+        let ports = self.ports().iter();
+        ports.map(move |(_, port)| SocketAddr::new(pod, *port))
+    }
+
     /// Its ports that speak the PROXY protocol.
     pub fn proxy_protocol_ports(self) -> &'static [u16] {
         match self {
@@ -142,8 +149,8 @@ impl Server {
         }
     }
 
-    /// The server as the app of a pod.
-    pub fn command(self, plan: &Plan, network: &PodNetwork, pod: &str) -> Result<Command> {
+    /// The server as the app of a pod that is called `pod`.
+    pub fn command(self, plan: &Plan, pod: &str) -> Result<Command> {
         let runtimes = &plan.runtimes;
         let mut command = match self {
             Self::Sample => {
@@ -187,7 +194,7 @@ impl Server {
             }
         };
         command.env("POD_NAME", pod);
-        Ok(network.enter(&command))
+        Ok(command)
     }
 }
 

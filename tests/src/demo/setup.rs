@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
+use ebb_sample_app::log::now_ms;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -11,7 +12,6 @@ use crate::harness::rolls::{roll_under_load, wait_until_complete};
 use crate::harness::web::Web;
 use crate::load::Progress;
 use crate::load::tally::Tally;
-use ebb_sample_app::log::now_ms;
 
 /// How many pods are rolled.
 const REPLICAS: u32 = 3;

@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use ebb_sample_app::log::now_ms;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-
-use ebb_sample_app::log::now_ms;
 
 /// How long a connection may take to be made on one machine.
 const CONNECT: Duration = Duration::from_secs(5);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use ebb_api::policy::{DrainPolicy, DrainPolicySpec};
+use ebb_sample_app::log::now_ms;
 use futures::FutureExt as _;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
@@ -21,7 +22,6 @@ use super::inside::{MACHINE, spawn_inside};
 use super::installation;
 use crate::bed::Bed;
 use crate::eventually::eventually;
-use ebb_sample_app::log::now_ms;
 
 /// The longest that one test may take. None comes near it; a wait that has no end of its own must
 /// not hold a whole run.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use ebb_sample_app::log::now_ms;
 use serde::{Deserialize, Serialize};
 use tokio_tungstenite::tungstenite;
 
 use super::histogram::Histogram;
 use super::kind::Kind;
-use ebb_sample_app::log::now_ms;
 
 /// How many failures are kept with their moment, to be laid beside the logs of the pods.
 const SAMPLES: usize = 50;

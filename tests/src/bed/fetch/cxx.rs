@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use ebb_netns::command;
 
 use super::debian;
-use crate::bed::command;
 use crate::bed::folders::Folders;
 
 /// A compiler in the cache.

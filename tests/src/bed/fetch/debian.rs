@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use ebb_netns::command;
 
-use crate::bed::command;
 use crate::bed::folders::Folders;
 use crate::bed::progress::{say, step};
 

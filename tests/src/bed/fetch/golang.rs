@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use ebb_netns::command;
 
-use crate::bed::command;
 use crate::bed::folders::Folders;
 use crate::bed::progress::step_with_detail;
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use ebb_netns::command;
 
 use super::{archive, archive_path};
-use crate::bed::command;
 use crate::bed::progress::{say, step};
 
 /// The image of every pod's first container.

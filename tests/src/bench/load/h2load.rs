@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use ebb_netns::command;
 
-use crate::bed::command;
-use crate::bench::place::{Place, Role};
 use crate::bench::programs::Programs;
+use crate::bench::topology::{Role, Topology};
 
 /// Connections, and requests that are open at a time on each.
 const SHAPE: [&str; 2] = ["--clients=16", "--max-concurrent-streams=16"];
 
 /// Runs it and returns how many requests were answered.
-pub fn run(place: &Place, programs: &Programs, url: &str, duration: Duration) -> Result<u64> {
-    let mut h2load = place.command(Role::Load, programs.debian("usr/bin/h2load"));
+pub fn run(topology: &Topology, programs: &Programs, url: &str, duration: Duration) -> Result<u64> {
+    let mut h2load = topology.command(Role::Load, programs.debian("usr/bin/h2load"));
     h2load
         .env("LD_LIBRARY_PATH", programs.libraries())
         .args(SHAPE)

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use ebb_netns::command;
 
-use crate::bed::command;
-use crate::bench::place::{Place, Role};
 use crate::bench::programs::Programs;
+use crate::bench::topology::{Role, Topology};
 
 /// What becomes of a connection after its first answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +22,13 @@ const CONNECTIONS: u32 = 64;
 
 /// Runs it and returns how many requests were answered.
 pub fn run(
-    place: &Place,
+    topology: &Topology,
     programs: &Programs,
     url: &str,
     connections: Connections,
     duration: Duration,
 ) -> Result<u64> {
-    let mut wrk = place.command(Role::Load, programs.debian("usr/bin/wrk"));
+    let mut wrk = topology.command(Role::Load, programs.debian("usr/bin/wrk"));
     wrk.env("LD_LIBRARY_PATH", programs.libraries())
         .args(["--threads", "1", "--timeout", "10s"])
         .arg(format!("--connections={CONNECTIONS}"))

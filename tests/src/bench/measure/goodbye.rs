@@ -6,6 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use ebb_api::names::SIDECAR_CONTAINER;
+use ebb_netns::bootstrap::APP;
 use tokio::task::JoinSet;
 
 use super::traffic::each;
@@ -14,13 +16,12 @@ use crate::bed::progress::say;
 use crate::bench::accounting::CpuTime;
 use crate::bench::backend::SHORT;
 use crate::bench::case::{Metric, staying_connections};
-use crate::bench::hooks;
 use crate::bench::load::blocking::connect;
 use crate::bench::load::http2::{Connection, Leaver};
 use crate::bench::load::pings::{self, Ping};
-use crate::bench::place::{Place, Role};
 use crate::bench::proxy::Running;
 use crate::bench::statistics::quantile;
+use crate::bench::topology::{Role, Topology};
 
 /// All clients have left after this time, or the drain is broken: without a controller their
 /// goodbyes begin a second after its signal.
@@ -38,10 +39,10 @@ struct Drain {
 
 pub(super) fn measure(turn: &Turn<'_>) -> Result<Vec<(Metric, f64)>> {
     let running = turn.start()?;
-    let bind = || Ok(TcpListener::bind(Place::address(0))?);
-    let listener = turn.place.inside(Role::Backend, bind)?;
+    let bind = || Ok(TcpListener::bind(Topology::address(0))?);
+    let listener = turn.topology.inside(Role::Backend, bind)?;
     let address = listener.local_addr()?;
-    let (drain, pings) = turn.place.inside(Role::Load, || {
+    let (drain, pings) = turn.topology.inside(Role::Load, || {
         let client = connect(address)?;
         let (server, _) = listener.accept()?;
         let open = open(&running, staying_connections())?;
@@ -91,13 +92,13 @@ fn drain(
     let pings = running.cpu_time()? - before;
     let before = running.cpu_time()?;
     let began = Instant::now();
-    let held = hooks::call_all()?;
+    let held = Topology::admin().call_hooks(&[APP, SIDECAR_CONTAINER])?;
     let told = runtime
         .block_on(async { tokio::time::timeout(PATIENCE, all_told(open)).await })
         .context("not every client was told to leave")??;
     stop.store(true, Ordering::Relaxed);
     let pings = pings * (began.elapsed().as_secs_f64() / quiet.as_secs_f64());
-    held.answered()?;
+    held.released()?;
     let spent = running.cpu_time()? - before - pings;
     Ok(Drain { began, told, spent })
 }

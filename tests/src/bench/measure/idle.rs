@@ -7,7 +7,7 @@ use crate::bench::accounting::group_memory;
 use crate::bench::backend::SHORT;
 use crate::bench::case::{Metric, staying_connections};
 use crate::bench::load::blocking::Connection;
-use crate::bench::place::Role;
+use crate::bench::topology::Role;
 
 pub(super) fn measure(turn: &Turn<'_>) -> Result<Vec<(Metric, f64)>> {
     let running = turn.start()?;
@@ -18,7 +18,7 @@ pub(super) fn measure(turn: &Turn<'_>) -> Result<Vec<(Metric, f64)>> {
         connection.get(SHORT, &mut [0; 4096])?;
         Ok(connection)
     };
-    turn.place.inside(Role::Load, || {
+    turn.topology.inside(Role::Load, || {
         let _open = (0..count)
             .map(|index| one().with_context(|| format!("connection {index} of {count}")))
             .collect::<Result<Vec<_>>>()?;

@@ -8,8 +8,8 @@ use crate::bench::backend::SHORT;
 use crate::bench::case::{Case, Metric};
 use crate::bench::load::paced::{self, Request};
 use crate::bench::load::{blocking, http2};
-use crate::bench::place::Role;
 use crate::bench::statistics::quantile;
+use crate::bench::topology::Role;
 
 /// Connections that take turns.
 const CONNECTIONS: usize = 8;
@@ -40,7 +40,7 @@ pub(super) fn measure(turn: &Turn<'_>) -> Result<Vec<(Metric, f64)>> {
         }
     };
     let mut took: Vec<f64> = turn
-        .place
+        .topology
         .inside(Role::Load, || {
             let requests = (0..CONNECTIONS).map(|_| open()).collect::<Result<_>>()?;
             paced::at_a_low_rate(requests, turn.duration)

@@ -6,13 +6,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use ebb_api::names::SIDECAR_CONTAINER;
+use ebb_netns::bootstrap::APP;
 
 use super::{Turn, microseconds};
 use crate::bench::case::Metric;
-use crate::bench::hooks;
 use crate::bench::load::blocking::connect;
-use crate::bench::place::{Place, Role};
 use crate::bench::statistics::quantile;
+use crate::bench::topology::{Role, Topology};
 
 /// How many drains there are.
 const DRAINS: usize = 200;
@@ -25,8 +26,8 @@ const REQUEST: &[u8] = b"POST /orders HTTP/1.1\r\nhost: app\r\ncontent-length: 4
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone";
 
 pub(super) fn measure(turn: &Turn<'_>) -> Result<Vec<(Metric, f64)>> {
-    let bind = || Ok(TcpListener::bind(Place::address(0))?);
-    let app = turn.place.inside(Role::Backend, bind)?;
+    let bind = || Ok(TcpListener::bind(Topology::address(0))?);
+    let app = turn.topology.inside(Role::Backend, bind)?;
     let drains = 0..DRAINS;
     let mut took = drains
         .map(|index| drain(turn, &app).with_context(|| format!("drain {index}")))
@@ -44,16 +45,16 @@ pub(super) fn measure(turn: &Turn<'_>) -> Result<Vec<(Metric, f64)>> {
 fn drain(turn: &Turn<'_>, app: &TcpListener) -> Result<f64> {
     let _running = turn.start()?;
     let address = app.local_addr()?;
-    turn.place.inside(Role::Load, || {
+    turn.topology.inside(Role::Load, || {
         let mut client = connect(address)?;
         client.write_all(REQUEST)?;
         let (mut at_app, _) = app.accept()?;
         at_app.read_exact(&mut [0; REQUEST.len()])?;
-        let held = hooks::call_all()?;
+        let held = Topology::admin().call_hooks(&[APP, SIDECAR_CONTAINER])?;
         thread::sleep(WORK);
         let last_byte = Instant::now();
         at_app.write_all(ANSWER)?;
-        let answered = held.answered()?;
+        let answered = held.released()?;
         let mut answer = String::new();
         client.read_to_string(&mut answer)?;
         ensure!(answer.ends_with("done"), "the client got {answer:?}");

@@ -9,8 +9,8 @@ use crate::bench::accounting::{CpuTime, group_memory};
 use crate::bench::backend::{LONG, SHORT};
 use crate::bench::case::Metric;
 use crate::bench::load::blocking;
-use crate::bench::place::Role;
 use crate::bench::proxy::Running;
+use crate::bench::topology::Role;
 
 /// Short requests; `load` is given their URL and returns how many were answered.
 pub(super) fn requests(
@@ -27,7 +27,7 @@ pub(super) fn bodies(turn: &Turn<'_>) -> Result<Vec<(Metric, f64)>> {
     let running = turn.start()?;
     let scale = 1e3 * (1_u64 << 30) as f64;
     let mut measured = used(&running, scale, || {
-        turn.place.inside(Role::Load, || {
+        turn.topology.inside(Role::Load, || {
             blocking::in_bulk(running.address, LONG, turn.duration)
         })
     })?;

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::{PORT, Protocol};
 use crate::bench::backend;
-use crate::bench::place::Place;
 use crate::bench::programs::Programs;
+use crate::bench::topology::Topology;
 
 /// What it forwards.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ fn configure(mode: Mode, protocol: Protocol) -> Value {
             "max_requests": 1_000_000,
         }]},
         "load_assignment": {"cluster_name": "app", "endpoints": [{"lb_endpoints": [{
-            "endpoint": {"address": address(Place::address(backend::port(protocol)))},
+            "endpoint": {"address": address(Topology::address(backend::port(protocol)))},
         }]}]},
     });
     if mode == Mode::Http && protocol == Protocol::Http2 {
@@ -66,7 +66,7 @@ fn configure(mode: Mode, protocol: Protocol) -> Value {
     json!({"static_resources": {
         "listeners": [{
             "name": "listener",
-            "address": address(Place::address(PORT)),
+            "address": address(Topology::address(PORT)),
             "filter_chains": [{"filters": [filter]}],
         }],
         "clusters": [cluster],

@@ -9,8 +9,8 @@ use anyhow::Result;
 use super::{PORT, Protocol};
 use crate::bench::backend;
 use crate::bench::isolate::file_limit;
-use crate::bench::place::Place;
 use crate::bench::programs::Programs;
+use crate::bench::topology::Topology;
 
 /// How it forwards, and which HAProxy it is.
 #[derive(Clone, Copy)]
@@ -77,8 +77,8 @@ impl Mode {
             _ => "",
         };
         let mode = self.lines;
-        let listen = Place::address(PORT);
-        let app = Place::address(backend::port(protocol));
+        let listen = Topology::address(PORT);
+        let app = Topology::address(backend::port(protocol));
         let connections = (file_limit().saturating_sub(OWN_FILES) / 2).min(20_000);
         format!(
             "global

@@ -9,8 +9,8 @@ use anyhow::Result;
 
 use super::{PORT, Protocol};
 use crate::bench::backend;
-use crate::bench::place::Place;
 use crate::bench::programs::Programs;
+use crate::bench::topology::Topology;
 
 pub(super) fn add_stream(
     command: &mut Command,
@@ -26,8 +26,8 @@ pub(super) fn add_stream(
 ",
         module.display(),
         common(folder),
-        Place::address(PORT),
-        Place::address(backend::port(protocol)),
+        Topology::address(PORT),
+        Topology::address(backend::port(protocol)),
     );
     add(command, folder, programs, &text)
 }
@@ -61,8 +61,8 @@ pub(super) fn add_http(
 }}
 ",
         common(folder),
-        Place::address(backend::HTTP1_PORT),
-        Place::address(PORT),
+        Topology::address(backend::HTTP1_PORT),
+        Topology::address(PORT),
     );
     add(command, folder, programs, &text)
 }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use ebb_netns::command;
+use ebb_netns::namespace::bare;
 use serde::{Deserialize, Serialize};
 
-use super::{bare, libraries};
-use crate::bed::command;
+use super::libraries;
 use crate::bed::fetch::{self, debian};
 use crate::bed::progress::step;
 

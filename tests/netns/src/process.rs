@@ -1,7 +1,7 @@
-//! A process of a pod, or a client: with a log of its own, and an end.
+//! A process with a log of its own, and an end.
 
-use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -9,11 +9,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::server::Server;
-use crate::bed::process::{explain, wait_for};
+use crate::eventually;
+use crate::explain;
 
 /// How long a program may take to start, on a computer that is busy.
 pub const START: Duration = Duration::from_secs(60);
+
+/// How long one attempt to connect may take.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// A process that ends with this value, if not before.
 #[derive(Debug)]
@@ -26,8 +29,7 @@ pub struct Process {
 // === impl Process ===
 
 impl Process {
-    /// Starts it with an environment of its own: `PATH`, and what the command sets. What it says goes
-    /// to `folder`/`name`.log.
+    /// Starts `command`; what it says goes to `folder`/`name`.log.
     pub fn start(mut command: Command, name: &str, folder: &Path) -> Result<Self> {
         let (log, file) = Self::log(name, folder)?;
         let output = file.try_clone()?;
@@ -64,6 +66,11 @@ impl Process {
         })
     }
 
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Fails with the telling lines of its log if it has ended.
     pub fn still_runs(&mut self) -> Result<()> {
         match self.child.try_wait()? {
@@ -72,38 +79,33 @@ impl Process {
         }
     }
 
-    /// Waits until this server takes connections on all its ports.
-    pub fn listening(&mut self, address: Ipv4Addr, server: Server) -> Result<()> {
-        for (_, port) in server.ports() {
-            let address = SocketAddr::from((address, *port));
-            let connected = || {
-                self.still_runs()?;
-                Ok(TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok())
-            };
-            let what = format!("{address} to take connections");
-            let waited = wait_for(&what, START, connected);
-            waited
-                .with_context(|| format!("{} does not serve{}", self.name, self.explanation()))?;
-        }
-        Ok(())
+    /// Waits until it takes connections at `address`, for at most `limit`.
+    pub fn listening(&mut self, address: SocketAddr, limit: Duration) -> Result<()> {
+        let connected = || {
+            self.still_runs()?;
+            Ok(TcpStream::connect_timeout(&address, CONNECT).ok())
+        };
+        let waited = eventually(&format!("{address} to take connections"), limit, connected);
+        waited
+            .map(drop)
+            .with_context(|| format!("{} does not serve{}", self.name, self.explanation()))
     }
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        let pid = pid.context("a process number does not fit")?;
-        kill_process(pid, signal).with_context(|| format!("can't signal {}", self.name))
+        kill_process(Pid::from_child(&self.child), signal)
+            .with_context(|| format!("can't signal {}", self.name))
     }
 
-    /// Waits for its end.
+    /// Waits for its end, for at most `limit`.
     pub fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
         let what = format!("the end of {}", self.name);
-        wait_for(&what, limit, || Ok(self.child.try_wait()?)).with_context(|| self.explanation())
+        eventually(&what, limit, || Ok(self.child.try_wait()?)).with_context(|| self.explanation())
     }
 
     /// What it has said, as far as it can be read.
     pub fn said(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
     /// The telling lines of its log, made to follow a sentence.
@@ -117,5 +119,33 @@ impl Drop for Process {
         // It may have ended by itself; there is nothing else to do about either.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The resident memory of a process, in bytes.
+pub fn resident(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).with_context(|| format!("can't read {path}"))?;
+    parse_resident(&text).with_context(|| format!("{path} has no VmRSS"))
+}
+
+fn parse_resident(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Kilobytes become bytes; a kernel thread has no such line.
+    #[test]
+    fn resident_memory_is_in_bytes() {
+        let status = "Name:\tx\nVmHWM:\t    9999 kB\nVmRSS:\t    3700 kB\n";
+        assert_eq!(parse_resident(status), Some(3700 * 1024));
+        assert_eq!(parse_resident("Name:\tkthreadd\n"), None);
     }
 }
