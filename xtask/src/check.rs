@@ -3,8 +3,12 @@
 //!
 //! Each check fails with sentences that say what to do, and each was seen to fail.
 
+mod crates;
+mod deny;
+mod metadata;
 mod rooms;
 mod source;
+mod unused;
 
 use std::time::Instant;
 
@@ -20,7 +24,7 @@ struct Check {
 }
 
 /// What is quick comes first.
-const CHECKS: [Check; 5] = [
+const CHECKS: [Check; 8] = [
     Check {
         name: "formatting",
         run: formatting,
@@ -28,6 +32,18 @@ const CHECKS: [Check; 5] = [
     Check {
         name: "rooms",
         run: rooms::hold,
+    },
+    Check {
+        name: "crates",
+        run: crates::hold,
+    },
+    Check {
+        name: "dependencies",
+        run: deny::hold,
+    },
+    Check {
+        name: "unused-dependencies",
+        run: unused::none,
     },
     Check {
         name: "lints",

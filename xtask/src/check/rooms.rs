@@ -43,10 +43,18 @@ fn judge(folder: &Path, name: &str) -> Result<Vec<String>> {
     let text =
         fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
     let file = format!("{name}/rooms.txt");
-    let (table, mut problems) = Table::parse(&text, &file);
+    let (mut table, mut problems) = Table::parse(&text, &file);
     let modules = modules(&folder.join("src"), name)?;
     problems.extend(unknown(&modules, &table, &file));
-    problems.extend(gone(&modules, &table, &file));
+    let is_there = |room: &str| {
+        let path: Vec<&str> = room.split("::").collect();
+        modules.iter().any(|module| module.path == path)
+    };
+    for room in table.take_gone(is_there) {
+        problems.push(format!(
+            "{file}: there is no module {room} any more: remove its line"
+        ));
+    }
     problems.extend(table.differences(&arrows(&modules, &table), &file));
     Ok(problems)
 }
@@ -102,19 +110,6 @@ fn unknown(modules: &[Module], table: &Table, file: &str) -> Vec<String> {
                 module.file, module.path[0]
             )
         })
-        .collect()
-}
-
-/// Rooms that are no module any more.
-fn gone(modules: &[Module], table: &Table, file: &str) -> Vec<String> {
-    let is_there = |room: &str| {
-        let path: Vec<&str> = room.split("::").collect();
-        modules.iter().any(|module| module.path == path)
-    };
-    table
-        .names()
-        .filter(|room| !is_there(room))
-        .map(|room| format!("{file}: there is no module {room} any more: remove its line"))
         .collect()
 }
 

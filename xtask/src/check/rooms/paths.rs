@@ -1,7 +1,7 @@
 //! The paths of a file of Rust that lead to other modules of its crate.
 //!
 //! This is no compiler. It knows `crate::`, `self::`, `super::`, the crate's own name, and the
-//! modules that the file itself declares, with whatever braces behind; that is how this project
+//! modules that the file itself declares, with whatever braces come next; that is how this project
 //! writes paths. What is only there for tests is left out.
 
 /// What of a file matters here.
@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Follows a path from behind its first `::`; returns where the next token begins.
+    /// Follows a path from after its first `::`; returns where the next token begins.
     fn path(&mut self, mut at: usize, mut path: Vec<String>) -> usize {
         let line = self.tokens.get(at).map_or(0, |token| token.line);
         loop {

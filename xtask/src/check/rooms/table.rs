@@ -55,6 +55,12 @@ impl Table {
         self.rooms.iter().map(|room| room.name.as_str())
     }
 
+    /// Takes the rooms out that are no modules any more, and returns their names.
+    pub(super) fn take_gone(&mut self, is_there: impl Fn(&str) -> bool) -> Vec<String> {
+        let gone = self.rooms.extract_if(.., |room| !is_there(&room.name));
+        gone.map(|room| room.name).collect()
+    }
+
     /// The room of a path: the one with the longest name that the path begins with.
     pub(super) fn room(&self, path: &[String]) -> Option<&str> {
         self.names()
