@@ -22,7 +22,7 @@ mod status;
 pub(crate) use metrics::Metrics;
 
 use crate::config::Key;
-use crate::keeper::{Published, Request as KeeperRequest};
+use crate::lifecycle::{Message, Published};
 use crate::seldom::Seldom;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -58,7 +58,7 @@ type Body = UnsyncBoxBody<Bytes, Infallible>;
 /// What the admin port serves from.
 #[derive(Debug)]
 pub(crate) struct Admin {
-    pub(crate) keeper: mpsc::Sender<KeeperRequest>,
+    pub(crate) lifecycle: mpsc::Sender<Message>,
     pub(crate) published: watch::Receiver<Published>,
     /// Nothing: no hook call is accepted.
     pub(crate) token: Option<String>,
@@ -85,7 +85,7 @@ struct Client {
 
 impl Admin {
     pub(crate) fn new(
-        keeper: mpsc::Sender<KeeperRequest>,
+        lifecycle: mpsc::Sender<Message>,
         published: watch::Receiver<Published>,
         bootstrap: Option<&ebb_api::bootstrap::Bootstrap>,
         key: Option<Key>,
@@ -100,7 +100,7 @@ impl Admin {
                 .map(|container| container.name.clone())
                 .collect(),
             metrics,
-            keeper,
+            lifecycle,
             published,
             streams: Arc::new(Semaphore::new(status::STREAMS)),
             garbage: Seldom::default(),
@@ -168,12 +168,12 @@ impl Admin {
         }
     }
 
-    /// Has the census brought up to date; a keeper that has ended has nothing to add.
+    /// Has the census brought up to date; a lifecycle that has ended has nothing to add.
     async fn look(&self) {
         let (answer, looked) = oneshot::channel();
         if self
-            .keeper
-            .send(KeeperRequest::Census { answer })
+            .lifecycle
+            .send(Message::Census { answer })
             .await
             .is_ok()
         {

@@ -1,9 +1,9 @@
 //! The wiring: which parts there are, what connects them, and who watches over whom.
 //!
 //! ```text
-//!   kubelet, controller --> admin --Request--> keeper(machine) --Conduct-> relay
-//!                                                 ^                          |
-//!                                                 +--------- census <--------+
+//!   kubelet, controller --> admin --Message--> lifecycle --Conduct--> relay
+//!                                                  ^                  |
+//!                                                  +----- census <-----+
 //! ```
 //!
 //! Everything runs on one thread: a pod's sidecar has a fraction of a core, and connections do not
@@ -14,7 +14,7 @@ use crate::admin::{Admin, Metrics};
 use crate::capture::standing::Standing;
 use crate::census::Census;
 use crate::config::Config;
-use crate::keeper::{Captured, Keeper, Request};
+use crate::lifecycle::{Captured, Lifecycle, Message};
 use crate::listener;
 use crate::relay::{Relay, delivery};
 use crate::upstream::{OriginalDestination, Upstream};
@@ -108,13 +108,13 @@ impl Door {
     }
 
     /// Relays what comes in, as soon as the port can be had.
-    async fn run(self, relay: Relay, requests: mpsc::Sender<Request>) {
+    async fn run(self, relay: Relay, messages: mpsc::Sender<Message>) {
         let bound = match self.bound {
             Ok(bound) => bound,
             Err(_) => {
                 let bound = bind_relay_at_last(self.port).await;
-                // The keeper is gone only when the process ends.
-                let _ = requests.send(Request::Opened(self.port)).await;
+                // The lifecycle is gone only when the process ends.
+                let _ = messages.send(Message::Opened(self.port)).await;
                 bound
             }
         };
@@ -179,7 +179,7 @@ impl Bound {
                 .flat_map(|bootstrap| &bootstrap.exclude_ports),
         );
         let mode = standing.mode();
-        let (keeper, inbox, handles) = Keeper::new(
+        let (lifecycle, inbox, handles) = Lifecycle::new(
             &config,
             Captured {
                 standing,
@@ -193,7 +193,7 @@ impl Bound {
         for door in doors {
             let relay = Relay::new(census.clone(), handles.conduct.clone(), upstream.clone())
                 .with_workers(config.workers);
-            let door = door.run(relay, handles.requests.clone());
+            let door = door.run(relay, handles.messages.clone());
             parts.spawn(async move {
                 door.await;
                 "relay"
@@ -201,7 +201,7 @@ impl Bound {
         }
         let metrics = Metrics::new(census.clone(), upstream, handles.published.clone());
         let answers = Admin::new(
-            handles.requests.clone(),
+            handles.messages.clone(),
             handles.published,
             config.bootstrap.as_ref(),
             config.key.clone(),
@@ -218,12 +218,12 @@ impl Bound {
         tracing::info!(%mode, "serving");
         let told = async {
             sigterm.await;
-            // The keeper hears it, or has ended and needs no telling.
-            let _ = handles.requests.send(Request::Sigterm).await;
+            // The lifecycle receives it, or has ended and needs none.
+            let _ = handles.messages.send(Message::Sigterm).await;
             std::future::pending::<()>().await;
         };
         let served = async {
-            keeper.run(inbox).await;
+            lifecycle.run(inbox).await;
             delivery::delivered(&census, &relay_ports).await;
             tracing::info!("nothing left to relay or to deliver, exiting");
         };

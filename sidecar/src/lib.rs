@@ -8,7 +8,7 @@ pub mod census;
 pub mod config;
 pub mod drain;
 mod hold;
-mod keeper;
+mod lifecycle;
 pub mod listener;
 pub mod relay;
 mod seldom;

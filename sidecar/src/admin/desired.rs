@@ -2,7 +2,7 @@
 
 use super::response::{json, sentence};
 use super::{Admin, Body};
-use crate::keeper::{Refusal, Request as KeeperRequest};
+use crate::lifecycle::{Message, Refusal};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -88,13 +88,13 @@ async fn accept(
         return Err(Refused::Trigger);
     }
     let (answer, verdict) = oneshot::channel();
-    let request = KeeperRequest::Desired {
+    let request = Message::Desired {
         desired: Box::new(desired),
         answer,
     };
-    // The keeper ends just before the process does; whoever asks then asked the last one.
+    // The lifecycle ends just before the process does.
     admin
-        .keeper
+        .lifecycle
         .send(request)
         .await
         .map_err(|_| Refused::OtherPod)?;

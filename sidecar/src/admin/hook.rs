@@ -3,7 +3,7 @@
 use super::response::sentence;
 use super::{Admin, Body, Client};
 use crate::drain::Caller;
-use crate::keeper::Request;
+use crate::lifecycle::Message;
 use ebb_api::names::{SIDECAR_CONTAINER, TOKEN_HEADER};
 use hyper::{HeaderMap, Response, StatusCode};
 use tokio::sync::oneshot;
@@ -44,13 +44,13 @@ pub(super) async fn serve(
     admin.metrics.hook("accepted");
     let _kept = client.seat.keep();
     let (answer, released) = oneshot::channel();
-    let called = admin.keeper.send(Request::Hook {
+    let called = admin.lifecycle.send(Message::Hook {
         caller,
         kubelet: client.peer.ip().to_canonical(),
         pod_address: client.local.ip().to_canonical(),
         answer,
     });
-    // Without a keeper the process is about to end, and so is the reason to wait.
+    // Without a lifecycle the process is about to end, and so is the reason to wait.
     if called.await.is_ok() {
         let _ = released.await;
     }

@@ -3,7 +3,7 @@
 use super::Body;
 use super::response::{sentence, whole};
 use crate::census::Census;
-use crate::keeper::Published;
+use crate::lifecycle::Published;
 use crate::upstream::Upstream;
 use ebb_api::phase::Phase;
 use ebb_api::report::Protocol;

@@ -2,7 +2,7 @@
 
 use super::Body;
 use super::response::sentence;
-use crate::keeper::Published;
+use crate::lifecycle::Published;
 use hyper::{Response, StatusCode};
 use tokio::sync::watch;
 

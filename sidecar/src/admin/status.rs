@@ -7,7 +7,7 @@
 use super::response::{encode, json, sentence, with_body};
 use super::seats::Kept;
 use super::{Admin, Body, Client};
-use crate::keeper::{Published, Request};
+use crate::lifecycle::{Message, Published};
 use bytes::Bytes;
 use ebb_api::phase::Phase;
 use ebb_api::report::Report;
@@ -39,7 +39,7 @@ pub(super) async fn serve(admin: &Admin, query: Option<&str>, client: &Client) -
     };
     let watch = query.is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"));
     if !watch {
-        return match ask(&admin.keeper).await {
+        return match ask(&admin.lifecycle).await {
             Some(report) => json(StatusCode::OK, &report),
             None => unavailable(),
         };
@@ -51,11 +51,11 @@ pub(super) async fn serve(admin: &Admin, query: Option<&str>, client: &Client) -
         );
     };
     let (lines, receiver) = mpsc::channel(1);
-    let keeper = admin.keeper.clone();
+    let lifecycle = admin.lifecycle.clone();
     let published = admin.published.clone();
     let mut writer = JoinSet::new();
     writer.spawn(async move {
-        follow(keeper, published, lines).await;
+        follow(lifecycle, published, lines).await;
         drop(slot);
     });
     let stream = Stream {
@@ -70,16 +70,16 @@ pub(super) async fn serve(admin: &Admin, query: Option<&str>, client: &Client) -
     )
 }
 
-async fn ask(keeper: &mpsc::Sender<Request>) -> Option<Report> {
+async fn ask(lifecycle: &mpsc::Sender<Message>) -> Option<Report> {
     let (answer, report) = oneshot::channel();
-    keeper.send(Request::Report { answer }).await.ok()?;
+    lifecycle.send(Message::Report { answer }).await.ok()?;
     report.await.ok()
 }
 
-/// Writes lines until the reader or the keeper is gone. A slow reader gets fewer lines, never old
+/// Writes lines until the reader or the lifecycle is gone. A slow reader gets fewer lines, never old
 /// ones: each is made when there is room for it.
 async fn follow(
-    keeper: mpsc::Sender<Request>,
+    lifecycle: mpsc::Sender<Message>,
     mut published: watch::Receiver<Published>,
     lines: mpsc::Sender<Bytes>,
 ) {
@@ -88,7 +88,7 @@ async fn follow(
             return;
         };
         let version = published.borrow_and_update().version;
-        let Some(report) = ask(&keeper).await else {
+        let Some(report) = ask(&lifecycle).await else {
             return;
         };
         let interval = match report.phase {

@@ -1,6 +1,6 @@
-//! Finds out when an app's container that kubelet restarts serves again.
+//! A TCP probe: finds out when an app's container that kubelet restarts serves again.
 
-use super::Request;
+use super::Message;
 use ebb_api::bootstrap::AppContainer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,22 +14,22 @@ const INTERVAL: Duration = Duration::from_millis(200);
 
 /// A task that runs while containers are being restarted.
 #[derive(Debug)]
-pub(super) struct AppWatch {
+pub(super) struct AppProbe {
     address: IpAddr,
     ports: BTreeMap<String, Vec<u16>>,
-    requests: mpsc::Sender<Request>,
+    messages: mpsc::Sender<Message>,
     /// The containers that `task` waits for.
     restarting: BTreeSet<String>,
     task: JoinSet<()>,
 }
 
-impl AppWatch {
-    pub(super) fn new(containers: &[AppContainer], requests: mpsc::Sender<Request>) -> AppWatch {
+impl AppProbe {
+    pub(super) fn new(containers: &[AppContainer], messages: mpsc::Sender<Message>) -> AppProbe {
         let ports_of = |container: &AppContainer| (container.name.clone(), container.ports.clone());
-        AppWatch {
+        AppProbe {
             address: Ipv4Addr::LOCALHOST.into(),
             ports: containers.iter().map(ports_of).collect(),
-            requests,
+            messages,
             restarting: BTreeSet::new(),
             task: JoinSet::new(),
         }
@@ -54,7 +54,7 @@ impl AppWatch {
         let ports = self.ports_of(restarting);
         if !ports.is_empty() {
             self.task
-                .spawn(watch(self.address, ports, self.requests.clone()));
+                .spawn(watch(self.address, ports, self.messages.clone()));
         }
     }
 
@@ -65,15 +65,15 @@ impl AppWatch {
 }
 
 /// The old app answers until it has shut down, so an answer counts only after a refusal.
-async fn watch(address: IpAddr, ports: Vec<u16>, requests: mpsc::Sender<Request>) {
+async fn watch(address: IpAddr, ports: Vec<u16>, messages: mpsc::Sender<Message>) {
     while answer_all(address, &ports).await {
         tokio::time::sleep(INTERVAL).await;
     }
     while !answer_all(address, &ports).await {
         tokio::time::sleep(INTERVAL).await;
     }
-    // The keeper is gone only when the process ends.
-    let _ = requests.send(Request::AppAnswered).await;
+    // The lifecycle is gone only when the process ends.
+    let _ = messages.send(Message::AppAnswered).await;
 }
 
 /// Declared ports may be UDP ones or not served at all; then nothing is ever found, which is the
@@ -119,16 +119,16 @@ mod tests {
             container("log", vec![9000]),
             container("job", Vec::new()),
         ];
-        let (requests, _inbox) = mpsc::channel(1);
-        let mut watch = AppWatch::new(&containers, requests);
-        assert_eq!(watch.ports_of(&set_of("web")), [8080, 8443]);
-        watch.set(&set_of("job"));
-        assert!(watch.task.is_empty(), "there is nothing to try");
+        let (messages, _inbox) = mpsc::channel(1);
+        let mut probe = AppProbe::new(&containers, messages);
+        assert_eq!(probe.ports_of(&set_of("web")), [8080, 8443]);
+        probe.set(&set_of("job"));
+        assert!(probe.task.is_empty(), "there is nothing to try");
         for _ in 0..2 {
-            watch.set(&set_of("web"));
-            assert_eq!(watch.task.len(), 1);
-            watch.set(&BTreeSet::new());
-            assert!(watch.task.is_empty());
+            probe.set(&set_of("web"));
+            assert_eq!(probe.task.len(), 1);
+            probe.set(&BTreeSet::new());
+            assert!(probe.task.is_empty());
         }
     }
 }

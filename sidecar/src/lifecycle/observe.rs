@@ -1,6 +1,6 @@
-//! How connections reach the relay, and what the keeper sees of those that don't.
+//! How connections reach the relay, and what the lifecycle sees of those that don't.
 
-use super::Keeper;
+use super::Lifecycle;
 use crate::capture::lookout::Lookout;
 use crate::capture::observe::{Observer, Rules};
 use crate::capture::standing::Standing;
@@ -41,9 +41,9 @@ impl Captured {
     }
 }
 
-// === impl Keeper ===
+// === impl Lifecycle ===
 
-impl Keeper {
+impl Lifecycle {
     /// Has somebody look for the connections that the relay has not; nobody where it has all.
     pub(super) fn post_lookout(&mut self) {
         let others = self.captured.standing.others_are();

@@ -1,13 +1,13 @@
-//! Keeps the drain machine: feeds it events, and does what it orders.
+//! The pod's lifecycle: one task that feeds the drain machine with events, and does what it orders.
 //!
-//! It is one task that owns everything that changes during a drain. Others send it a [`Request`]
+//! It owns everything that changes during a drain: hooks, readiness, the termination message. Others send it a [`Message`]
 //! and read what it publishes; nothing is locked and nothing is decided anywhere else.
 
+mod app_probe;
+mod observe;
 mod report;
-mod sights;
-mod watch_app;
 
-pub(crate) use sights::Captured;
+pub(crate) use observe::Captured;
 
 use crate::capture::lookout::Lookout;
 use crate::census::{Census, Changes};
@@ -16,6 +16,7 @@ use crate::drain::{Caller, Event, Machine, Milestone, Orders, Pod};
 use crate::hold::Holds;
 use crate::stance::{Conduct, Stance};
 use crate::termination::TerminationMessage;
+use app_probe::AppProbe;
 use ebb_api::desired::{Conflict, Desired, Revision};
 use ebb_api::phase::Phase;
 use ebb_api::report::Report;
@@ -25,19 +26,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
-use watch_app::AppWatch;
 
-/// How many times longer than a step the rest behind it is at least, where changes of the census alone
-/// ask for the next. A step looks at every connection: of ten thousand it costs some 100 us, measured,
-/// and as many that leave one after the other, or whose requests come and go, would ask for one each.
+/// After a step that only a change of the census asked for, the pause is at least this multiple of
+/// the step's own duration. A step looks at every connection: of ten thousand it costs some 100 us,
+/// measured, and as many that leave one after the other, or whose requests come and go, would ask
+/// for one each.
 const SHARE: u32 = 20;
 
-/// The longest rest, since a hook may have to wait for its end.
+/// The longest such pause, since a hook may have to wait for its end.
 const LONGEST_REST: Duration = Duration::from_millis(5);
 
-/// Something that another task wants of the keeper.
+/// What another task tells the lifecycle's task, or asks it for.
 #[derive(Debug)]
-pub(crate) enum Request {
+pub(crate) enum Message {
     /// Kubelet called a hook, from its address to this one of the pod; `answer` fires when it may
     /// be answered.
     Hook {
@@ -72,7 +73,7 @@ pub(crate) enum Refusal {
     Conflict(Conflict),
 }
 
-/// What the keeper publishes for those who only look.
+/// What the lifecycle publishes for those who only look.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Published {
     pub(crate) ready: bool,
@@ -84,8 +85,8 @@ pub(crate) struct Published {
     pub(crate) late: u64,
 }
 
-/// The keeper and all that it owns.
-pub(crate) struct Keeper {
+/// The lifecycle's task, and all that it owns.
+pub(crate) struct Lifecycle {
     machine: Machine,
     orders: Orders,
     holds: Holds,
@@ -103,28 +104,28 @@ pub(crate) struct Keeper {
     limit: Option<Instant>,
     grace: Duration,
     termination: TerminationMessage,
-    app_watch: AppWatch,
+    app_probe: AppProbe,
     conduct: watch::Sender<Conduct>,
     published: watch::Sender<Published>,
 }
 
-/// The ends of the keeper's channels.
+/// The ends of the lifecycle's channels.
 pub(crate) struct Handles {
-    pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) messages: mpsc::Sender<Message>,
     pub(crate) conduct: watch::Receiver<Conduct>,
     pub(crate) published: watch::Receiver<Published>,
 }
 
-// === impl Keeper ===
+// === impl Lifecycle ===
 
-impl Keeper {
+impl Lifecycle {
     pub(crate) fn new(
         config: &Config,
         captured: Captured,
         census: Arc<Census>,
         boot: String,
-    ) -> (Keeper, mpsc::Receiver<Request>, Handles) {
-        let (requests, inbox) = mpsc::channel(64);
+    ) -> (Lifecycle, mpsc::Receiver<Message>, Handles) {
+        let (messages, inbox) = mpsc::channel(64);
         let (published, published_seen) = watch::channel(Published::default());
         let pod: Pod = config.pod();
         let containers = config
@@ -143,7 +144,7 @@ impl Keeper {
         let mut machine = Machine::new(pod, settings);
         let now = Instant::now();
         let (orders, _) = machine.on(Event::Tick, &census.snapshot(now), now);
-        let mut keeper = Keeper {
+        let mut lifecycle = Lifecycle {
             machine,
             orders,
             holds: Holds::new(containers),
@@ -158,21 +159,21 @@ impl Keeper {
             limit: None,
             grace,
             termination: TerminationMessage::new(config.termination.clone()),
-            app_watch: AppWatch::new(containers, requests.clone()),
+            app_probe: AppProbe::new(containers, messages.clone()),
             conduct,
             published,
         };
-        keeper.post_lookout();
+        lifecycle.post_lookout();
         let handles = Handles {
-            requests,
+            messages,
             conduct: conduct_seen,
             published: published_seen,
         };
-        (keeper, inbox, handles)
+        (lifecycle, inbox, handles)
     }
 
     /// Runs until the process has nothing left to do after SIGTERM.
-    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
         let mut changes = self.census.changes();
         let mut rested = Instant::now();
         self.step(Event::Tick);
@@ -182,12 +183,12 @@ impl Keeper {
             let watching = self.orders.until_idle;
             tokio::select! {
                 biased;
-                request = inbox.recv() => match request {
-                    Some(request) => {
+                message = inbox.recv() => match message {
+                    Some(message) => {
                         self.look().await;
-                        self.serve(request);
+                        self.serve(message);
                     }
-                    // The keeper itself holds a sender, for the watch on the app.
+                    // The lifecycle itself holds a sender, for the probe of the app.
                     None => return,
                 },
                 () = changed_since(rested, &mut changes), if watching => {
@@ -204,9 +205,9 @@ impl Keeper {
         }
     }
 
-    fn serve(&mut self, request: Request) {
-        match request {
-            Request::Hook {
+    fn serve(&mut self, message: Message) {
+        match message {
+            Message::Hook {
                 caller,
                 kubelet,
                 pod_address,
@@ -215,12 +216,12 @@ impl Keeper {
                 tracing::info!(hook = %caller, "hook called");
                 self.census.probes_come_from(kubelet);
                 self.kubelet = Some(kubelet);
-                self.app_watch.reach_at(pod_address);
+                self.app_probe.reach_at(pod_address);
                 self.holds
                     .call(caller.clone(), pod_address, answer, Instant::now());
                 self.step(Event::HookCalled(caller));
             }
-            Request::Desired { desired, answer } => {
+            Message::Desired { desired, answer } => {
                 let verdict = self.judge(&desired).map(|()| {
                     self.revision = desired.revision;
                     expect_back(&self.census, &desired.settings);
@@ -229,15 +230,15 @@ impl Keeper {
                 });
                 let _ = answer.send(verdict);
             }
-            Request::Report { answer } => {
+            Message::Report { answer } => {
                 let _ = answer.send(self.report(Instant::now()));
             }
-            Request::Census { answer } => {
+            Message::Census { answer } => {
                 let _ = answer.send(());
             }
-            Request::Sigterm => self.step(Event::Sigterm),
-            Request::AppAnswered => self.step(Event::AppAnswered),
-            Request::Opened(port) => {
+            Message::Sigterm => self.step(Event::Sigterm),
+            Message::AppAnswered => self.step(Event::AppAnswered),
+            Message::Opened(port) => {
                 let before = self.captured.standing.others_are();
                 self.captured.standing.opened(port);
                 self.captured.ours.insert(port);
@@ -292,7 +293,7 @@ impl Keeper {
         }
         let limit = self.limit.unwrap_or(now + self.grace);
         self.holds.release(orders.release, limit);
-        self.app_watch.set(&orders.restarting);
+        self.app_probe.set(&orders.restarting);
         if back {
             self.limit = None;
         }

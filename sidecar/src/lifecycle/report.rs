@@ -1,13 +1,13 @@
-//! What the keeper says of itself.
+//! What the lifecycle says of itself.
 
-use super::Keeper;
+use super::Lifecycle;
 use crate::capture::lookout::Lookout;
 use crate::census::Snapshot;
 use ebb_api::capture::{Step, Why};
 use ebb_api::report::{FinalReport, Report};
 use std::time::Instant;
 
-impl Keeper {
+impl Lifecycle {
     pub(super) fn report(&self, now: Instant) -> Report {
         let mode = self.captured.standing.mode();
         let here = |why, detail: &str| Step {
