@@ -132,19 +132,24 @@ impl Machine {
 
     /// Takes note of an event and makes every move that is due. The milestones are in the order in
     /// which they were passed.
-    pub fn on(&mut self, event: Event, sight: &Snapshot, now: Instant) -> (Orders, Vec<Milestone>) {
+    pub fn on(
+        &mut self,
+        event: Event,
+        snapshot: &Snapshot,
+        now: Instant,
+    ) -> (Orders, Vec<Milestone>) {
         let mut milestones = Vec::new();
         self.note(event, now, &mut milestones);
         for _ in 0..MOVES_PER_EVENT {
-            self.follow(sight, now, &mut milestones);
-            match Agenda::next(&self.state, &self.facts, sight, now) {
-                Some((due, step)) if due <= now => self.make(step, sight, now, &mut milestones),
+            self.follow(snapshot, now, &mut milestones);
+            match Agenda::next(&self.state, &self.facts, snapshot, now) {
+                Some((due, step)) if due <= now => self.make(step, snapshot, now, &mut milestones),
                 _ => break,
             }
         }
-        self.follow(sight, now, &mut milestones);
-        let mut orders = orders::give(&self.state, &self.facts, sight, now);
-        let next = Agenda::next(&self.state, &self.facts, sight, now)
+        self.follow(snapshot, now, &mut milestones);
+        let mut orders = orders::give(&self.state, &self.facts, snapshot, now);
+        let next = Agenda::next(&self.state, &self.facts, snapshot, now)
             .map(|(due, _)| if due <= now { now + REST } else { due });
         orders.wake = orders.wake.into_iter().chain(next).min();
         (orders, milestones)
@@ -187,8 +192,8 @@ impl Machine {
     }
 
     /// The same as it is to be told if the process ends at this moment.
-    pub fn last_words(&self, sight: &Snapshot) -> Option<Drain> {
-        self.ended().map(|ended| ended.last_words(sight))
+    pub fn last_words(&self, snapshot: &Snapshot) -> Option<Drain> {
+        self.ended().map(|ended| ended.last_words(snapshot))
     }
 
     fn ended(&self) -> Option<&Ended> {
@@ -232,8 +237,8 @@ impl Machine {
     }
 
     /// Keeps the books of the present state.
-    fn follow(&mut self, sight: &Snapshot, now: Instant, milestones: &mut Vec<Milestone>) {
-        let busy = sight.in_flight_in_all() > 0;
+    fn follow(&mut self, snapshot: &Snapshot, now: Instant, milestones: &mut Vec<Milestone>) {
+        let busy = snapshot.in_flight_in_all() > 0;
         match &mut self.state {
             State::Serving => {}
             State::Leaving(leaving) => {
@@ -241,13 +246,13 @@ impl Machine {
                 match (gone, leaving.gone) {
                     (Some(at), None) => {
                         let at = at.max(leaving.signal);
-                        leaving.gone = Some((at, sight.work));
+                        leaving.gone = Some((at, snapshot.work));
                         milestones.push(Milestone::EndpointsGone);
                     }
                     (None, Some(_)) => leaving.gone = None,
                     _ => {}
                 }
-                let seen = (sight.work, sight.finished);
+                let seen = (snapshot.work, snapshot.finished);
                 if leaving.moved.0 != seen {
                     leaving.moved = (seen, now);
                 }
@@ -260,7 +265,7 @@ impl Machine {
                 }
             }
             State::Ended(ended) if ended.is_restart() => {}
-            State::Ended(ended) => ended.recount(sight),
+            State::Ended(ended) => ended.recount(snapshot),
         }
         self.was_busy = busy;
     }
@@ -269,7 +274,7 @@ impl Machine {
     fn make(
         &mut self,
         step: Move,
-        sight: &Snapshot,
+        snapshot: &Snapshot,
         now: Instant,
         milestones: &mut Vec<Milestone>,
     ) {
@@ -278,7 +283,7 @@ impl Machine {
             (Move::Suspect, _) => State::Leaving(Leaving::begin(
                 Stage::Suspected,
                 Trigger::ContainerRestart,
-                sight,
+                snapshot,
                 now,
             )),
             (Move::HoldRestart, State::Leaving(leaving)) => {
@@ -291,7 +296,7 @@ impl Machine {
                     State::Leaving(suspected) if suspected.stage == Stage::Suspected => {
                         suspected.at_stage(Stage::LameDuck, now)
                     }
-                    _ => Leaving::begin(Stage::LameDuck, trigger, sight, now),
+                    _ => Leaving::begin(Stage::LameDuck, trigger, snapshot, now),
                 };
                 leaving.restate(trigger, now);
                 State::Leaving(leaving)
@@ -308,26 +313,26 @@ impl Machine {
             }
             (Move::Drain, State::Leaving(mut leaving)) => {
                 milestones.push(Milestone::Draining {
-                    in_flight: sight.in_flight_in_all(),
+                    in_flight: snapshot.in_flight_in_all(),
                 });
                 leaving.deregistered = Some(now);
                 State::Leaving(leaving.at_stage(Stage::Draining, now))
             }
             (Move::Cut, State::Leaving(mut leaving)) => {
-                let in_flight = self.facts.to_cut(sight);
-                leaving.handed_over = self.facts.to_hand_over(sight);
+                let in_flight = self.facts.to_cut(snapshot);
+                leaving.handed_over = self.facts.to_hand_over(snapshot);
                 milestones.push(Milestone::Cutting {
                     in_flight,
                     handed_over: leaving.handed_over,
                 });
-                leaving.oldest_cut = sight.oldest;
+                leaving.oldest_cut = snapshot.oldest;
                 State::Leaving(leaving.at_stage(Stage::Cutting, now))
             }
             (Move::Finish(outcome), State::Leaving(leaving)) => {
-                self.finish(leaving, outcome, sight, now, milestones)
+                self.finish(leaving, outcome, snapshot, now, milestones)
             }
             (Move::Cancel, State::Leaving(leaving)) => {
-                let ended = leaving.end(Outcome::Cancelled, sight, now);
+                let ended = leaving.end(Outcome::Cancelled, snapshot, now);
                 milestones.push(Milestone::CalledOff(Box::new(ended.drain.clone())));
                 self.last = Some(ended.drain);
                 self.give_back(milestones);
@@ -356,7 +361,7 @@ impl Machine {
         &mut self,
         mut leaving: Leaving,
         outcome: Outcome,
-        sight: &Snapshot,
+        snapshot: &Snapshot,
         now: Instant,
         milestones: &mut Vec<Milestone>,
     ) -> State {
@@ -365,7 +370,7 @@ impl Machine {
             leaving.trigger = Trigger::Deleted;
         }
         let restart = leaving.trigger == Trigger::ContainerRestart;
-        let mut ended = leaving.end(outcome, sight, now);
+        let mut ended = leaving.end(outcome, snapshot, now);
         milestones.push(Milestone::Ended(Box::new(ended.drain.clone())));
         if restart {
             // Whoever calls from now on calls for another restart.

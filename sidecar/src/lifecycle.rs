@@ -268,10 +268,10 @@ impl Lifecycle {
 
     fn step(&mut self, event: Event) {
         let now = Instant::now();
-        let sight = self.census.snapshot(now);
+        let snapshot = self.census.snapshot(now);
         let sigterm = event == Event::Sigterm;
         let heard = matches!(event, Event::Desired(_));
-        let (orders, milestones) = self.machine.on(event, &sight, now);
+        let (orders, milestones) = self.machine.on(event, &snapshot, now);
         let told_at_once = heard || !milestones.is_empty();
         let wanted = Conduct {
             stance: orders.stance,
@@ -283,7 +283,7 @@ impl Lifecycle {
         let back = milestones.contains(&Milestone::BackInService);
         // Back in service, the drain that was told of before is not how this process ends.
         if sigterm || back || self.machine.ending().is_some() {
-            self.say_last_words(&sight);
+            self.say_last_words(&snapshot);
         }
         for milestone in &milestones {
             milestone.log(self.captured.standing.mode());

@@ -98,7 +98,7 @@ impl Metrics {
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let sight = self.census.snapshot(Instant::now());
+        let snapshot = self.census.snapshot(Instant::now());
         let published = self.published.borrow();
         let encoder = &mut encoder;
         family(
@@ -121,15 +121,15 @@ impl Collector for Scrape {
             encoder,
             ("connections", "Open client connections"),
             "protocol",
-            of(&sight.connections).map(|(word, number)| (word, gauge(number))),
+            of(&snapshot.connections).map(|(word, number)| (word, gauge(number))),
         )?;
         family(
             encoder,
             ("in_flight", "Requests and opaque connections in flight"),
             "protocol",
-            of(&sight.in_flight).map(|(word, number)| (word, gauge(number))),
+            of(&snapshot.in_flight).map(|(word, number)| (word, gauge(number))),
         )?;
-        let bypassing: ConstGauge<i64> = gauge(sight.bypassing);
+        let bypassing: ConstGauge<i64> = gauge(snapshot.bypassing);
         let descriptor = encoder.encode_descriptor(
             "bypassing",
             "Open connections to the app that do not pass the relay, which should have been in the way",
@@ -141,7 +141,7 @@ impl Collector for Scrape {
             encoder,
             ("cut", "Requests and opaque connections cut at a deadline"),
             "protocol",
-            of(&sight.cut).map(|(word, number)| (word, ConstCounter::new(number))),
+            of(&snapshot.cut).map(|(word, number)| (word, ConstCounter::new(number))),
         )?;
         family(
             encoder,
@@ -156,17 +156,17 @@ impl Collector for Scrape {
             (
                 "finished",
                 "Requests and opaque connections that finished",
-                sight.finished,
+                snapshot.finished,
             ),
             (
                 "idle_closed",
                 "Idle connections closed without having been told to leave",
-                sight.idle_closed,
+                snapshot.idle_closed,
             ),
             (
                 "refused",
                 "Requests answered by the sidecar because the app was gone",
-                sight.refused,
+                snapshot.refused,
             ),
             (
                 "late",
@@ -176,7 +176,7 @@ impl Collector for Scrape {
             (
                 "accept_errors",
                 "Connections that could not be accepted",
-                sight.accept_errors,
+                snapshot.accept_errors,
             ),
             (
                 "port_waits",
@@ -191,7 +191,7 @@ impl Collector for Scrape {
             (
                 "panics",
                 "Connections lost to a bug of the sidecar",
-                sight.panics,
+                snapshot.panics,
             ),
         ] {
             let counter = ConstCounter::new(number);

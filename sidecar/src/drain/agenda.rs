@@ -75,7 +75,7 @@ impl Agenda {
     pub(crate) fn next(
         state: &State,
         facts: &Facts,
-        sight: &Snapshot,
+        snapshot: &Snapshot,
         now: Instant,
     ) -> Option<(Instant, Move)> {
         let mut agenda = Agenda::default();
@@ -83,8 +83,8 @@ impl Agenda {
             State::Serving => agenda.serving(facts, now),
             State::Leaving(leaving) => match leaving.stage {
                 Stage::Suspected => agenda.suspected(leaving, facts, now),
-                Stage::Restarting => agenda.restarting(leaving, facts, sight, now),
-                _ => agenda.leaving(leaving, facts, sight, now),
+                Stage::Restarting => agenda.restarting(leaving, facts, snapshot, now),
+                _ => agenda.leaving(leaving, facts, snapshot, now),
             },
             State::Ended(ended) if ended.is_restart() => agenda.restarted(ended, facts, now),
             State::Ended(ended) => agenda.ended(ended, facts, now),
@@ -124,9 +124,9 @@ impl Agenda {
         self.at(facts.deadline(leaving), Move::HoldRestart);
     }
 
-    fn restarting(&mut self, leaving: &Leaving, facts: &Facts, sight: &Snapshot, now: Instant) {
+    fn restarting(&mut self, leaving: &Leaving, facts: &Facts, snapshot: &Snapshot, now: Instant) {
         self.no_restart(facts, now);
-        if sight.in_flight_in_all() == 0 {
+        if snapshot.in_flight_in_all() == 0 {
             self.at(now, Move::Finish(Outcome::Drained));
         }
         let (_, moved) = leaving.moved;
@@ -135,8 +135,8 @@ impl Agenda {
     }
 
     /// A pod on its way out, from the signal to the release of the hooks.
-    fn leaving(&mut self, leaving: &Leaving, facts: &Facts, sight: &Snapshot, now: Instant) {
-        let idle = sight.in_flight_in_all() == 0;
+    fn leaving(&mut self, leaving: &Leaving, facts: &Facts, snapshot: &Snapshot, now: Instant) {
+        let idle = snapshot.in_flight_in_all() == 0;
         if facts.sigterm.is_some() {
             let alone_and_idle = facts.hooks.apps.is_empty() && facts.hooks.own.is_some() && idle;
             self.at(
@@ -155,7 +155,7 @@ impl Agenda {
             self.at(now, Move::Restate(trigger));
         }
         if leaving.stage == Stage::Cutting {
-            let done = facts.to_cut(sight) == 0;
+            let done = facts.to_cut(snapshot) == 0;
             let due = if done { now } else { leaving.since + CUTTING };
             self.at(due, Move::Finish(Outcome::TimedOut));
             return;
@@ -163,14 +163,14 @@ impl Agenda {
         let deadline = facts.deadline(leaving);
         if leaving.stage == Stage::Draining {
             if idle {
-                let expected_back = sight.http1_pausing_until.unwrap_or(now).max(now);
+                let expected_back = snapshot.http1_pausing_until.unwrap_or(now).max(now);
                 let due = expected_back.min((leaving.since + facts.idle_wait()).max(now));
                 let due = match facts.pace(leaving) {
                     // The end of the app would be a goodbye to all of them in one moment.
-                    Some(pace) if sight.untold > 0 => due.max(pace.ends()),
+                    Some(pace) if snapshot.untold > 0 => due.max(pace.ends()),
                     _ => due,
                 };
-                let due = if unused(leaving, facts, sight) {
+                let due = if unused(leaving, facts, snapshot) {
                     due
                 } else {
                     due.max(leaving.since + QUEUE_TAKEN)
@@ -178,7 +178,7 @@ impl Agenda {
                 self.at(due, Move::Finish(Outcome::Drained));
             }
         } else {
-            self.lame_duck(leaving, facts, sight);
+            self.lame_duck(leaving, facts, snapshot);
         }
         self.at(
             deadline,
@@ -192,13 +192,13 @@ impl Agenda {
 
     /// The order that loses nothing: the least time, the endpoints gone, quiet; then readiness
     /// withdrawn, not serving any more, quiet once more. The greatest time ends all waiting.
-    fn lame_duck(&mut self, leaving: &Leaving, facts: &Facts, sight: &Snapshot) {
+    fn lame_duck(&mut self, leaving: &Leaving, facts: &Facts, snapshot: &Snapshot) {
         let (least, most) = facts.lame_duck();
         let earliest = leaving.signal + least;
         let guidance = facts.guidance();
-        let unused = unused(leaving, facts, sight);
+        let unused = unused(leaving, facts, snapshot);
         let quiet_after = |start: Instant| {
-            let since_work = sight.last_work.map(|work| work + facts.quiet());
+            let since_work = snapshot.last_work.map(|work| work + facts.quiet());
             if unused {
                 since_work.unwrap_or(start).max(start)
             } else {
@@ -290,8 +290,8 @@ fn pod_goes(facts: &Facts) -> Option<Trigger> {
 
 /// Not serving before readiness was withdrawn: it was never in service, and without a connection
 /// nobody has to be told.
-fn unused(leaving: &Leaving, facts: &Facts, sight: &Snapshot) -> bool {
-    sight.connections_in_all() == 0
+fn unused(leaving: &Leaving, facts: &Facts, snapshot: &Snapshot) -> bool {
+    snapshot.connections_in_all() == 0
         && facts
             .guidance()
             .and_then(|word| word.not_serving)

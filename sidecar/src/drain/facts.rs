@@ -252,13 +252,13 @@ impl Facts {
     }
 
     /// How much is in flight that the app's own shutdown does not take care of.
-    pub(crate) fn to_cut(&self, sight: &Snapshot) -> u64 {
-        sight.in_flight_in_all() - self.to_hand_over(sight)
+    pub(crate) fn to_cut(&self, snapshot: &Snapshot) -> u64 {
+        snapshot.in_flight_in_all() - self.to_hand_over(snapshot)
     }
 
     /// How many connections in flight the deadline leaves to the app's own shutdown.
-    pub(crate) fn to_hand_over(&self, sight: &Snapshot) -> u64 {
-        let opaque = sight
+    pub(crate) fn to_hand_over(&self, snapshot: &Snapshot) -> u64 {
+        let opaque = snapshot
             .in_flight
             .iter()
             .filter(|(protocol, _)| protocol.is_opaque());

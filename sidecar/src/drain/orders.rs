@@ -57,12 +57,12 @@ pub struct Orders {
     pub wake: Option<Instant>,
 }
 
-pub(crate) fn give(state: &State, facts: &Facts, sight: &Snapshot, now: Instant) -> Orders {
+pub(crate) fn give(state: &State, facts: &Facts, snapshot: &Snapshot, now: Instant) -> Orders {
     let deadline = match state {
         State::Leaving(leaving) => Some(facts.deadline(leaving)),
         State::Serving | State::Ended(_) => None,
     };
-    let (release, own_due) = release(state, facts, sight, now);
+    let (release, own_due) = release(state, facts, snapshot, now);
     let (stance, goodbyes_due) = stance(state, facts, now);
     Orders {
         stance,
@@ -82,13 +82,13 @@ pub(crate) fn give(state: &State, facts: &Facts, sight: &Snapshot, now: Instant)
             State::Ended(ended) if facts.sigterm.is_none() => ended.restarting.clone(),
             _ => BTreeSet::new(),
         },
-        exit: facts.sigterm.is_some() && sight.relay_is_idle(),
+        exit: facts.sigterm.is_some() && snapshot.relay_is_idle(),
         until_idle: until_idle(state, facts),
         wake: own_due
             .into_iter()
             .chain(goodbyes_due)
-            .chain(sight.settles_at)
-            .chain(recount_due(state, facts, sight, now))
+            .chain(snapshot.settles_at)
+            .chain(recount_due(state, facts, snapshot, now))
             .filter(|due| *due > now)
             .min(),
     }
@@ -97,7 +97,7 @@ pub(crate) fn give(state: &State, facts: &Facts, sight: &Snapshot, now: Instant)
 fn release(
     state: &State,
     facts: &Facts,
-    sight: &Snapshot,
+    snapshot: &Snapshot,
     now: Instant,
 ) -> (Release, Option<Instant>) {
     let leaving = match state {
@@ -109,7 +109,7 @@ fn release(
     let Some(own) = facts.hooks.own else {
         return (Release::Hold, None);
     };
-    let busy = sight.in_flight_in_all() > 0 || leaving.stage == Stage::Cutting;
+    let busy = snapshot.in_flight_in_all() > 0 || leaving.stage == Stage::Cutting;
     if busy || !facts.hooks.apps.is_empty() {
         return (Release::Hold, None);
     }
@@ -146,9 +146,9 @@ fn stance(state: &State, facts: &Facts, now: Instant) -> (Stance, Option<Instant
 
 /// When the books of a drain are to be looked at again although nothing tells of a change: of many
 /// that are in flight when the process is killed, those that ended by then were not cut.
-fn recount_due(state: &State, facts: &Facts, sight: &Snapshot, now: Instant) -> Option<Instant> {
+fn recount_due(state: &State, facts: &Facts, snapshot: &Snapshot, now: Instant) -> Option<Instant> {
     let ends = matches!(state, State::Ended(ended) if !ended.is_restart());
-    let going = ends && facts.sigterm.is_some() && sight.in_flight_in_all() > 0;
+    let going = ends && facts.sigterm.is_some() && snapshot.in_flight_in_all() > 0;
     going.then(|| now + RECOUNT)
 }
 

@@ -91,18 +91,23 @@ impl State {
 // === impl Leaving ===
 
 impl Leaving {
-    pub(crate) fn begin(stage: Stage, trigger: Trigger, sight: &Snapshot, now: Instant) -> Leaving {
+    pub(crate) fn begin(
+        stage: Stage,
+        trigger: Trigger,
+        snapshot: &Snapshot,
+        now: Instant,
+    ) -> Leaving {
         Leaving {
             stage,
             since: now,
             trigger,
             signal: now,
-            at_signal: sight.clone(),
+            at_signal: snapshot.clone(),
             gone: None,
             parting: None,
             deregistered: None,
             unready: None,
-            moved: ((sight.work, sight.finished), now),
+            moved: ((snapshot.work, snapshot.finished), now),
             oldest_cut: None,
             handed_over: 0,
         }
@@ -126,8 +131,8 @@ impl Leaving {
         self.handed_over > 0 && protocol.is_opaque()
     }
 
-    pub(crate) fn end(self, outcome: Outcome, sight: &Snapshot, now: Instant) -> Ended {
-        let drain = self.record(outcome, sight, now);
+    pub(crate) fn end(self, outcome: Outcome, snapshot: &Snapshot, now: Instant) -> Ended {
+        let drain = self.record(outcome, snapshot, now);
         Ended {
             leaving: self,
             outcome,
@@ -138,20 +143,22 @@ impl Leaving {
     }
 
     /// The drain as it would be told if it ended at `end`.
-    fn record(&self, outcome: Outcome, sight: &Snapshot, end: Instant) -> Drain {
+    fn record(&self, outcome: Outcome, snapshot: &Snapshot, end: Instant) -> Drain {
         let after = |at: Instant| milliseconds(at.saturating_duration_since(self.signal));
-        let mut cut = counted_since(&self.at_signal.cut, &sight.cut);
+        let mut cut = counted_since(&self.at_signal.cut, &snapshot.cut);
         let mut oldest_cut = self.oldest_cut;
         // What is still in flight when the process or the app goes is lost with it. It is counted
         // now: nobody may be left to count it later.
         if matches!(outcome, Outcome::Killed | Outcome::TimedOut) {
-            lose(&mut cut, sight, |protocol| !self.is_handed_over(protocol));
-            oldest_cut = oldest_cut.max(sight.oldest);
+            lose(&mut cut, snapshot, |protocol| {
+                !self.is_handed_over(protocol)
+            });
+            oldest_cut = oldest_cut.max(snapshot.oldest);
         }
         cut.retain(|_, count| *count > 0);
         if self.handed_over > 0 {
             // The oldest that was in flight may be one that was not cut.
-            oldest_cut = sight.oldest_cut.filter(|_| !cut.is_empty());
+            oldest_cut = snapshot.oldest_cut.filter(|_| !cut.is_empty());
         }
         let begun_before = self
             .gone
@@ -162,20 +169,24 @@ impl Leaving {
             took_ms: after(end),
             deregistered_ms: self.deregistered.map(after),
             endpoints_gone_ms: self.gone.map(|(at, _)| after(at)),
-            finished: since(self.at_signal.finished, sight.finished),
+            finished: since(self.at_signal.finished, snapshot.finished),
             cut,
             handed_over: self.handed_over,
             oldest_cut_ms: oldest_cut.map(milliseconds),
-            idle_closed: since(self.at_signal.idle_closed, sight.idle_closed),
-            late: since(begun_before, sight.work),
-            bypassing: since(self.at_signal.bypassed, sight.bypassed) + self.at_signal.bypassing,
+            idle_closed: since(self.at_signal.idle_closed, snapshot.idle_closed),
+            late: since(begun_before, snapshot.work),
+            bypassing: since(self.at_signal.bypassed, snapshot.bypassed) + self.at_signal.bypassing,
         }
     }
 }
 
 /// Counts what is in flight of these protocols as cut.
-fn lose(cut: &mut BTreeMap<Protocol, u64>, sight: &Snapshot, is_lost: impl Fn(Protocol) -> bool) {
-    for (protocol, count) in &sight.in_flight {
+fn lose(
+    cut: &mut BTreeMap<Protocol, u64>,
+    snapshot: &Snapshot,
+    is_lost: impl Fn(Protocol) -> bool,
+) {
+    for (protocol, count) in &snapshot.in_flight {
         if is_lost(*protocol) {
             *cut.entry(*protocol).or_default() += count;
         }
@@ -187,15 +198,15 @@ fn lose(cut: &mut BTreeMap<Protocol, u64>, sight: &Snapshot, is_lost: impl Fn(Pr
 impl Ended {
     /// The drain as it is told if the process ends at this moment, and takes with it what was handed
     /// over and still flows.
-    pub(crate) fn last_words(&self, sight: &Snapshot) -> Drain {
+    pub(crate) fn last_words(&self, snapshot: &Snapshot) -> Drain {
         let mut drain = self.drain.clone();
         if self.leaving.handed_over > 0 {
             let before = drain.cut_in_all();
-            lose(&mut drain.cut, sight, |protocol| {
+            lose(&mut drain.cut, snapshot, |protocol| {
                 self.leaving.is_handed_over(protocol)
             });
             if drain.cut_in_all() > before {
-                drain.oldest_cut_ms = drain.oldest_cut_ms.max(sight.oldest.map(milliseconds));
+                drain.oldest_cut_ms = drain.oldest_cut_ms.max(snapshot.oldest.map(milliseconds));
             }
         }
         drain
@@ -203,8 +214,8 @@ impl Ended {
 
     /// Counts on: between the release of the hooks and the end of the process the app's last bytes
     /// are still relayed, and requests still finish or are lost.
-    pub(crate) fn recount(&mut self, sight: &Snapshot) {
-        self.drain = self.leaving.record(self.outcome, sight, self.at);
+    pub(crate) fn recount(&mut self, snapshot: &Snapshot) {
+        self.drain = self.leaving.record(self.outcome, snapshot, self.at);
     }
 
     pub(crate) fn is_restart(&self) -> bool {

@@ -37,7 +37,7 @@ fn seconds(seconds: f64) -> Duration {
 /// A pod with two containers, its connections, and the machine that watches over it.
 struct Bench {
     machine: Machine,
-    sight: Snapshot,
+    snapshot: Snapshot,
     start: Instant,
     now: Instant,
     orders: Orders,
@@ -65,11 +65,11 @@ impl Bench {
         };
         let start = Instant::now();
         let mut machine = Machine::new(pod, settings.clone());
-        let sight = Snapshot::default();
-        let (orders, _) = machine.on(Event::Tick, &sight, start);
+        let snapshot = Snapshot::default();
+        let (orders, _) = machine.on(Event::Tick, &snapshot, start);
         Bench {
             machine,
-            sight,
+            snapshot,
             start,
             now: start,
             orders,
@@ -86,7 +86,7 @@ impl Bench {
             self.waiting.insert(caller.clone());
         }
         let before = self.orders.clone();
-        let (orders, milestones) = self.machine.on(event, &self.sight, self.now);
+        let (orders, milestones) = self.machine.on(event, &self.snapshot, self.now);
         self.orders = orders;
         match self.orders.release {
             Release::Hold => {}
@@ -104,7 +104,7 @@ impl Bench {
     /// What holds after every step, whatever happened.
     fn check(&self, before: &Orders, milestones: &[Milestone]) {
         let orders = &self.orders;
-        let busy = self.sight.in_flight_in_all();
+        let busy = self.snapshot.in_flight_in_all();
         assert!(
             orders.wake.is_none_or(|wake| wake > self.now),
             "a wish to be woken in the past spins: {orders:?}"
@@ -203,16 +203,16 @@ impl Bench {
 
     /// A request comes.
     fn begin(&mut self) {
-        self.sight.work += 1;
-        self.sight.last_work = Some(self.now);
-        *self.sight.in_flight.entry(Protocol::Http1).or_default() += 1;
+        self.snapshot.work += 1;
+        self.snapshot.last_work = Some(self.now);
+        *self.snapshot.in_flight.entry(Protocol::Http1).or_default() += 1;
         self.tell(Event::Tick);
     }
 
     /// A request finishes.
     fn finish(&mut self) {
-        self.sight.finished += 1;
-        self.sight.in_flight.remove(&Protocol::Http1);
+        self.snapshot.finished += 1;
+        self.snapshot.in_flight.remove(&Protocol::Http1);
         self.tell(Event::Tick);
     }
 

@@ -37,12 +37,12 @@ impl Lifecycle {
 
     /// Makes the termination message say how things stand. A sidecar without anything to tell (it
     /// serves, or was never told to go) leaves the file empty.
-    pub(super) fn say_last_words(&mut self, sight: &Snapshot) {
+    pub(super) fn say_last_words(&mut self, snapshot: &Snapshot) {
         self.termination.say(FinalReport {
             boot: self.boot.clone(),
             mode: self.captured.standing.mode(),
             policy: self.machine.settings().policy.clone(),
-            drain: self.machine.last_words(sight),
+            drain: self.machine.last_words(snapshot),
         });
     }
 }

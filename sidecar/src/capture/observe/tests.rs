@@ -116,10 +116,10 @@ fn who_waits_is_in_flight() {
         (closed(unread(said(heard(1, 1, 100), 50))), 0),
         (closed(unacknowledged(said(heard(1, 1, 100), 50))), 1),
     ] {
-        let sight = Bench::new().look(&[socket]);
-        assert_eq!(sight.in_flight_in_all(), in_flight, "{socket:?}");
-        assert_eq!(sight.connections_in_all(), 1);
-        assert!(sight.relay_is_idle(), "the relay has no part in it");
+        let snapshot = Bench::new().look(&[socket]);
+        assert_eq!(snapshot.in_flight_in_all(), in_flight, "{socket:?}");
+        assert_eq!(snapshot.connections_in_all(), 1);
+        assert!(snapshot.relay_is_idle(), "the relay has no part in it");
     }
 }
 
@@ -148,8 +148,8 @@ fn only_clients_of_the_app_are_counted() {
         },
     ];
     assert_eq!(bench.look(&sockets).connections_in_all(), 1);
-    let sight = bench.after(100).look_at(BTreeSet::new(), &sockets);
-    assert_eq!(sight.connections_in_all(), 1, "its listener has closed");
+    let snapshot = bench.after(100).look_at(BTreeSet::new(), &sockets);
+    assert_eq!(snapshot.connections_in_all(), 1, "its listener has closed");
     assert_eq!(bench.after(100).look(&[]).connections_in_all(), 0);
 }
 
@@ -158,23 +158,23 @@ fn only_clients_of_the_app_are_counted() {
 #[test]
 fn requests_begin_and_finish() {
     let mut bench = Bench::new();
-    let sight = bench.look(&[heard(1, 1, 5000)]);
-    assert_eq!((sight.work, sight.finished), (0, 0));
-    assert_eq!(sight.oldest, milliseconds(5000));
-    let sight = bench.after(100).look(&[heard(1, 1, 5100), heard(2, 1, 30)]);
-    assert_eq!((sight.work, sight.finished), (1, 0));
-    assert_eq!(sight.last_work, Some(bench.now));
-    let sight = bench
+    let snapshot = bench.look(&[heard(1, 1, 5000)]);
+    assert_eq!((snapshot.work, snapshot.finished), (0, 0));
+    assert_eq!(snapshot.oldest, milliseconds(5000));
+    let snapshot = bench.after(100).look(&[heard(1, 1, 5100), heard(2, 1, 30)]);
+    assert_eq!((snapshot.work, snapshot.finished), (1, 0));
+    assert_eq!(snapshot.last_work, Some(bench.now));
+    let snapshot = bench
         .after(100)
         .look(&[said(heard(1, 1, 5200), 50), heard(2, 1, 130)]);
-    assert_eq!((sight.work, sight.finished), (1, 1));
+    assert_eq!((snapshot.work, snapshot.finished), (1, 1));
     let next_on_1 = said(heard(1, 2, 90), 150);
-    let sight = bench.after(100).look(&[next_on_1, heard(2, 1, 230)]);
-    assert_eq!((sight.work, sight.finished), (2, 1));
+    let snapshot = bench.after(100).look(&[next_on_1, heard(2, 1, 230)]);
+    assert_eq!((snapshot.work, snapshot.finished), (2, 1));
     let answered_and_next = said(heard(1, 3, 10), 20);
-    let sight = bench.after(100).look(&[answered_and_next]);
-    assert_eq!((sight.work, sight.finished), (3, 3));
-    assert_eq!(sight.oldest, milliseconds(10));
+    let snapshot = bench.after(100).look(&[answered_and_next]);
+    assert_eq!((snapshot.work, snapshot.finished), (3, 3));
+    assert_eq!(snapshot.oldest, milliseconds(10));
 }
 
 /// When the app has been silent for as long as the policy says, nothing is in flight any more, and
@@ -182,10 +182,10 @@ fn requests_begin_and_finish() {
 #[test]
 fn silence_settles_it() {
     let mut bench = Bench::new();
-    let sight = bench.look(&[said(heard(1, 1, 400), 300)]);
-    assert_eq!(sight.in_flight_in_all(), 1);
+    let snapshot = bench.look(&[said(heard(1, 1, 400), 300)]);
+    assert_eq!(snapshot.in_flight_in_all(), 1);
     let settles_at = bench.now + PATIENCE - Duration::from_millis(300);
-    assert_eq!(sight.settles_at, Some(settles_at));
+    assert_eq!(snapshot.settles_at, Some(settles_at));
     assert_eq!(bench.census.snapshot(settles_at).in_flight_in_all(), 0);
 }
 
@@ -198,8 +198,8 @@ fn probes_are_no_work() {
         remote: KUBELET.parse().unwrap(),
         ..heard(1, 1, ago)
     };
-    let sight = bench.after(100).look(&[probe(10)]);
-    assert_eq!((sight.work, sight.in_flight_in_all()), (0, 1));
+    let snapshot = bench.after(100).look(&[probe(10)]);
+    assert_eq!((snapshot.work, snapshot.in_flight_in_all()), (0, 1));
     assert_eq!(bench.after(900).look(&[probe(910)]).work, 0);
     assert_eq!(bench.after(100).look(&[probe(1010)]).work, 1);
 }

@@ -32,7 +32,7 @@ fn the_policy_says_how_long_idle_clients_are_waited_for() {
         let mut bench = Bench::new(settings(60));
         bench.settings.deregistration.idle_seconds = idle_seconds;
         bench.put();
-        bench.sight.http1_pausing_until = Some(bench.now + seconds(100.0));
+        bench.snapshot.http1_pausing_until = Some(bench.now + seconds(100.0));
         bench.pod_hooks();
         assert_eq!(bench.until_released(), released, "{idle_seconds} s");
     }
@@ -42,7 +42,7 @@ fn the_policy_says_how_long_idle_clients_are_waited_for() {
 #[test]
 fn the_end_waits_for_goodbyes_that_are_spread() {
     let mut bench = Bench::new(paced(20));
-    bench.sight.untold = 100;
+    bench.snapshot.untold = 100;
     bench.pod_hooks();
     assert_eq!(bench.orders.pace, None, "nobody is told yet");
     bench.run(seconds(1.0));
@@ -67,15 +67,15 @@ fn the_end_waits_for_goodbyes_that_are_spread() {
 #[test]
 fn the_end_waits_for_nobody_who_was_told() {
     let mut bench = Bench::new(paced(20));
-    bench.sight.untold = 1;
+    bench.snapshot.untold = 1;
     bench.pod_hooks();
     bench.run(seconds(8.0));
-    bench.sight.untold = 0;
+    bench.snapshot.untold = 0;
     bench.tell(Event::Tick);
     assert!(bench.waiting.is_empty());
 
     let mut bench = Bench::new(paced(0));
-    bench.sight.untold = 1;
+    bench.snapshot.untold = 1;
     bench.pod_hooks();
     assert_eq!(bench.until_released(), 4.1);
 }
@@ -107,7 +107,7 @@ fn the_pace_ends_before_the_deadline() {
 fn a_restart_is_not_paced() {
     let mut bench = Bench::new(paced(20));
     bench.begin();
-    bench.sight.untold = 1;
+    bench.snapshot.untold = 1;
     bench.hook("web");
     bench.run(seconds(1.5));
     assert_eq!(
@@ -123,8 +123,8 @@ fn a_restart_is_not_paced() {
 #[test]
 fn what_is_handed_over_is_cut_by_the_end_of_the_process_alone() {
     let mut bench = Bench::new(handing_over());
-    bench.sight.in_flight.insert(Protocol::Opaque, 2);
-    bench.sight.oldest = Some(seconds(700.0));
+    bench.snapshot.in_flight.insert(Protocol::Opaque, 2);
+    bench.snapshot.oldest = Some(seconds(700.0));
     bench.pod_hooks();
     assert_eq!(bench.until_released(), 10.0);
     assert_eq!(bench.orders.stance, Stance::Cut);
@@ -132,7 +132,7 @@ fn what_is_handed_over_is_cut_by_the_end_of_the_process_alone() {
     assert_eq!((drain.outcome, drain.handed_over), (Outcome::TimedOut, 2));
     assert_eq!((drain.cut_in_all(), drain.oldest_cut_ms), (0, None));
 
-    let last_words = |bench: &Bench| bench.machine.last_words(&bench.sight).expect("a drain");
+    let last_words = |bench: &Bench| bench.machine.last_words(&bench.snapshot).expect("a drain");
     bench.run(seconds(5.0));
     bench.tell(Event::Sigterm);
     assert!(!bench.orders.exit, "bytes flow on");
@@ -141,13 +141,13 @@ fn what_is_handed_over_is_cut_by_the_end_of_the_process_alone() {
     assert_eq!(killed_now.oldest_cut_ms, Some(700_000));
 
     // One of them ends; no event tells of it.
-    bench.sight.in_flight.insert(Protocol::Opaque, 1);
-    bench.sight.finished += 1;
+    bench.snapshot.in_flight.insert(Protocol::Opaque, 1);
+    bench.snapshot.finished += 1;
     bench.run(seconds(1.0));
     assert_eq!(bench.last().finished, 1);
     assert_eq!(last_words(&bench).cut_in_all(), 1);
-    bench.sight.in_flight.clear();
-    bench.sight.finished += 1;
+    bench.snapshot.in_flight.clear();
+    bench.snapshot.finished += 1;
     bench.tell(Event::Tick);
     assert!(bench.orders.exit);
     let drain = last_words(&bench);
@@ -160,14 +160,14 @@ fn what_is_handed_over_is_cut_by_the_end_of_the_process_alone() {
 fn requests_are_not_handed_over() {
     let mut bench = Bench::new(handing_over());
     bench.begin();
-    bench.sight.in_flight.insert(Protocol::Opaque, 1);
-    bench.sight.oldest = Some(seconds(700.0));
+    bench.snapshot.in_flight.insert(Protocol::Opaque, 1);
+    bench.snapshot.oldest = Some(seconds(700.0));
     bench.pod_hooks();
     bench.until("cut", |bench| bench.orders.stance == Stance::Cut);
     assert_eq!(bench.waiting.len(), 3, "the relay has not cut yet");
-    bench.sight.in_flight.remove(&Protocol::Http1);
-    bench.sight.cut.insert(Protocol::Http1, 1);
-    bench.sight.oldest_cut = Some(seconds(10.0));
+    bench.snapshot.in_flight.remove(&Protocol::Http1);
+    bench.snapshot.cut.insert(Protocol::Http1, 1);
+    bench.snapshot.oldest_cut = Some(seconds(10.0));
     bench.tell(Event::Tick);
     assert!(bench.waiting.is_empty());
     let drain = bench.last();

@@ -148,7 +148,7 @@ fn a_pod_that_nobody_uses_is_released_at_once() {
     assert_eq!(bench.last().took_ms, 0);
 
     let mut bench = Bench::new(settings(60));
-    bench.sight.connections.insert(Protocol::Http1, 1);
+    bench.snapshot.connections.insert(Protocol::Http1, 1);
     bench.pod_hooks();
     bench.endpoints = Endpoints::NotServing;
     bench.delete(None);
@@ -166,14 +166,14 @@ fn a_pod_that_nobody_uses_is_released_at_once() {
 fn at_the_timeout_what_is_left_is_cut_and_counted() {
     let mut bench = Bench::new(settings(10));
     bench.begin();
-    bench.sight.oldest = Some(seconds(14.0));
+    bench.snapshot.oldest = Some(seconds(14.0));
     bench.pod_hooks();
     let cut = bench.until("cut", |bench| bench.orders.stance == Stance::Cut);
     assert_eq!(cut, 10.0);
     assert_eq!(bench.waiting.len(), 3, "the relay has not cut yet");
-    bench.sight.in_flight.clear();
-    bench.sight.cut.insert(Protocol::Http1, 1);
-    bench.sight.oldest = None;
+    bench.snapshot.in_flight.clear();
+    bench.snapshot.cut.insert(Protocol::Http1, 1);
+    bench.snapshot.oldest = None;
     bench.tell(Event::Tick);
     assert!(bench.waiting.is_empty());
     let drain = bench.last();
@@ -279,7 +279,7 @@ fn the_app_s_own_sleep_is_a_least_time() {
 fn draining_waits_a_little_for_idle_clients() {
     for (back_after, released) in [(4.0, 4.1), (60.0, 9.0), (1.0, 4.1)] {
         let mut bench = Bench::new(settings(60));
-        bench.sight.http1_pausing_until = Some(bench.now + seconds(back_after));
+        bench.snapshot.http1_pausing_until = Some(bench.now + seconds(back_after));
         bench.pod_hooks();
         assert_eq!(
             bench.until_released(),
@@ -360,11 +360,11 @@ fn sigterm_during_a_drain_is_killed() {
 #[test]
 fn sigterm_out_of_service_is_no_drain() {
     let mut bench = Bench::new(settings(60));
-    bench.sight.connections.insert(Protocol::Http1, 1);
+    bench.snapshot.connections.insert(Protocol::Http1, 1);
     bench.tell(Event::Sigterm);
     assert_eq!(bench.orders.stance, Stance::Closing);
     assert!(!bench.orders.exit && bench.machine.ending().is_none());
-    bench.sight.connections.clear();
+    bench.snapshot.connections.clear();
     bench.tell(Event::Tick);
     assert!(bench.orders.exit);
 }

@@ -86,16 +86,18 @@ impl Bench {
             Happening::Begin => self.begin(),
             Happening::Finish => self.finish(),
             Happening::Opaque(busy) => {
-                self.sight.in_flight.insert(Protocol::Opaque, busy.into());
+                self.snapshot
+                    .in_flight
+                    .insert(Protocol::Opaque, busy.into());
                 self.tell(Event::Tick);
             }
             Happening::Untold(count) => {
-                self.sight.untold = count;
+                self.snapshot.untold = count;
                 self.tell(Event::Tick);
             }
             Happening::Expect(milliseconds) => {
                 let until = self.now + Duration::from_millis(milliseconds);
-                self.sight.http1_pausing_until = Some(until);
+                self.snapshot.http1_pausing_until = Some(until);
                 self.tell(Event::Tick);
             }
             Happening::Put {
@@ -156,7 +158,7 @@ proptest! {
         if bench.machine.facts.sigterm.is_some() {
             prop_assert!(bench.waiting.is_empty(), "held after SIGTERM: {:?}", bench.waiting);
             // For as long as something is in flight then, the books are kept without an end.
-            bench.sight.in_flight.clear();
+            bench.snapshot.in_flight.clear();
             bench.tell(Event::Tick);
         }
         bench.run(Duration::from_secs(7200));

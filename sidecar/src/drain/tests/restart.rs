@@ -54,7 +54,7 @@ fn a_restart_is_held_within_bounds() {
             if bench.waiting.is_empty() {
                 break;
             }
-            bench.sight.finished += 1;
+            bench.snapshot.finished += 1;
             bench.tell(Event::Tick);
         }
         let (at, _) = bench.passed.last().expect("it ended");
