@@ -7,7 +7,7 @@ pub mod capture;
 pub mod census;
 pub mod config;
 pub mod drain;
-mod hold;
+mod hooks;
 mod lifecycle;
 pub mod listener;
 pub mod relay;

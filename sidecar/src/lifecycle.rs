@@ -13,7 +13,7 @@ use crate::capture::lookout::Lookout;
 use crate::census::{Census, Changes};
 use crate::config::Config;
 use crate::drain::{Caller, Event, Machine, Milestone, Orders, Pod};
-use crate::hold::Holds;
+use crate::hooks::HeldHooks;
 use crate::stance::{Conduct, Stance};
 use crate::termination::TerminationMessage;
 use app_probe::AppProbe;
@@ -89,7 +89,7 @@ pub(crate) struct Published {
 pub(crate) struct Lifecycle {
     machine: Machine,
     orders: Orders,
-    holds: Holds,
+    hooks: HeldHooks,
     census: Arc<Census>,
     captured: Captured,
     /// Who looks for the connections that the relay has not, where there are any.
@@ -147,7 +147,7 @@ impl Lifecycle {
         let mut lifecycle = Lifecycle {
             machine,
             orders,
-            holds: Holds::new(containers),
+            hooks: HeldHooks::new(containers),
             census,
             captured,
             lookout: None,
@@ -217,7 +217,7 @@ impl Lifecycle {
                 self.census.probes_come_from(kubelet);
                 self.kubelet = Some(kubelet);
                 self.app_probe.reach_at(pod_address);
-                self.holds
+                self.hooks
                     .call(caller.clone(), pod_address, answer, Instant::now());
                 self.step(Event::HookCalled(caller));
             }
@@ -292,7 +292,7 @@ impl Lifecycle {
             self.limit = Some(deadline);
         }
         let limit = self.limit.unwrap_or(now + self.grace);
-        self.holds.release(orders.release, limit);
+        self.hooks.release(orders.release, limit);
         self.app_probe.set(&orders.restarting);
         if back {
             self.limit = None;

@@ -1,10 +1,10 @@
 //! Holds kubelet's hook calls, and carries out the preStop hooks that the app brought along.
 //!
-//! Several calls for one container join one hold: kubelet calls again after its own restart. A
-//! caller that vanished changes nothing. When the drain machine releases a container, its own
-//! hook's remainder runs first: the app was promised it before SIGTERM, with Ebb or without.
+//! Several calls for one container are held as one: kubelet calls again after its own restart. A
+//! caller that vanished changes nothing. When the drain machine releases a container, what is left
+//! of its own hook runs first: the app was promised it before SIGTERM, with Ebb or without.
 
-mod own;
+mod app_hook;
 
 use crate::drain::{Caller, Release};
 use ebb_api::bootstrap::{AppContainer, OwnHook};
@@ -16,14 +16,14 @@ use tokio::task::JoinSet;
 
 /// How long an app's own httpGet hook may take at least, even where the drain used all of its time:
 /// the app was promised the call, and the grace has 5 s more than the drain and the shutdown.
-const OWN_HOOK_AT_LEAST: Duration = Duration::from_secs(2);
+const APP_HOOK_AT_LEAST: Duration = Duration::from_secs(2);
 
-/// All hooks that are being held.
+/// The hook calls that are being held, and the hooks that the app brought along.
 #[derive(Debug)]
-pub(crate) struct Holds {
-    own_hooks: BTreeMap<String, OwnHook>,
+pub(crate) struct HeldHooks {
+    app_hooks: BTreeMap<String, OwnHook>,
     held: BTreeMap<Caller, Held>,
-    /// Own hooks that are being carried out, and the answers that wait for them.
+    /// Hooks of the app that are being carried out, and the answers that wait for them.
     closing: JoinSet<()>,
 }
 
@@ -32,18 +32,18 @@ struct Held {
     since: Instant,
     pod_address: IpAddr,
     waiting: Vec<oneshot::Sender<()>>,
-    /// An own hook that was due at the start of the drain.
+    /// A hook of the app that was due at the start of the drain.
     started: JoinSet<()>,
 }
 
-impl Holds {
-    pub(crate) fn new(containers: &[AppContainer]) -> Holds {
-        let own_hook = |container: &AppContainer| {
+impl HeldHooks {
+    pub(crate) fn new(containers: &[AppContainer]) -> HeldHooks {
+        let app_hook = |container: &AppContainer| {
             let hook = container.own_hook.clone()?;
             Some((container.name.clone(), hook))
         };
-        Holds {
-            own_hooks: containers.iter().filter_map(own_hook).collect(),
+        HeldHooks {
+            app_hooks: containers.iter().filter_map(app_hook).collect(),
             held: BTreeMap::new(),
             closing: JoinSet::new(),
         }
@@ -58,11 +58,11 @@ impl Holds {
         answer: oneshot::Sender<()>,
         now: Instant,
     ) {
-        let own_hook = own_hook(&self.own_hooks, &caller);
+        let app_hook = app_hook(&self.app_hooks, &caller);
         let held = self.held.entry(caller).or_insert_with(|| {
             let mut started = JoinSet::new();
-            if let Some(OwnHook::HttpGet { at_start: true, .. }) = own_hook {
-                started.spawn(own::carry_out(own_hook.cloned(), pod_address, now));
+            if let Some(hook @ OwnHook::HttpGet { at_start: true, .. }) = app_hook {
+                started.spawn(app_hook::carry_out(hook.clone(), pod_address, now));
             }
             Held {
                 since: now,
@@ -76,8 +76,8 @@ impl Holds {
         held.waiting.push(answer);
     }
 
-    /// Lets go of every hold that the machine releases, at the latest at `limit`, or 2 s from now
-    /// where an own hook is still to be called.
+    /// Answers every call that the machine releases, at the latest at `limit`, or 2 s from now
+    /// where a hook of the app is still to be called.
     pub(crate) fn release(&mut self, release: Release, limit: Instant) {
         while self.closing.try_join_next().is_some() {}
         let released: Vec<Caller> = match release {
@@ -89,7 +89,7 @@ impl Holds {
             let Some(held) = self.held.remove(&caller) else {
                 continue;
             };
-            match own_hook(&self.own_hooks, &caller).cloned() {
+            match app_hook(&self.app_hooks, &caller).cloned() {
                 Some(hook) => {
                     self.closing.spawn(close(caller, held, hook, limit));
                 }
@@ -100,10 +100,10 @@ impl Holds {
     }
 }
 
-fn own_hook<'a>(own_hooks: &'a BTreeMap<String, OwnHook>, caller: &Caller) -> Option<&'a OwnHook> {
+fn app_hook<'a>(app_hooks: &'a BTreeMap<String, OwnHook>, caller: &Caller) -> Option<&'a OwnHook> {
     match caller {
         Caller::Own => None,
-        Caller::App(name) => own_hooks.get(name),
+        Caller::App(name) => app_hooks.get(name),
     }
 }
 
@@ -112,14 +112,14 @@ async fn close(caller: Caller, mut held: Held, hook: OwnHook, limit: Instant) {
     let limit = match hook {
         OwnHook::HttpGet {
             at_start: false, ..
-        } => limit.max(Instant::now() + OWN_HOOK_AT_LEAST),
-        // They had their time while the drain went on.
+        } => limit.max(Instant::now() + APP_HOOK_AT_LEAST),
+        // These had their time while the drain went on.
         OwnHook::HttpGet { at_start: true, .. } | OwnHook::Sleep { .. } => limit,
     };
     let rest = async {
         while held.started.join_next().await.is_some() {}
         if !matches!(hook, OwnHook::HttpGet { at_start: true, .. }) {
-            own::carry_out(Some(hook), held.pod_address, held.since).await;
+            app_hook::carry_out(hook, held.pod_address, held.since).await;
         }
     };
     if tokio::time::timeout_at(limit.into(), rest).await.is_err() {

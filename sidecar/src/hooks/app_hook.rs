@@ -11,9 +11,9 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
-/// How an own hook went wrong.
+/// How a hook of the app went wrong.
 #[derive(Debug, thiserror::Error)]
-enum OwnHookError {
+enum AppHookError {
     #[error("cannot connect to {host}:{port}")]
     Connect {
         host: String,
@@ -29,20 +29,19 @@ enum OwnHookError {
 
 /// Carries the hook out. `called` is when kubelet called ours in its place. As with kubelet, a hook
 /// that fails has been called.
-pub(super) async fn carry_out(hook: Option<OwnHook>, pod_address: IpAddr, called: Instant) {
+pub(super) async fn carry_out(hook: OwnHook, pod_address: IpAddr, called: Instant) {
     match hook {
-        None => {}
-        Some(OwnHook::Sleep { seconds }) => {
+        OwnHook::Sleep { seconds } => {
             let until = called + Duration::from_secs(seconds.into());
             tokio::time::sleep_until(until.into()).await;
         }
-        Some(OwnHook::HttpGet {
+        OwnHook::HttpGet {
             host,
             port,
             path,
             headers,
             ..
-        }) => {
+        } => {
             let host = host.unwrap_or_else(|| pod_address.to_string());
             match get(&host, port, &path, &headers).await {
                 Ok(status) => tracing::info!(%host, port, path, status, "app's own preStop hook"),
@@ -60,11 +59,11 @@ async fn get(
     port: u16,
     path: &str,
     headers: &[(String, String)],
-) -> Result<u16, OwnHookError> {
+) -> Result<u16, AppHookError> {
     let stream =
         TcpStream::connect((host, port))
             .await
-            .map_err(|source| OwnHookError::Connect {
+            .map_err(|source| AppHookError::Connect {
                 host: host.to_owned(),
                 port,
                 source,
@@ -92,10 +91,10 @@ async fn get(
     }
     let request = request
         .body(Empty::<Bytes>::new())
-        .map_err(OwnHookError::Request)?;
+        .map_err(AppHookError::Request)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(OwnHookError::Answer)?;
+        .map_err(AppHookError::Answer)?;
     // The connection moves only while it is polled; it ends when its sender and its body are gone.
     let status = async {
         let answer = sender.send_request(request).await;
@@ -103,5 +102,5 @@ async fn get(
         answer.map(|answer| answer.status().as_u16())
     };
     let (status, _ended) = tokio::join!(status, connection);
-    status.map_err(OwnHookError::Answer)
+    status.map_err(AppHookError::Answer)
 }
