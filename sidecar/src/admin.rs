@@ -12,11 +12,11 @@
 //! bodies, connections and the time they take are bounded.
 
 mod desired;
+mod eviction;
 mod hook;
 mod metrics;
 mod probe;
 mod response;
-mod seats;
 mod status;
 
 pub(crate) use metrics::Metrics;
@@ -25,6 +25,7 @@ use crate::config::Key;
 use crate::lifecycle::{Message, Published};
 use crate::seldom::Seldom;
 use bytes::Bytes;
+use eviction::{Slot, Slots};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -32,7 +33,6 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use response::sentence;
-use seats::{Seat, Seats};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -42,7 +42,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-/// Connections at a time; see [`Seats`] for what comes then. A pod has a handful of containers with
+/// Connections at a time; see [`Slots`] for what comes then. A pod has a handful of containers with
 /// one hook each, two probes, a few scrapers and one controller.
 const CONNECTIONS: usize = 512;
 
@@ -78,7 +78,7 @@ struct Client {
     peer: SocketAddr,
     /// The address that it connected to.
     local: SocketAddr,
-    seat: Arc<Seat>,
+    slot: Arc<Slot>,
 }
 
 // === impl Admin ===
@@ -109,18 +109,18 @@ impl Admin {
 
     /// Serves until dropped.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
-        let seats = Arc::new(Seats::default());
+        let slots = Arc::new(Slots::default());
         let mut connections = JoinSet::new();
         loop {
             while connections.try_join_next().is_some() {}
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     while connections.len() >= CONNECTIONS {
-                        seats.make_room();
+                        slots.evict_one();
                         connections.join_next().await;
                     }
-                    let seat = seats.take();
-                    connections.spawn(self.clone().connection(stream, peer, seat));
+                    let slot = slots.take();
+                    connections.spawn(self.clone().connection(stream, peer, slot));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "admin port: connection not accepted");
@@ -130,15 +130,15 @@ impl Admin {
         }
     }
 
-    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, seat: Arc<Seat>) {
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, slot: Arc<Slot>) {
         let Ok(local) = stream.local_addr() else {
             return;
         };
-        let client = Client { peer, local, seat };
+        let client = Client { peer, local, slot };
         let service = service_fn(|request| {
             let admin = self.clone();
             let client = &client;
-            client.seat.asked();
+            client.slot.asked();
             async move { Ok::<_, Infallible>(admin.answer(request, client).await) }
         });
         let connection = http1::Builder::new()
@@ -150,7 +150,7 @@ impl Admin {
             .serve_connection(TokioIo::new(stream), service);
         let served = tokio::select! {
             served = connection => served,
-            () = client.seat.must_go() => {
+            () = client.slot.evicted() => {
                 tracing::debug!(client.addr = %peer, "admin port: too many connections, this one asked nothing for longest");
                 return;
             }

@@ -42,7 +42,7 @@ pub(super) async fn serve(
         }
     };
     admin.metrics.hook("accepted");
-    let _kept = client.seat.keep();
+    let _pinned = client.slot.pin();
     let (answer, released) = oneshot::channel();
     let called = admin.lifecycle.send(Message::Hook {
         caller,

@@ -4,8 +4,8 @@
 //! a drain once a second, and otherwise repeats itself often enough for a reader to notice that the
 //! other side is gone.
 
+use super::eviction::Pinned;
 use super::response::{encode, json, sentence, with_body};
-use super::seats::Kept;
 use super::{Admin, Body, Client};
 use crate::lifecycle::{Message, Published};
 use bytes::Bytes;
@@ -44,7 +44,7 @@ pub(super) async fn serve(admin: &Admin, query: Option<&str>, client: &Client) -
             None => unavailable(),
         };
     }
-    let Ok(slot) = admin.streams.clone().try_acquire_owned() else {
+    let Ok(permit) = admin.streams.clone().try_acquire_owned() else {
         return sentence(
             StatusCode::SERVICE_UNAVAILABLE,
             "too many readers follow this sidecar's status already",
@@ -56,12 +56,12 @@ pub(super) async fn serve(admin: &Admin, query: Option<&str>, client: &Client) -
     let mut writer = JoinSet::new();
     writer.spawn(async move {
         follow(lifecycle, published, lines).await;
-        drop(slot);
+        drop(permit);
     });
     let stream = Stream {
         lines: receiver,
         _writer: writer,
-        _kept: client.seat.keep(),
+        _pinned: client.slot.pin(),
     };
     with_body(
         StatusCode::OK,
@@ -113,7 +113,7 @@ async fn follow(
 struct Stream {
     lines: mpsc::Receiver<Bytes>,
     _writer: JoinSet<()>,
-    _kept: Kept,
+    _pinned: Pinned,
 }
 
 impl hyper::body::Body for Stream {
