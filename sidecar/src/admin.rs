@@ -23,7 +23,7 @@ pub(crate) use metrics::Metrics;
 
 use crate::config::Key;
 use crate::lifecycle::{Message, Published};
-use crate::seldom::Seldom;
+use crate::log_limit::LogLimit;
 use bytes::Bytes;
 use eviction::{Slot, Slots};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -69,7 +69,7 @@ pub(crate) struct Admin {
     pub(crate) metrics: Metrics,
     streams: Arc<Semaphore>,
     /// What is no HTTP, in the log.
-    garbage: Seldom,
+    garbage: LogLimit,
 }
 
 /// Who is at the other end of a connection.
@@ -103,7 +103,7 @@ impl Admin {
             lifecycle,
             published,
             streams: Arc::new(Semaphore::new(status::STREAMS)),
-            garbage: Seldom::default(),
+            garbage: LogLimit::default(),
         })
     }
 
@@ -157,8 +157,8 @@ impl Admin {
         };
         match served {
             Err(error) if error.is_parse() => {
-                if self.garbage.may_say(Instant::now()) {
-                    tracing::warn!(client.addr = %peer, %error, "admin port: not HTTP, hung up");
+                if let Some(skipped) = self.garbage.allow(Instant::now()) {
+                    tracing::warn!(client.addr = %peer, %error, skipped, "admin port: not HTTP, hung up");
                 }
             }
             Err(error) => {

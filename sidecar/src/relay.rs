@@ -18,7 +18,7 @@ pub mod scenario;
 mod write_buffer;
 
 use crate::census::{self, Census};
-use crate::seldom::Seldom;
+use crate::log_limit::LogLimit;
 use crate::stance::Conduct;
 use crate::upstream::{Destination, Upstream};
 use connection::Connection;
@@ -39,7 +39,7 @@ pub struct Relay {
     upstream: Arc<Upstream>,
     notifier: Arc<Notifier>,
     workers: NonZeroUsize,
-    direct: Arc<Seldom>,
+    direct: Arc<LogLimit>,
 }
 
 impl Relay {
@@ -98,8 +98,8 @@ impl Relay {
                 Some(Taken { destination, line })
             }
             Err(error) => {
-                if self.direct.may_say(Instant::now()) {
-                    tracing::warn!(%error, "connection reset");
+                if let Some(skipped) = self.direct.allow(Instant::now()) {
+                    tracing::warn!(%error, skipped, "connection reset");
                 }
                 closing::reset(client);
                 None

@@ -2,7 +2,7 @@
 
 use super::observe::{Observer, Rules};
 use super::sockets::Sockets;
-use crate::seldom::Seldom;
+use crate::log_limit::LogLimit;
 use std::time::{Duration, Instant};
 
 /// How often they are looked at while the pod leaves, and how new a look is that somebody asks for.
@@ -24,7 +24,7 @@ pub(crate) struct Lookout {
     looked: Option<(Instant, Instant)>,
     /// Why the last look saw nothing.
     blind: Option<String>,
-    complaints: Seldom,
+    complaints: LogLimit,
 }
 
 // === impl Lookout ===
@@ -35,7 +35,7 @@ impl Lookout {
             observer,
             looked: None,
             blind: None,
-            complaints: Seldom::default(),
+            complaints: LogLimit::default(),
         }
     }
 
@@ -56,8 +56,8 @@ impl Lookout {
                 self.blind = None;
             }
             Err(error) => {
-                if self.complaints.may_say(began) {
-                    tracing::warn!(%error, "the kernel does not tell of the app's connections");
+                if let Some(skipped) = self.complaints.allow(began) {
+                    tracing::warn!(%error, skipped, "the kernel does not tell of the app's connections");
                 }
                 self.blind = Some(format!(
                     "the kernel does not tell of the app's connections ({error}), so they are neither counted nor waited for"

@@ -2,7 +2,7 @@
 //! left, or no hook would be answered.
 
 use crate::census::Census;
-use crate::seldom::Seldom;
+use crate::log_limit::LogLimit;
 use rustix::process::{Resource, getrlimit};
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,7 +15,7 @@ const OTHERS: u64 = 576;
 pub(super) struct ConnectionLimit {
     census: Arc<Census>,
     most: u64,
-    complaint: Seldom,
+    complaint: LogLimit,
 }
 
 impl ConnectionLimit {
@@ -26,17 +26,18 @@ impl ConnectionLimit {
         ConnectionLimit {
             census,
             most: most(limit),
-            complaint: Seldom::default(),
+            complaint: LogLimit::default(),
         }
     }
 
     /// True if no further connection may be accepted; the log says so now and then.
     pub(super) fn is_full(&self) -> bool {
         let is_full = self.census.relayed() >= self.most;
-        if is_full && self.complaint.may_say(Instant::now()) {
+        if is_full && let Some(skipped) = self.complaint.allow(Instant::now()) {
             let connections = self.most;
             tracing::warn!(
                 connections,
+                skipped,
                 "the relay pauses accepting: it has as many as its file descriptors allow"
             );
         }

@@ -1,6 +1,6 @@
 //! No local port is free for a connection to the app: counted, and said now and then.
 
-use crate::seldom::Seldom;
+use crate::log_limit::LogLimit;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -10,7 +10,7 @@ use std::time::Instant;
 pub struct Shortage {
     waited: AtomicU64,
     lost: AtomicU64,
-    lines: Seldom,
+    lines: LogLimit,
 }
 
 impl Shortage {
@@ -27,8 +27,8 @@ impl Shortage {
     /// A connection to `app` begins to wait.
     pub(super) fn waits(&self, app: SocketAddr, now: Instant) {
         let waited = self.waited.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.lines.may_say(now) {
-            tracing::warn!(%app, waited, lost = self.lost(), "no local port is free for a connection to the app, trying again");
+        if let Some(skipped) = self.lines.allow(now) {
+            tracing::warn!(%app, waited, lost = self.lost(), skipped, "no local port is free for a connection to the app, trying again");
         }
     }
 
