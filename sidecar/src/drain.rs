@@ -36,12 +36,12 @@
 //! - The restart of a container cuts nothing itself. What is in flight when its hook is released
 //!   is counted as cut, and lost with the app.
 
-mod agenda;
 mod clock;
 mod facts;
 mod milestone;
 mod orders;
 mod state;
+mod transition;
 
 pub use facts::Pod;
 pub use milestone::Milestone;
@@ -50,7 +50,6 @@ pub use orders::{Orders, Release};
 pub(crate) use state::milliseconds;
 
 use crate::census::Snapshot;
-use agenda::{Agenda, Move};
 use ebb_api::desired::Desired;
 use ebb_api::phase::{Outcome, Phase, Trigger};
 use ebb_api::report::{Drain, Leaving as LeavingReport};
@@ -59,10 +58,11 @@ use facts::{Facts, Hooks, Word};
 use state::{Ended, Leaving, Stage, State};
 use std::fmt;
 use std::time::{Duration, Instant};
+use transition::Transition;
 
-/// How many moves one event may cause. More would be a circle of rules; the machine then rests for
-/// [`REST`] instead of spinning.
-const MOVES_PER_EVENT: usize = 16;
+/// How many transitions one event may cause. More would be a circle of rules; the machine then
+/// rests for [`REST`] instead of spinning.
+const TRANSITIONS_PER_EVENT: usize = 16;
 
 /// How long the machine rests when it finds no end.
 const REST: Duration = Duration::from_millis(100);
@@ -130,8 +130,8 @@ impl Machine {
         }
     }
 
-    /// Takes note of an event and makes every move that is due. The milestones are in the order in
-    /// which they were passed.
+    /// Takes note of an event and applies every transition that is due. The milestones are in the
+    /// order in which they were passed.
     pub fn on(
         &mut self,
         event: Event,
@@ -140,16 +140,18 @@ impl Machine {
     ) -> (Orders, Vec<Milestone>) {
         let mut milestones = Vec::new();
         self.note(event, now, &mut milestones);
-        for _ in 0..MOVES_PER_EVENT {
-            self.follow(snapshot, now, &mut milestones);
-            match Agenda::next(&self.state, &self.facts, snapshot, now) {
-                Some((due, step)) if due <= now => self.make(step, snapshot, now, &mut milestones),
+        for _ in 0..TRANSITIONS_PER_EVENT {
+            self.observe(snapshot, now, &mut milestones);
+            match transition::next(&self.state, &self.facts, snapshot, now) {
+                Some((due, transition)) if due <= now => {
+                    self.apply(transition, snapshot, now, &mut milestones)
+                }
                 _ => break,
             }
         }
-        self.follow(snapshot, now, &mut milestones);
+        self.observe(snapshot, now, &mut milestones);
         let mut orders = orders::give(&self.state, &self.facts, snapshot, now);
-        let next = Agenda::next(&self.state, &self.facts, snapshot, now)
+        let next = transition::next(&self.state, &self.facts, snapshot, now)
             .map(|(due, _)| if due <= now { now + REST } else { due });
         orders.wake = orders.wake.into_iter().chain(next).min();
         (orders, milestones)
@@ -236,8 +238,8 @@ impl Machine {
         }
     }
 
-    /// Keeps the books of the present state.
-    fn follow(&mut self, snapshot: &Snapshot, now: Instant, milestones: &mut Vec<Milestone>) {
+    /// Takes into the present state what the snapshot shows.
+    fn observe(&mut self, snapshot: &Snapshot, now: Instant, milestones: &mut Vec<Milestone>) {
         let busy = snapshot.in_flight_in_all() > 0;
         match &mut self.state {
             State::Serving => {}
@@ -271,26 +273,26 @@ impl Machine {
     }
 
     /// The one place where the state changes, but for the app's answer after a restart.
-    fn make(
+    fn apply(
         &mut self,
-        step: Move,
+        transition: Transition,
         snapshot: &Snapshot,
         now: Instant,
         milestones: &mut Vec<Milestone>,
     ) {
         let state = std::mem::replace(&mut self.state, State::Serving);
-        self.state = match (step, state) {
-            (Move::Suspect, _) => State::Leaving(Leaving::begin(
+        self.state = match (transition, state) {
+            (Transition::Suspect, _) => State::Leaving(Leaving::begin(
                 Stage::Suspected,
                 Trigger::ContainerRestart,
                 snapshot,
                 now,
             )),
-            (Move::HoldRestart, State::Leaving(leaving)) => {
+            (Transition::HoldRestart, State::Leaving(leaving)) => {
                 milestones.push(Milestone::Signal(Trigger::ContainerRestart));
                 State::Leaving(leaving.at_stage(Stage::Restarting, now))
             }
-            (Move::Leave(trigger), state) => {
+            (Transition::Leave(trigger), state) => {
                 milestones.push(Milestone::Signal(trigger));
                 let mut leaving = match state {
                     State::Leaving(suspected) if suspected.stage == Stage::Suspected => {
@@ -301,24 +303,24 @@ impl Machine {
                 leaving.restate(trigger, now);
                 State::Leaving(leaving)
             }
-            (Move::Restate(trigger), State::Leaving(mut leaving)) => {
+            (Transition::Restate(trigger), State::Leaving(mut leaving)) => {
                 milestones.push(Milestone::Restated(trigger));
                 leaving.restate(trigger, now);
                 State::Leaving(leaving)
             }
-            (Move::Unready, State::Leaving(mut leaving)) => {
+            (Transition::Unready, State::Leaving(mut leaving)) => {
                 milestones.push(Milestone::Unready);
                 leaving.unready.get_or_insert(now);
                 State::Leaving(leaving.at_stage(Stage::Unready, now))
             }
-            (Move::Drain, State::Leaving(mut leaving)) => {
+            (Transition::Drain, State::Leaving(mut leaving)) => {
                 milestones.push(Milestone::Draining {
                     in_flight: snapshot.in_flight_in_all(),
                 });
                 leaving.deregistered = Some(now);
                 State::Leaving(leaving.at_stage(Stage::Draining, now))
             }
-            (Move::Cut, State::Leaving(mut leaving)) => {
+            (Transition::Cut, State::Leaving(mut leaving)) => {
                 let in_flight = self.facts.to_cut(snapshot);
                 leaving.handed_over = self.facts.to_hand_over(snapshot);
                 milestones.push(Milestone::Cutting {
@@ -328,31 +330,31 @@ impl Machine {
                 leaving.oldest_cut = snapshot.oldest;
                 State::Leaving(leaving.at_stage(Stage::Cutting, now))
             }
-            (Move::Finish(outcome), State::Leaving(leaving)) => {
+            (Transition::Finish(outcome), State::Leaving(leaving)) => {
                 self.finish(leaving, outcome, snapshot, now, milestones)
             }
-            (Move::Cancel, State::Leaving(leaving)) => {
+            (Transition::Cancel, State::Leaving(leaving)) => {
                 let ended = leaving.end(Outcome::Cancelled, snapshot, now);
                 milestones.push(Milestone::CalledOff(Box::new(ended.drain.clone())));
                 self.last = Some(ended.drain);
                 self.give_back(milestones);
                 State::Serving
             }
-            (Move::Cancel, State::Ended(mut ended)) => {
+            (Transition::Cancel, State::Ended(mut ended)) => {
                 ended.drain.outcome = Outcome::Cancelled;
                 milestones.push(Milestone::CalledOff(Box::new(ended.drain.clone())));
                 self.last = Some(ended.drain);
                 self.give_back(milestones);
                 State::Serving
             }
-            (Move::Return, state) => {
+            (Transition::Return, state) => {
                 if let State::Ended(ended) = state {
                     self.last = Some(ended.drain);
                 }
                 self.give_back(milestones);
                 State::Serving
             }
-            // No other pair is ever on the agenda.
+            // No other pair is ever due.
             (_, state) => state,
         };
     }

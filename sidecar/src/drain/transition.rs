@@ -39,9 +39,9 @@ const QUEUE_TAKEN: Duration = Duration::from_millis(100);
 /// How long cutting may take.
 const CUTTING: Duration = Duration::from_millis(500);
 
-/// A step from one state to the next.
+/// A change from one state to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Move {
+pub(crate) enum Transition {
     /// An app container's hook came alone.
     Suspect,
     /// It stayed alone.
@@ -64,74 +64,78 @@ pub(crate) enum Move {
     Cancel,
 }
 
-/// The earliest of the moves that are possible.
+/// The earliest of the transitions that are possible.
 #[derive(Debug, Default)]
-pub(crate) struct Agenda {
-    next: Option<(Instant, Move)>,
+struct Earliest(Option<(Instant, Transition)>);
+
+/// What comes next in this state, and when, if nothing else happens; `None` if only an event can
+/// tell.
+pub(crate) fn next(
+    state: &State,
+    facts: &Facts,
+    snapshot: &Snapshot,
+    now: Instant,
+) -> Option<(Instant, Transition)> {
+    let mut earliest = Earliest::default();
+    match state {
+        State::Serving => earliest.serving(facts, now),
+        State::Leaving(leaving) => match leaving.stage {
+            Stage::Suspected => earliest.suspected(leaving, facts, now),
+            Stage::Restarting => earliest.restarting(leaving, facts, snapshot, now),
+            _ => earliest.leaving(leaving, facts, snapshot, now),
+        },
+        State::Ended(ended) if ended.is_restart() => earliest.restarted(ended, facts, now),
+        State::Ended(ended) => earliest.ended(ended, facts, now),
+    }
+    earliest.0
 }
 
-impl Agenda {
-    /// What comes next in this state, and when, if nothing else happens.
-    pub(crate) fn next(
-        state: &State,
-        facts: &Facts,
-        snapshot: &Snapshot,
-        now: Instant,
-    ) -> Option<(Instant, Move)> {
-        let mut agenda = Agenda::default();
-        match state {
-            State::Serving => agenda.serving(facts, now),
-            State::Leaving(leaving) => match leaving.stage {
-                Stage::Suspected => agenda.suspected(leaving, facts, now),
-                Stage::Restarting => agenda.restarting(leaving, facts, snapshot, now),
-                _ => agenda.leaving(leaving, facts, snapshot, now),
-            },
-            State::Ended(ended) if ended.is_restart() => agenda.restarted(ended, facts, now),
-            State::Ended(ended) => agenda.ended(ended, facts, now),
-        }
-        agenda.next
-    }
+// === impl Earliest ===
 
-    /// Of two moves at the same moment the one that was named first is made.
-    fn at(&mut self, due: Instant, step: Move) {
-        if self.next.is_none_or(|(earliest, _)| due < earliest) {
-            self.next = Some((due, step));
+impl Earliest {
+    /// If two transitions are due at the same instant, the one added first wins.
+    fn at(&mut self, due: Instant, transition: Transition) {
+        if self.0.is_none_or(|(earliest, _)| due < earliest) {
+            self.0 = Some((due, transition));
         }
     }
 
     fn serving(&mut self, facts: &Facts, now: Instant) {
         if let Some(trigger) = pod_goes(facts) {
-            self.at(now, Move::Leave(trigger));
+            self.at(now, Transition::Leave(trigger));
         } else if !facts.hooks.apps.is_empty() {
-            self.at(now, Move::Suspect);
+            self.at(now, Transition::Suspect);
         }
     }
 
     /// What ends a restart of the app before its time, whether it is only suspected or not.
     fn no_restart(&mut self, facts: &Facts, now: Instant) {
         if !facts.settings.enabled {
-            self.at(now, Move::Return);
+            self.at(now, Transition::Return);
         } else if facts.sigterm.is_some() {
-            self.at(now, Move::Finish(Outcome::Killed));
+            self.at(now, Transition::Finish(Outcome::Killed));
         } else if let Some(trigger) = pod_goes(facts) {
-            self.at(now, Move::Leave(trigger));
+            self.at(now, Transition::Leave(trigger));
         }
     }
 
     fn suspected(&mut self, leaving: &Leaving, facts: &Facts, now: Instant) {
         self.no_restart(facts, now);
-        self.at(leaving.signal + ALONE, Move::HoldRestart);
-        self.at(facts.deadline(leaving), Move::HoldRestart);
+        self.at(leaving.signal + ALONE, Transition::HoldRestart);
+        self.at(facts.deadline(leaving), Transition::HoldRestart);
     }
 
     fn restarting(&mut self, leaving: &Leaving, facts: &Facts, snapshot: &Snapshot, now: Instant) {
         self.no_restart(facts, now);
         if snapshot.in_flight_in_all() == 0 {
-            self.at(now, Move::Finish(Outcome::Drained));
+            self.at(now, Transition::Finish(Outcome::Drained));
         }
         let (_, moved) = leaving.moved;
-        self.at(moved + NOTHING_MOVED, Move::Finish(Outcome::TimedOut));
-        self.at(facts.deadline(leaving), Move::Finish(Outcome::TimedOut));
+        self.at(moved + NOTHING_MOVED, Transition::Finish(Outcome::TimedOut));
+        self.at(
+            facts.deadline(leaving),
+            Transition::Finish(Outcome::TimedOut),
+        );
     }
 
     /// A pod on its way out, from the signal to the release of the hooks.
@@ -141,23 +145,23 @@ impl Agenda {
             let alone_and_idle = facts.hooks.apps.is_empty() && facts.hooks.own.is_some() && idle;
             self.at(
                 now,
-                Move::Finish(if alone_and_idle {
+                Transition::Finish(if alone_and_idle {
                     Outcome::Drained
                 } else {
                     Outcome::Killed
                 }),
             );
         } else if !facts.settings.enabled {
-            self.at(now, Move::Finish(Outcome::Skipped));
+            self.at(now, Transition::Finish(Outcome::Skipped));
         } else if called_off(facts) {
-            self.at(now, Move::Cancel);
+            self.at(now, Transition::Cancel);
         } else if let Some(trigger) = better_known(leaving, facts) {
-            self.at(now, Move::Restate(trigger));
+            self.at(now, Transition::Restate(trigger));
         }
         if leaving.stage == Stage::Cutting {
             let done = facts.to_cut(snapshot) == 0;
             let due = if done { now } else { leaving.since + CUTTING };
-            self.at(due, Move::Finish(Outcome::TimedOut));
+            self.at(due, Transition::Finish(Outcome::TimedOut));
             return;
         }
         let deadline = facts.deadline(leaving);
@@ -175,7 +179,7 @@ impl Agenda {
                 } else {
                     due.max(leaving.since + QUEUE_TAKEN)
                 };
-                self.at(due, Move::Finish(Outcome::Drained));
+                self.at(due, Transition::Finish(Outcome::Drained));
             }
         } else {
             self.lame_duck(leaving, facts, snapshot);
@@ -183,9 +187,9 @@ impl Agenda {
         self.at(
             deadline,
             if idle {
-                Move::Finish(Outcome::Drained)
+                Transition::Finish(Outcome::Drained)
             } else {
-                Move::Cut
+                Transition::Cut
             },
         );
     }
@@ -213,13 +217,13 @@ impl Agenda {
                     None => Some(leaving.signal),
                 };
                 if let Some(gone) = gone {
-                    self.at(earliest.max(quiet_after(gone)), Move::Unready);
+                    self.at(earliest.max(quiet_after(gone)), Transition::Unready);
                 }
                 if guidance.is_none() {
-                    self.at(leaving.signal + WORD_LAG, Move::Unready);
+                    self.at(leaving.signal + WORD_LAG, Transition::Unready);
                 }
                 let in_time = most.saturating_sub(READINESS_LAG);
-                self.at(leaving.signal + in_time, Move::Unready);
+                self.at(leaving.signal + in_time, Transition::Unready);
             }
             _ => {
                 let lag_ends = leaving.unready.unwrap_or(leaving.since) + READINESS_LAG;
@@ -236,9 +240,9 @@ impl Agenda {
                     None => Some(earliest.max(quiet_after(leaving.signal)).max(lag_ends)),
                 };
                 if let Some(due) = due {
-                    self.at(due, Move::Drain);
+                    self.at(due, Transition::Drain);
                 }
-                self.at(leaving.signal + most, Move::Drain);
+                self.at(leaving.signal + most, Transition::Drain);
             }
         }
     }
@@ -246,11 +250,11 @@ impl Agenda {
     /// The app's container has been given up to kubelet; the pod stays.
     fn restarted(&mut self, ended: &Ended, facts: &Facts, now: Instant) {
         if let Some(trigger) = pod_goes(facts) {
-            self.at(now, Move::Leave(trigger));
+            self.at(now, Transition::Leave(trigger));
         } else if !facts.hooks.apps.is_empty() {
-            self.at(now, Move::Suspect);
+            self.at(now, Transition::Suspect);
         } else if facts.sigterm.is_none() {
-            self.at(ended.at + RESTART_HEALING, Move::Return);
+            self.at(ended.at + RESTART_HEALING, Transition::Return);
         }
     }
 
@@ -260,9 +264,9 @@ impl Agenda {
             return;
         }
         let back = if stood_aside {
-            Move::Return
+            Transition::Return
         } else {
-            Move::Cancel
+            Transition::Cancel
         };
         if facts.told_to_leave().is_none() {
             let due = if facts.hooks.any() {
@@ -272,7 +276,7 @@ impl Agenda {
             };
             self.at(due, back);
         } else if stood_aside && facts.settings.enabled && !facts.hooks.any() {
-            self.at(now, Move::Return);
+            self.at(now, Transition::Return);
         }
     }
 }
