@@ -22,13 +22,13 @@ pub use pod::ReviewedPod;
 
 use crate::cluster::SharedCluster;
 use crate::keyring::Keyring;
-use crate::plan::select::in_force;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use ebb_model::plan::select::in_force;
 use inject::{Context, Decision, InForce, SidecarConfig};
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::BTreeMap;
@@ -94,8 +94,8 @@ impl Admission {
             let known = cluster.namespace(namespace);
             let policy = known.and_then(|known| in_force(&known.policies, labels));
             Context {
-                namespace: known.map_or(ebb_api::names::Inject::Unset, |known| known.inject),
-                net_admin: !known.is_some_and(|known| known.forbids_net_admin),
+                namespace: known.map_or(ebb_api::names::Inject::Unset, |known| known.labels.inject),
+                net_admin: !known.is_some_and(|known| known.labels.forbids_net_admin),
                 policy: policy.map(|policy| InForce {
                     settings: policy.settings.clone(),
                     ports: policy.ports.clone(),

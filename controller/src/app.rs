@@ -12,9 +12,10 @@ use crate::planner::{self, Outlets};
 use crate::push::{Push, Sign};
 use crate::readiness::Readiness;
 use crate::report::{Reports, events};
-use crate::watch::{self, endpoints, pods::NarrowPod};
+use crate::watch::{self, endpoints};
 use anyhow::{Context, bail};
 use ebb_api::policy::DrainPolicy;
+use ebb_model::views::{NarrowPod, NarrowSlice};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -67,7 +68,7 @@ pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> a
     let all = watcher::Config::default;
     follow!("policies", DeserializeGuard<DrainPolicy>, all());
     follow!("namespaces", PartialObjectMeta<Namespace>, all());
-    follow!("endpoints", endpoints::Slice, endpoints::config());
+    follow!("endpoints", NarrowSlice, endpoints::config());
     follow!("pods", NarrowPod, all());
 
     // The keys and the certificate, then the webhook, which reads the views.

@@ -1,41 +1,14 @@
-//! What the controller knows of the cluster: one small view per object, sorted by namespace.
+//! What the controller knows of the cluster: the views of all objects, sorted by namespace.
 //!
-//! The watches write here, each object once as it arrives; the webhook and the plan read. Nothing
-//! larger than a view is ever kept: ten thousand pods as they come from the API server are hundreds
-//! of megabytes, their views a few. What changed is noted beside it, so that the plan looks at that
-//! alone.
+//! The watches write here, each object once as it arrives; the webhook, the plan and the reports
+//! read. What changed is noted, so that the plan looks at that alone.
 
-pub mod endpoints;
-pub mod pod;
-pub mod policy;
-
-pub use endpoints::EndpointIndex;
-pub use pod::{Owner, PodView, SidecarState, SidecarView};
-pub use policy::{InvalidPolicy, PolicyView};
-
-use ebb_api::names::Inject;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use ebb_model::views::{
+    InvalidPolicy, NamespaceLabels, NamespaceView, PodView, PolicyView, SliceView,
+};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::RwLock;
 use tokio::sync::Notify;
-
-/// A namespace and all that is known in it.
-#[derive(Debug)]
-pub struct NamespaceView {
-    /// What the namespace's own label says about injection.
-    pub inject: Inject,
-    /// Whether its Pod Security level refuses pods with the capability NET_ADMIN, which the redirect
-    /// needs.
-    pub forbids_net_admin: bool,
-    /// The valid policies, in no particular order: [`in_force`](crate::plan::select::in_force)
-    /// decides between them.
-    pub policies: Vec<PolicyView>,
-    /// Policies that cannot be read or matched, by name. They select nothing, and say so.
-    pub invalid: BTreeMap<String, InvalidPolicy>,
-    /// The pods, by name.
-    pub pods: BTreeMap<String, PodView>,
-    /// What the EndpointSlices say about them.
-    pub endpoints: EndpointIndex,
-}
 
 /// Everything that is known, by namespace.
 #[derive(Debug, Default)]
@@ -62,37 +35,6 @@ pub struct SharedCluster {
     changed: Notify,
 }
 
-// === impl NamespaceView ===
-
-impl Default for NamespaceView {
-    fn default() -> Self {
-        NamespaceView {
-            inject: Inject::Unset,
-            forbids_net_admin: false,
-            policies: Vec::new(),
-            invalid: BTreeMap::new(),
-            pods: BTreeMap::new(),
-            endpoints: EndpointIndex::default(),
-        }
-    }
-}
-
-impl NamespaceView {
-    fn is_empty(&self) -> bool {
-        self.inject == Inject::Unset
-            && !self.forbids_net_admin
-            && self.policies.is_empty()
-            && self.invalid.is_empty()
-            && self.pods.is_empty()
-            && self.endpoints.is_empty()
-    }
-
-    /// The valid policy of that name.
-    pub fn policy(&self, name: &str) -> Option<&PolicyView> {
-        self.policies.iter().find(|policy| policy.name == name)
-    }
-}
-
 // === impl Cluster ===
 
 impl Cluster {
@@ -111,15 +53,9 @@ impl Cluster {
         std::mem::take(&mut self.changes)
     }
 
-    /// Notes what the label of a namespace says.
-    pub fn set_inject(&mut self, namespace: &str, inject: Inject) {
-        self.entry(namespace).inject = inject;
-        self.forget_if_empty(namespace);
-    }
-
-    /// Notes whether a namespace refuses pods with the capability NET_ADMIN.
-    pub fn set_forbids_net_admin(&mut self, namespace: &str, forbids: bool) {
-        self.entry(namespace).forbids_net_admin = forbids;
+    /// Notes what the labels of a namespace say.
+    pub fn set_labels(&mut self, namespace: &str, labels: NamespaceLabels) {
+        self.entry(namespace).labels = labels;
         self.forget_if_empty(namespace);
     }
 
@@ -185,7 +121,7 @@ impl Cluster {
     }
 
     /// Takes in what an EndpointSlice says now; nothing, when it is gone.
-    pub fn set_slice(&mut self, namespace: &str, slice: &str, says: endpoints::SliceView) {
+    pub fn set_slice(&mut self, namespace: &str, slice: &str, says: SliceView) {
         let touched = self.entry(namespace).endpoints.set(slice, says);
         let touched = touched.into_iter().map(|pod| (namespace.to_owned(), pod));
         self.changes.pods.extend(touched);
@@ -245,7 +181,7 @@ impl SharedCluster {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::pod::tests::pod;
+    use ebb_model::fixtures::pod;
 
     /// A pod that is replaced by another of the same name (a StatefulSet's) is reported as gone.
     #[test]

@@ -2,12 +2,14 @@
 //! them, and writes down what came of it. The webhook that injects the sidecars lives here too.
 //!
 //! ```text
-//!  API server --> watch --> cluster (small views) --> plan (pure) --+--> push ----> sidecars
-//!                              ^                                    |       |
-//!  API server --> admission ---+ (reads)                            +--> report --> status, Events
+//!  API server --> watch --> cluster --> planner --+--> push ------> sidecars
+//!                              ^                  |      v
+//!  API server --> admission ---+ (reads)          +--> report ----> status, Events
 //! ```
 //!
-//! Data enters on the left and leaves on the right; no room reaches back.
+//! Data enters on the left and leaves on the right; no room reaches back. What is read from an
+//! object, what is decided about it and the sentences that say so are pure, and shared with other
+//! programs: they are the crate `ebb-model`.
 
 pub mod admin;
 pub mod admission;
@@ -18,11 +20,9 @@ pub mod certificate;
 pub mod cluster;
 pub mod config;
 pub mod crds;
-pub mod excerpt;
 pub mod keyring;
 pub mod log_limit;
 pub mod metrics;
-pub mod plan;
 pub mod planner;
 pub mod push;
 pub mod readiness;

@@ -1,10 +1,11 @@
 //! Asks the plan about whatever has changed, and hands its answers on to push and report.
 
-use crate::cluster::{Changes, Cluster, PodView, SharedCluster};
-use crate::plan::{self, Wanted};
+use crate::cluster::{Changes, Cluster, SharedCluster};
 use crate::push::Command;
 use crate::report::Notice;
 use ebb_api::settings::Settings;
+use ebb_model::plan::{self, Wanted};
+use ebb_model::views::PodView;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::mpsc;

@@ -12,11 +12,11 @@ pub mod queue;
 mod tests;
 
 use crate::metrics::Metrics;
-use crate::plan::Wanted;
-use crate::plan::protection::Contact;
 use crate::timer;
 use client::{CallError, Sidecar};
 use ebb_api::report::Report;
+use ebb_model::plan::Wanted;
+use ebb_model::plan::protection::Contact;
 use put::Failure;
 use queue::{Next, Queue};
 use std::collections::HashMap;

@@ -6,16 +6,16 @@ pub mod drains;
 pub mod events;
 pub mod policies;
 pub mod schedule;
-pub mod sentence;
 pub mod status;
 pub mod write;
 
-use crate::cluster::{PodView, SharedCluster};
+use crate::cluster::SharedCluster;
 use crate::metrics::Metrics;
 use crate::push::{Learned, News};
 use crate::timer;
 use drains::{Before, DrainLog, Ending, Entry, PodName};
 use ebb_api::settings::Settings;
+use ebb_model::views::PodView;
 use events::Events;
 use kube::Client;
 use policies::{PolicyRecords, policies_of};

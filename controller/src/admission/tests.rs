@@ -7,6 +7,7 @@ use axum::http::Request;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ebb_api::names::Inject;
+use ebb_model::views::NamespaceLabels;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use prometheus_client::registry::Registry;
@@ -27,7 +28,13 @@ fn admission() -> Admission {
     });
     let sidecar: SidecarConfig = serde_json::from_value(sidecar).unwrap();
     let cluster = SharedCluster::default();
-    cluster.write(|cluster| cluster.set_inject("shop", Inject::Enabled));
+    cluster.write(|cluster| {
+        let labels = NamespaceLabels {
+            inject: Inject::Enabled,
+            ..NamespaceLabels::default()
+        };
+        cluster.set_labels("shop", labels);
+    });
     Admission {
         cluster: Arc::new(cluster),
         keyring: watch::channel(Arc::new(keyring::tests::keyring())).1,

@@ -2,12 +2,12 @@
 
 use super::Sign;
 use super::client::{CallError, Sidecar};
-use crate::excerpt::excerpt;
-use crate::plan::Wanted;
-use crate::plan::protection::Contact;
 use bytes::Bytes;
 use ebb_api::capture::Step;
 use ebb_api::desired::{Conflict, Desired, Revision};
+use ebb_model::plan::Wanted;
+use ebb_model::plan::protection::Contact;
+use ebb_model::text::truncate::truncate;
 use hyper::StatusCode;
 
 /// How often an attempt gives way to a revision that is newer than ours. More than once means that
@@ -82,7 +82,7 @@ pub async fn put(
         None => {
             let report = sidecar.status().await?;
             if report.pod != wanted.pod {
-                return Err(Failure::OtherPod(excerpt(&report.pod, LONGEST_WORDS)));
+                return Err(Failure::OtherPod(truncate(&report.pod, LONGEST_WORDS)));
             }
             let contact = Contact::Reached {
                 mode: report.mode,
@@ -117,7 +117,7 @@ pub async fn put(
         let Some(conflict) = conflict else {
             return Err(Failure::Refused {
                 status,
-                why: excerpt(String::from_utf8_lossy(&answer).trim(), LONGEST_WORDS),
+                why: truncate(String::from_utf8_lossy(&answer).trim(), LONGEST_WORDS),
             });
         };
         peer = Peer {
@@ -136,7 +136,7 @@ fn shorten(steps: Vec<Step>, most: usize) -> Vec<Step> {
         if left < SHORTEST_WORDS {
             break;
         }
-        let detail = excerpt(&step.detail, left);
+        let detail = truncate(&step.detail, left);
         left -= detail.len();
         short.push(Step { detail, ..step });
     }

@@ -1,7 +1,7 @@
 //! Which sidecar gets its state next: pure bookkeeping, the time comes in as `now`.
 
 use super::put::{Accepted, Peer};
-use crate::plan::Wanted;
+use ebb_model::plan::Wanted;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::time::Instant;

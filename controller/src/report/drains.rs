@@ -6,13 +6,13 @@
 //! stands in, if it tells of an end; else the pod was killed: its grace period, its node or its
 //! sidecar ended before the drain did.
 
-use super::sentence;
-use crate::cluster::{PodView, SidecarState, SidecarView};
-use crate::plan::protection::Contact;
 use ebb_api::desired::Leave;
 use ebb_api::phase::{Outcome, Trigger};
 use ebb_api::report::{Drain, FinalReport, Report};
 use ebb_api::settings::Settings;
+use ebb_model::plan::protection::Contact;
+use ebb_model::text::sentence;
+use ebb_model::views::{PodView, SidecarState, SidecarView};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use tokio::time::Instant;

@@ -5,10 +5,10 @@
 
 use super::drains::{Beginning, Ending, PodName};
 use crate::api_error::Class;
-use crate::excerpt::excerpt;
 use crate::metrics::Metrics;
 use ebb_api::names::GROUP;
 use ebb_api::phase::Outcome;
+use ebb_model::text::truncate::truncate;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder};
 use std::sync::Arc;
@@ -77,7 +77,7 @@ pub async fn write(recorder: Recorder, mut notes: mpsc::Receiver<Note>, metrics:
         let event = Event {
             type_: note.kind,
             reason: note.reason,
-            note: Some(excerpt(&note.note, LONGEST_NOTE)),
+            note: Some(truncate(&note.note, LONGEST_NOTE)),
             action: "Drain".to_owned(),
             secondary: note.related,
         };

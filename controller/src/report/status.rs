@@ -1,12 +1,12 @@
 //! The status of one policy, computed anew from all that is known: pure.
 
 use super::drains::{DrainLog, Ending, PodDrain};
-use super::sentence;
-use crate::cluster::{InvalidPolicy, PolicyView};
-use crate::plan::conditions::{self, Reach, Short, condition, whole_seconds};
-use crate::plan::protection::{Contact, Surroundings, gap};
-use crate::plan::select::in_force;
 use ebb_api::status::{Active, DrainPolicyStatus, InForce, RECORDS, Recent, Totals};
+use ebb_model::plan::conditions::{self, Reach, Short, condition, whole_seconds};
+use ebb_model::plan::protection::{Contact, Surroundings, gap};
+use ebb_model::plan::select::in_force;
+use ebb_model::text::sentence;
+use ebb_model::views::{InvalidPolicy, PolicyView};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;

@@ -3,13 +3,9 @@
 
 use super::Watched;
 use crate::cluster::Cluster;
-use crate::cluster::endpoints::SliceView;
-use ebb_api::desired::Endpoints;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use ebb_model::views::{NarrowSlice, SliceView};
+use kube::ResourceExt;
 use kube::runtime::watcher::Config;
-use kube::{Resource, ResourceExt};
-use serde::Deserialize;
 use std::collections::BTreeSet;
 
 /// Narrows the watch to the slices that follow the pods' readiness.
@@ -18,72 +14,7 @@ pub fn config() -> Config {
         .labels("endpointslice.kubernetes.io/managed-by=endpointslice-controller.k8s.io")
 }
 
-/// An EndpointSlice, read no further than is needed.
-#[derive(Clone, Debug, Deserialize, Resource)]
-#[resource(inherit = EndpointSlice)]
-pub struct Slice {
-    metadata: ObjectMeta,
-    #[serde(default)]
-    endpoints: Option<Vec<Endpoint>>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Endpoint {
-    #[serde(default)]
-    conditions: Conditions,
-    target_ref: Option<TargetRef>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-struct Conditions {
-    ready: Option<bool>,
-    serving: Option<bool>,
-    terminating: Option<bool>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct TargetRef {
-    kind: Option<String>,
-    name: Option<String>,
-}
-
-impl Slice {
-    fn view(&self) -> SliceView {
-        let mut view = SliceView::new();
-        for endpoint in self.endpoints.iter().flatten() {
-            if let Some(target) = &endpoint.target_ref
-                && target.kind.as_deref() == Some("Pod")
-                && let Some(pod) = &target.name
-            {
-                let says = endpoint.conditions.says();
-                // A dual-stack pod can stand in a slice twice; the worse counts.
-                view.entry(pod.clone())
-                    .and_modify(|present| *present = says.min(*present))
-                    .or_insert(says);
-            }
-        }
-        view
-    }
-}
-
-impl Conditions {
-    /// As the API defines what is absent: ready unless it says no, serving as ready, not
-    /// terminating. A pod that does not serve and is called ready all the same belongs to a Service
-    /// with publishNotReadyAddresses, which never takes anybody out: there is nothing to wait for.
-    fn says(&self) -> Endpoints {
-        let ready = self.ready.unwrap_or(true);
-        if !self.serving.unwrap_or(ready) {
-            Endpoints::NotServing
-        } else if !ready || self.terminating.unwrap_or(false) {
-            Endpoints::Gone
-        } else {
-            Endpoints::Present
-        }
-    }
-}
-
-impl Watched for Slice {
+impl Watched for NarrowSlice {
     const KIND: &'static str = "EndpointSlice";
 
     fn apply(self, cluster: &mut Cluster) {
@@ -103,61 +34,5 @@ impl Watched for Slice {
             }
         }
         known
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn says(conditions: serde_json::Value) -> Endpoints {
-        serde_json::from_value::<Conditions>(conditions)
-            .unwrap()
-            .says()
-    }
-
-    /// The states that a leaving pod goes through, and what is absent.
-    #[test]
-    fn conditions_read_as_the_api_defines_them() {
-        assert_eq!(says(json!({})), Endpoints::Present);
-        assert_eq!(
-            says(json!({"ready": true, "serving": true, "terminating": false})),
-            Endpoints::Present
-        );
-        assert_eq!(
-            says(json!({"ready": false, "serving": true, "terminating": true})),
-            Endpoints::Gone
-        );
-        assert_eq!(
-            says(json!({"ready": false, "serving": false, "terminating": true})),
-            Endpoints::NotServing
-        );
-        // publishNotReadyAddresses.
-        assert_eq!(
-            says(json!({"ready": true, "serving": false, "terminating": true})),
-            Endpoints::NotServing
-        );
-    }
-
-    /// Only endpoints that stand for pods say something about pods.
-    #[test]
-    fn a_slice_names_pods_alone() {
-        let slice: Slice = serde_json::from_value(json!({
-            "metadata": {"namespace": "shop", "name": "web-x"},
-            "endpoints": [
-                {"addresses": ["198.19.1.7"], "targetRef": {"kind": "Pod", "name": "web-0"}},
-                {"addresses": ["192.0.2.1"]},
-                {"addresses": ["192.0.2.2"], "targetRef": {"kind": "Node", "name": "n1"}},
-            ],
-        }))
-        .unwrap();
-        assert_eq!(
-            slice.view(),
-            SliceView::from([("web-0".to_owned(), Endpoints::Present)])
-        );
-        let empty: Slice =
-            serde_json::from_value(json!({"metadata": {}, "endpoints": null})).unwrap();
-        assert!(empty.view().is_empty());
     }
 }

@@ -2,9 +2,9 @@
 //! says what is wrong.
 
 use super::Watched;
-use crate::cluster::{Cluster, InvalidPolicy, PolicyView};
+use crate::cluster::Cluster;
 use ebb_api::policy::DrainPolicy;
-use ebb_api::status::DrainPolicyStatus;
+use ebb_model::views::PolicyView;
 use kube::core::DeserializeGuard;
 use std::collections::BTreeSet;
 
@@ -12,17 +12,7 @@ impl Watched for DeserializeGuard<DrainPolicy> {
     const KIND: &'static str = "DrainPolicy";
 
     fn apply(self, cluster: &mut Cluster) {
-        cluster.set_policy(match self.0 {
-            Ok(policy) => PolicyView::of(policy),
-            Err(error) => Err(Box::new(InvalidPolicy {
-                namespace: error.metadata.namespace.unwrap_or_default(),
-                name: error.metadata.name.unwrap_or_default(),
-                uid: error.metadata.uid.unwrap_or_default(),
-                generation: error.metadata.generation.unwrap_or_default(),
-                why: format!("it cannot be read: {}", error.error),
-                status: DrainPolicyStatus::default(),
-            })),
-        });
+        cluster.set_policy(PolicyView::read(self));
     }
 
     fn forget(cluster: &mut Cluster, namespace: &str, name: &str) {

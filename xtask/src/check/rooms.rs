@@ -19,7 +19,7 @@ use crate::programs::workspace;
 use table::Table;
 
 /// The crates whose rooms are held.
-pub(super) const CRATES: [&str; 3] = ["api", "sidecar", "controller"];
+pub(super) const CRATES: [&str; 4] = ["api", "sidecar", "model", "controller"];
 
 /// Fails if a room uses what its line does not name, or a line is not true any more.
 pub(super) fn hold() -> Result<()> {

@@ -1,9 +1,8 @@
 //! Drains that begin and end, each told once.
 
 use super::*;
-use crate::cluster::pod::tests::{injected, leaving};
-use crate::report::sentence::tests::timed_out;
 use ebb_api::capture::Mode;
+use ebb_model::fixtures::{injected, leaving, timed_out};
 
 fn with_last_words(mut pod: PodView, boot: &str, drain: Option<Drain>) -> PodView {
     let sidecar = pod.sidecar.as_mut().unwrap();
@@ -57,7 +56,7 @@ fn an_object_that_goes_without_last_words_was_killed() {
 fn the_stream_stands_in_for_lost_last_words() {
     let mut drains = DrainLog::default();
     see(&mut drains, &leaving("a"));
-    let mut report = crate::report::sentence::tests::draining();
+    let mut report = ebb_model::fixtures::draining();
     report.last = Some(timed_out());
     drains.report("uid-of-a", report, Instant::now());
     assert_eq!(

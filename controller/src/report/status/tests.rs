@@ -1,12 +1,12 @@
 //! Statuses of a namespace full of pods.
 
 use super::*;
-use crate::cluster::pod::tests::{injected, leaving, pod};
-use crate::cluster::policy::tests::policy;
-use crate::cluster::{NamespaceView, PodView};
 use crate::report::drains::{Before, PodName};
-use crate::report::sentence::tests::draining;
 use ebb_api::phase::{Outcome, Trigger};
+use ebb_model::fixtures::draining;
+use ebb_model::fixtures::policy;
+use ebb_model::fixtures::{injected, leaving, pod};
+use ebb_model::views::{NamespaceView, PodView};
 use std::time::Duration;
 
 fn now() -> Now {
@@ -81,7 +81,7 @@ fn the_mode_in_force_is_what_is_so() {
     let mut namespace = namespace(vec![]);
     assert_eq!(mode(&namespace, true), "Redirect");
     assert_eq!(mode(&namespace, false), "Observe");
-    namespace.forbids_net_admin = true;
+    namespace.labels.forbids_net_admin = true;
     assert_eq!(mode(&namespace, true), "Observe");
 }
 

@@ -1,4 +1,8 @@
-//! A pod as the controller keeps it.
+//! A pod, narrowed to what decides about it.
+
+mod object;
+
+pub use object::NarrowPod;
 
 use ebb_api::desired::Leave;
 use ebb_api::names::Inject;
@@ -87,60 +91,4 @@ pub struct Owner {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use ebb_api::phase::Trigger;
-
-    /// A serving pod of the Deployment `web` with the label `app: web` and no sidecar.
-    pub(crate) fn pod(name: &str) -> PodView {
-        PodView {
-            namespace: "shop".to_owned(),
-            name: name.to_owned(),
-            uid: format!("uid-of-{name}"),
-            created: Timestamp::UNIX_EPOCH,
-            labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),
-            owner: Some(Owner {
-                kind: "Deployment".to_owned(),
-                name: "web".to_owned(),
-            }),
-            inject: Inject::Unset,
-            refused: None,
-            host_network: false,
-            finished: false,
-            ready: true,
-            grace_seconds: 30,
-            ip: Some(IpAddr::from([198, 19, 1, 7])),
-            leave: None,
-            sidecar: None,
-        }
-    }
-
-    /// The same with a running sidecar, born without a policy.
-    pub(crate) fn injected(name: &str) -> PodView {
-        PodView {
-            grace_seconds: 335,
-            sidecar: Some(SidecarView {
-                key: "k1".to_owned(),
-                bootstrap_settings: Settings::without_policy(),
-                original_grace_seconds: 30,
-                redirect_step: true,
-                unheld: Vec::new(),
-                state: SidecarState::Running,
-                restarts: 0,
-                last: None,
-            }),
-            ..pod(name)
-        }
-    }
-
-    /// The same, deleted.
-    pub(crate) fn leaving(name: &str) -> PodView {
-        PodView {
-            leave: Some(Leave {
-                trigger: Trigger::Deleted,
-                grace_seconds: Some(335),
-            }),
-            ..injected(name)
-        }
-    }
-}
+mod tests;

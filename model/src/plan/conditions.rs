@@ -1,8 +1,8 @@
 //! The two conditions of a policy: Ready (it is in force) and Protected (all its pods can drain).
 
-use super::effective;
 use super::protection::{Gap, Remedy};
-use crate::cluster::{Owner, PolicyView};
+use crate::text::values::values;
+use crate::views::{Owner, PolicyView};
 use ebb_api::status::Targets;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -51,7 +51,7 @@ pub struct Short {
 /// The condition Ready of a valid policy.
 pub fn ready(policy: &PolicyView, reach: &Reach) -> Finding {
     let selected = reach.targets.selected;
-    let values = effective::values(&policy.settings);
+    let values = values(&policy.settings);
     if reach.held_by_older.is_empty() {
         return Finding {
             kind: "Ready",

@@ -1,6 +1,6 @@
 //! What a leaving pod is told about its endpoints.
 
-use crate::cluster::{NamespaceView, PodView};
+use crate::views::{NamespaceView, PodView};
 use ebb_api::desired::Endpoints;
 
 /// What the slices say about a pod that leaves; of any other pod nothing is known.
@@ -18,8 +18,8 @@ pub fn endpoints(namespace: &NamespaceView, pod: &PodView) -> Endpoints {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::endpoints::SliceView;
-    use crate::cluster::pod::tests::injected;
+    use crate::fixtures::injected;
+    use crate::views::endpoints::SliceView;
     use ebb_api::desired::Leave;
     use ebb_api::phase::Trigger;
 

@@ -1,13 +1,12 @@
 //! What is to be: pure functions of what the cluster says. Nothing here talks to anybody.
 
 pub mod conditions;
-pub mod effective;
 pub mod leave;
 pub mod protection;
 pub mod select;
 pub mod settings;
 
-use crate::cluster::{NamespaceView, PodView, SidecarState};
+use crate::views::{NamespaceView, PodView, SidecarState};
 use ebb_api::desired::{Endpoints, Leave};
 use ebb_api::names::ADMIN_PORT;
 use ebb_api::settings::Settings;
@@ -61,7 +60,7 @@ pub fn wanted(namespace: &NamespaceView, pod: &PodView, settings: &Settings) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::pod::tests::{injected, pod};
+    use crate::fixtures::{injected, pod};
 
     /// There is nobody to talk to in a pod without a running sidecar.
     #[test]

@@ -2,7 +2,7 @@
 
 /// The beginning of a text, of at most that many bytes, ending in "…" where something was cut.
 /// `most` leaves room for that: it is at least 3.
-pub fn excerpt(text: &str, most: usize) -> String {
+pub fn truncate(text: &str, most: usize) -> String {
     const CUT: &str = "…";
     if text.len() <= most {
         return text.to_owned();
@@ -18,8 +18,8 @@ mod tests {
     /// What fits stays; what does not is cut between two letters.
     #[test]
     fn a_text_is_cut_between_letters() {
-        assert_eq!(excerpt("short", 5), "short");
-        assert_eq!(excerpt("longer", 5), "lo…");
-        assert_eq!(excerpt("ä".repeat(5).as_str(), 8), "ää…");
+        assert_eq!(truncate("short", 5), "short");
+        assert_eq!(truncate("longer", 5), "lo…");
+        assert_eq!(truncate("ä".repeat(5).as_str(), 8), "ää…");
     }
 }

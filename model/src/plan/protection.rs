@@ -1,6 +1,6 @@
 //! Whether a pod can drain as its policy asks, and if not, why.
 
-use crate::cluster::{NamespaceView, PodView, PolicyView};
+use crate::views::{NamespaceView, PodView, PolicyView};
 use ebb_api::capture::{self, Mode, Step};
 use ebb_api::names::{ADMIN_PORT, INJECT_LABEL, Inject, REDIRECT_CONTAINER, RELAY_PORT};
 
@@ -113,7 +113,7 @@ pub fn gap(
         } => {
             let why = if !surroundings.redirect {
                 SteppedDown::Off
-            } else if surroundings.namespace.forbids_net_admin {
+            } else if surroundings.namespace.labels.forbids_net_admin {
                 SteppedDown::Forbidden(steps.clone())
             } else if !sidecar.redirect_step {
                 SteppedDown::NoInitStep
@@ -149,7 +149,7 @@ pub fn gap(
 
 fn without_sidecar(namespace: &NamespaceView, policy: &PolicyView, pod: &PodView) -> Gap {
     // As the webhook has it: whoever is responsible for either can keep Ebb out.
-    if pod.inject == Inject::Disabled || namespace.inject == Inject::Disabled {
+    if pod.inject == Inject::Disabled || namespace.labels.inject == Inject::Disabled {
         Gap::InjectionDisabled
     } else if pod.host_network {
         Gap::HostNetwork
@@ -169,7 +169,7 @@ fn without_sidecar(namespace: &NamespaceView, policy: &PolicyView, pod: &PodView
 impl Surroundings<'_> {
     /// The mode that the sidecars of new pods are to run in.
     pub fn mode(self) -> Mode {
-        if self.redirect && !self.namespace.forbids_net_admin {
+        if self.redirect && !self.namespace.labels.forbids_net_admin {
             Mode::Redirect
         } else {
             Mode::Observe

@@ -1,8 +1,8 @@
 //! Each way to fall short, and its remedy.
 
 use super::*;
-use crate::cluster::pod::tests::{injected, pod};
-use crate::cluster::policy::tests::policy;
+use crate::fixtures::{injected, pod, policy};
+use crate::views::NamespaceLabels;
 use ebb_api::capture::Why;
 use jiff::Timestamp;
 
@@ -40,7 +40,10 @@ fn a_pod_without_a_sidecar_has_a_reason() {
 #[test]
 fn a_namespace_that_refuses_is_the_reason() {
     let namespace = NamespaceView {
-        inject: Inject::Disabled,
+        labels: NamespaceLabels {
+            inject: Inject::Disabled,
+            ..NamespaceLabels::default()
+        },
         ..NamespaceView::default()
     };
     let policy = policy("web", 0);
@@ -53,7 +56,10 @@ fn a_namespace_that_refuses_is_the_reason() {
         assert_eq!(gap_of(&namespace, &pod), Some(Gap::InjectionDisabled));
     }
     let enabled = NamespaceView {
-        inject: Inject::Enabled,
+        labels: NamespaceLabels {
+            inject: Inject::Enabled,
+            ..NamespaceLabels::default()
+        },
         ..NamespaceView::default()
     };
     assert_ne!(gap_of(&enabled, &pod), Some(Gap::InjectionDisabled));
@@ -75,7 +81,10 @@ fn new_pods_do_not_mend_a_redirect_that_fails_or_is_forbidden() {
     };
     let of = |redirect, forbids_net_admin, redirect_step| {
         let namespace = NamespaceView {
-            forbids_net_admin,
+            labels: NamespaceLabels {
+                forbids_net_admin,
+                ..NamespaceLabels::default()
+            },
             ..NamespaceView::default()
         };
         let surroundings = Surroundings {

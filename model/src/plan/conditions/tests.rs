@@ -1,7 +1,7 @@
 //! What conditions say, word for word.
 
 use super::*;
-use crate::cluster::policy::tests::policy;
+use crate::fixtures::policy;
 use crate::plan::protection::SteppedDown;
 use ebb_api::capture::{Mode, Step, Why};
 

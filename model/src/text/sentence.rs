@@ -1,5 +1,6 @@
 //! The sentences that a person reads about a drain.
 
+use super::duration::{seconds, short};
 use ebb_api::phase::{Outcome, Phase};
 use ebb_api::report::{Census, Drain, Protocol, Report};
 use std::collections::BTreeMap;
@@ -121,78 +122,10 @@ fn count(number: u64, one: &str) -> String {
     format!("{number} {one}{ending}")
 }
 
-/// A duration to the tenth of a second while that matters: "0.3s", "12s", "4m48s".
-fn short(milliseconds: u64) -> String {
-    match milliseconds {
-        0..10_000 => {
-            let tenths = milliseconds / 100;
-            format!("{}.{}s", tenths / 10, tenths % 10)
-        }
-        _ => seconds(milliseconds),
-    }
-}
-
-/// A duration in whole seconds, coarser where it is long: "12s", "4m48s", "41m", "2h5m".
-pub fn seconds(milliseconds: u64) -> String {
-    let seconds = milliseconds / 1000;
-    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..600 => format!("{minutes}m{}s", seconds % 60),
-        600..3600 => format!("{minutes}m"),
-        _ => format!("{hours}h{minutes}m"),
-    }
-}
-
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use ebb_api::capture::Mode;
-    use ebb_api::desired::Revision;
-    use ebb_api::phase::Trigger;
-    use ebb_api::report::Leaving;
-
-    /// A pod that drains 3 requests on 14 connections since 12 s.
-    pub(crate) fn draining() -> Report {
-        Report {
-            pod: "uid-of-web-0".to_owned(),
-            boot: "b1".to_owned(),
-            revision: Revision::new(0, 1),
-            mode: Mode::Redirect,
-            steps: Vec::new(),
-            phase: Phase::Draining,
-            leaving: Some(Leaving {
-                trigger: Trigger::Deleted,
-                elapsed_ms: 12_100,
-                remaining_ms: 288_000,
-            }),
-            now: Census {
-                connections: BTreeMap::from([(Protocol::Http1, 12), (Protocol::Opaque, 2)]),
-                in_flight: BTreeMap::from([(Protocol::Http1, 3)]),
-                oldest_ms: Some(14_200),
-                bypassing: 0,
-            },
-            last: None,
-        }
-    }
-
-    /// A drain of 5 minutes that cut one connection.
-    pub(crate) fn timed_out() -> Drain {
-        Drain {
-            trigger: Trigger::Deleted,
-            outcome: Outcome::TimedOut,
-            took_ms: 300_040,
-            deregistered_ms: Some(2_500),
-            endpoints_gone_ms: Some(310),
-            finished: 12,
-            cut: BTreeMap::from([(Protocol::Opaque, 1)]),
-            handed_over: 0,
-            oldest_cut_ms: Some(2_460_000),
-            idle_closed: 0,
-            late: 0,
-            bypassing: 0,
-        }
-    }
+    use crate::fixtures::{draining, timed_out};
 
     /// The sentences of the documentation, word for word.
     #[test]
@@ -295,21 +228,5 @@ pub(crate) mod tests {
             sentence(&drain),
             "3 requests, 6 event streams, 3 WebSockets, 5 TLS connections and 4 connections"
         );
-    }
-
-    /// Durations say no more than one needs.
-    #[test]
-    fn durations_are_as_coarse_as_they_are_long() {
-        for (milliseconds, exact, whole) in [
-            (0, "0.0s", "0s"),
-            (9_999, "9.9s", "9s"),
-            (59_999, "59s", "59s"),
-            (288_000, "4m48s", "4m48s"),
-            (2_460_000, "41m", "41m"),
-            (7_500_000, "2h5m", "2h5m"),
-        ] {
-            assert_eq!(short(milliseconds), exact);
-            assert_eq!(seconds(milliseconds), whole);
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Which policy is in force for a pod.
 
-use crate::cluster::PolicyView;
+use crate::views::PolicyView;
 use std::collections::BTreeMap;
 
 /// The policy in force for a pod with these labels: of all that select it the oldest, by creation
@@ -18,7 +18,7 @@ pub fn in_force<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::policy::tests::policy;
+    use crate::fixtures::policy;
 
     fn web() -> BTreeMap<String, String> {
         BTreeMap::from([("app".to_owned(), "web".to_owned())])

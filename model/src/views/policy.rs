@@ -1,10 +1,11 @@
-//! A DrainPolicy as the controller keeps it: defaults applied, and known to be matchable.
+//! A DrainPolicy: defaults applied, and known to be matchable.
 
 use ebb_api::policy::{DrainPolicy, Ports};
 use ebb_api::selector::Selector;
 use ebb_api::settings::Settings;
 use ebb_api::status::DrainPolicyStatus;
 use jiff::Timestamp;
+use kube::core::DeserializeGuard;
 use std::collections::BTreeMap;
 
 /// A valid policy.
@@ -49,6 +50,25 @@ pub struct InvalidPolicy {
 }
 
 impl PolicyView {
+    /// Narrows a policy, of which perhaps only the metadata could be read.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it could not be read or its selector cannot be matched.
+    pub fn read(policy: DeserializeGuard<DrainPolicy>) -> Result<PolicyView, Box<InvalidPolicy>> {
+        match policy.0 {
+            Ok(policy) => PolicyView::of(policy),
+            Err(error) => Err(Box::new(InvalidPolicy {
+                namespace: error.metadata.namespace.unwrap_or_default(),
+                name: error.metadata.name.unwrap_or_default(),
+                uid: error.metadata.uid.unwrap_or_default(),
+                generation: error.metadata.generation.unwrap_or_default(),
+                why: format!("it cannot be read: {}", error.error),
+                status: DrainPolicyStatus::default(),
+            })),
+        }
+    }
+
     /// Narrows a policy to its view.
     ///
     /// # Errors
@@ -116,21 +136,9 @@ impl PolicyView {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
     use serde_json::json;
-
-    /// A policy for all pods with the label `app: web`, made at the given second.
-    pub(crate) fn policy(name: &str, created: i64) -> PolicyView {
-        let object = json!({
-            "apiVersion": "ebb.dev/v1alpha1",
-            "kind": "DrainPolicy",
-            "metadata": {"namespace": "shop", "name": name, "uid": name, "generation": 1,
-                "creationTimestamp": Timestamp::from_second(created).unwrap().to_string()},
-            "spec": {"selector": {"matchLabels": {"app": "web"}}},
-        });
-        PolicyView::of(serde_json::from_value(object).unwrap()).unwrap()
-    }
 
     /// A selector that cannot be matched makes an invalid policy with a sentence, not one that
     /// guesses.

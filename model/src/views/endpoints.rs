@@ -1,5 +1,9 @@
 //! What the EndpointSlices of a namespace say about its pods.
 
+mod object;
+
+pub use object::NarrowSlice;
+
 use ebb_api::desired::Endpoints;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

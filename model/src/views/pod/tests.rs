@@ -1,7 +1,7 @@
 //! Pods as the API server sends them, and what is kept of them.
 
 use super::*;
-use ebb_api::phase::Outcome;
+use ebb_api::phase::{Outcome, Trigger};
 use serde_json::{Value, json};
 
 fn view(pod: Value) -> PodView {

@@ -1,7 +1,7 @@
 //! Which settings a pod's sidecar acts on.
 
 use super::select::in_force;
-use crate::cluster::{NamespaceView, PodView};
+use crate::views::{NamespaceView, PodView};
 use ebb_api::settings::Settings;
 
 /// The settings of the policy in force.
@@ -23,10 +23,10 @@ pub fn settings(namespace: &NamespaceView, pod: &PodView, last: &Settings) -> Se
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::pod::tests::injected;
-    use crate::cluster::policy::tests::policy;
+    use crate::fixtures::injected;
+    use crate::fixtures::policy;
 
-    fn with(policies: &[crate::cluster::PolicyView]) -> NamespaceView {
+    fn with(policies: &[crate::views::PolicyView]) -> NamespaceView {
         NamespaceView {
             policies: policies.to_vec(),
             ..NamespaceView::default()

@@ -1,0 +1,121 @@
+//! Pods, policies and reports for tests, here and in other crates.
+
+use crate::views::{Owner, PodView, PolicyView, SidecarState, SidecarView};
+use ebb_api::capture::Mode;
+use ebb_api::desired::{Leave, Revision};
+use ebb_api::names::Inject;
+use ebb_api::phase::{Outcome, Phase, Trigger};
+use ebb_api::report::{Census, Drain, Leaving, Protocol, Report};
+use ebb_api::settings::Settings;
+use jiff::Timestamp;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// A serving pod of the Deployment `web` with the label `app: web` and no sidecar.
+pub fn pod(name: &str) -> PodView {
+    PodView {
+        namespace: "shop".to_owned(),
+        name: name.to_owned(),
+        uid: format!("uid-of-{name}"),
+        created: Timestamp::UNIX_EPOCH,
+        labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),
+        owner: Some(Owner {
+            kind: "Deployment".to_owned(),
+            name: "web".to_owned(),
+        }),
+        inject: Inject::Unset,
+        refused: None,
+        host_network: false,
+        finished: false,
+        ready: true,
+        grace_seconds: 30,
+        ip: Some(IpAddr::from([198, 19, 1, 7])),
+        leave: None,
+        sidecar: None,
+    }
+}
+
+/// The same with a running sidecar, born without a policy.
+pub fn injected(name: &str) -> PodView {
+    PodView {
+        grace_seconds: 335,
+        sidecar: Some(SidecarView {
+            key: "k1".to_owned(),
+            bootstrap_settings: Settings::without_policy(),
+            original_grace_seconds: 30,
+            redirect_step: true,
+            unheld: Vec::new(),
+            state: SidecarState::Running,
+            restarts: 0,
+            last: None,
+        }),
+        ..pod(name)
+    }
+}
+
+/// The same, deleted.
+pub fn leaving(name: &str) -> PodView {
+    PodView {
+        leave: Some(Leave {
+            trigger: Trigger::Deleted,
+            grace_seconds: Some(335),
+        }),
+        ..injected(name)
+    }
+}
+
+/// A policy for all pods with the label `app: web`, made at the given second.
+pub fn policy(name: &str, created: i64) -> PolicyView {
+    let object = json!({
+        "apiVersion": "ebb.dev/v1alpha1",
+        "kind": "DrainPolicy",
+        "metadata": {"namespace": "shop", "name": name, "uid": name, "generation": 1,
+            "creationTimestamp": Timestamp::from_second(created).expect("a second of this age").to_string()},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}},
+    });
+    let object = serde_json::from_value(object).expect("it has the shape of a policy");
+    PolicyView::of(object).expect("its selector can be matched")
+}
+
+/// A pod that drains 3 requests on 14 connections since 12 s.
+pub fn draining() -> Report {
+    Report {
+        pod: "uid-of-web-0".to_owned(),
+        boot: "b1".to_owned(),
+        revision: Revision::new(0, 1),
+        mode: Mode::Redirect,
+        steps: Vec::new(),
+        phase: Phase::Draining,
+        leaving: Some(Leaving {
+            trigger: Trigger::Deleted,
+            elapsed_ms: 12_100,
+            remaining_ms: 288_000,
+        }),
+        now: Census {
+            connections: BTreeMap::from([(Protocol::Http1, 12), (Protocol::Opaque, 2)]),
+            in_flight: BTreeMap::from([(Protocol::Http1, 3)]),
+            oldest_ms: Some(14_200),
+            bypassing: 0,
+        },
+        last: None,
+    }
+}
+
+/// A drain of 5 minutes that cut one connection.
+pub fn timed_out() -> Drain {
+    Drain {
+        trigger: Trigger::Deleted,
+        outcome: Outcome::TimedOut,
+        took_ms: 300_040,
+        deregistered_ms: Some(2_500),
+        endpoints_gone_ms: Some(310),
+        finished: 12,
+        cut: BTreeMap::from([(Protocol::Opaque, 1)]),
+        handed_over: 0,
+        oldest_cut_ms: Some(2_460_000),
+        idle_closed: 0,
+        late: 0,
+        bypassing: 0,
+    }
+}

@@ -1,0 +1,15 @@
+//! Small views of the objects of a cluster: facts, and nothing that has been decided.
+//!
+//! Nothing larger than a view is ever kept: ten thousand pods as they come from the API server are
+//! hundreds of megabytes, their views a few. So each object is read no further than is needed, and
+//! narrowed to its view as it arrives.
+
+pub mod endpoints;
+pub mod namespace;
+pub mod pod;
+pub mod policy;
+
+pub use endpoints::{EndpointIndex, NarrowSlice, SliceView};
+pub use namespace::{NamespaceLabels, NamespaceView};
+pub use pod::{NarrowPod, Owner, PodView, SidecarState, SidecarView};
+pub use policy::{InvalidPolicy, PolicyView};
