@@ -78,7 +78,7 @@ impl Bound {
     }
 
     /// Accepts and relays until `stop` is ready, then drops what is still open. It ends by itself
-    /// only when one of several threads was lost.
+    /// only when a part was lost without which connections can't be served, or can't be told to leave.
     ///
     /// With [`Stance::Draining`] and later, all connections that the kernel has queued are accepted
     /// and the port is closed in the same tick: a close over queued connections would reset them.
@@ -273,7 +273,14 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::census::Census;
+    use crate::stance::Conduct;
+    use crate::upstream::{OriginalDestination, Upstream};
     use socket2::SockRef;
+    use std::future::pending;
+    use std::sync::Arc;
+    use std::task::{Context, Wake, Waker};
+    use tokio::sync::watch;
 
     /// Every accepted connection sends small answers at once and finds out that its client is gone:
     /// it has that from the listener.
@@ -291,5 +298,34 @@ mod tests {
         );
         assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
         assert_eq!(probes, KEEPALIVE);
+    }
+
+    /// A connection that can't be woken, by which what wakes them panics.
+    struct Unwakeable;
+
+    impl Wake for Unwakeable {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker that panics, as the test wants it");
+        }
+    }
+
+    /// The relay ends, and the process with it, when nobody can tell its connections to leave any
+    /// more: it would go on serving, and no drain would reach a connection at rest.
+    #[tokio::test(start_paused = true)]
+    async fn the_relay_ends_with_what_wakes_its_connections() {
+        let census = Census::new(std::time::Instant::now());
+        let (conduct, receiver) = watch::channel(Conduct::default());
+        let nowhere = OriginalDestination::Fixed((Ipv4Addr::LOCALHOST, 9).into());
+        let relay = Relay::new(census, receiver, Upstream::new(nowhere, Vec::new()));
+        let mut subscription = relay.subscribe();
+        let waker = Waker::from(Arc::new(Unwakeable));
+        assert!(subscription.changed(&Context::from_waker(&waker)).is_some());
+        conduct.send_modify(|conduct| conduct.stance = Stance::Parting);
+        let run = bind(0).unwrap().run(relay, pending());
+        let ended = tokio::time::timeout(Duration::from_secs(60), run).await;
+        assert!(
+            ended.is_ok(),
+            "it goes on, and tells no connection to leave"
+        );
     }
 }

@@ -16,7 +16,10 @@ use tokio::task::{JoinError, JoinSet};
 /// What runs connections. Dropping it drops them.
 pub(super) struct Workers {
     relay: Relay,
-    /// Connections on this thread, and the notifier of all.
+    /// What wakes the connections of all threads: without it none would learn any more that it is to
+    /// leave.
+    notifier: JoinSet<()>,
+    /// Connections on this thread.
     connections: JoinSet<()>,
     /// The ways to the others; none where this thread does it all. A queue holds what was accepted
     /// a moment ago: it empties as fast as a thread takes in sockets.
@@ -33,7 +36,7 @@ struct Handed {
     taken: Taken,
 }
 
-/// A worker thread ended while the relay runs, which is a bug or a lack of memory.
+/// A thread, or what wakes the connections, ended while the relay runs: a bug or a lack of memory.
 #[derive(Debug)]
 pub(super) struct WorkerLost;
 
@@ -44,11 +47,12 @@ impl Workers {
     /// waits for them.
     pub(super) fn new(relay: Relay) -> Workers {
         let threads = relay.workers().get();
-        let mut connections = JoinSet::new();
-        connections.spawn(relay.notify());
+        let mut notifier = JoinSet::new();
+        notifier.spawn(relay.notify());
         let mut workers = Workers {
             relay,
-            connections,
+            notifier,
+            connections: JoinSet::new(),
             queues: Vec::new(),
             threads: JoinSet::new(),
             turn: 0,
@@ -104,6 +108,10 @@ impl Workers {
                 Some(ended) = self.connections.join_next() => note_panic(ended, &self.relay),
                 Some(ended) = self.threads.join_next() => {
                     tracing::error!(?ended, "a thread of the relay ended");
+                    return WorkerLost;
+                }
+                Some(ended) = self.notifier.join_next() => {
+                    tracing::error!(?ended, "what tells the relay's connections to leave ended");
                     return WorkerLost;
                 }
                 else => std::future::pending().await,
