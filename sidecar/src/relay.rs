@@ -91,15 +91,20 @@ impl Relay {
     /// Takes an accepted connection in, which `peer` has made: from here on it counts. Nothing where
     /// it was made to the relay itself; it is reset when the socket is dropped.
     pub(crate) fn take(&self, client: &TcpStream, peer: SocketAddr) -> Option<Taken> {
+        let canonical = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         match self.upstream.destination(client, peer) {
             Ok(destination) => {
                 let mut line = self.census.connect();
-                line.made_by(peer.ip().to_canonical(), destination.port());
-                Some(Taken { destination, line })
+                line.made_by(canonical.ip(), destination.port());
+                Some(Taken {
+                    client: canonical,
+                    destination,
+                    line,
+                })
             }
             Err(error) => {
                 if let Some(skipped) = self.direct.allow(Instant::now()) {
-                    tracing::warn!(%error, skipped, "connection reset");
+                    tracing::warn!(client.addr = %canonical, %error, skipped, "connection reset");
                 }
                 closing::reset(client);
                 None
@@ -111,11 +116,22 @@ impl Relay {
 /// A connection that was taken in, without its socket: that belongs to the thread that will run it.
 #[derive(Debug)]
 pub(crate) struct Taken {
+    client: SocketAddr,
     destination: Destination,
     line: census::Connection,
 }
 
 impl Taken {
+    /// Where its client is; IPv4 is not mapped into IPv6.
+    pub(crate) fn client_addr(&self) -> SocketAddr {
+        self.client
+    }
+
+    /// The port of the app that it goes to.
+    pub(crate) fn app_port(&self) -> u16 {
+        self.destination.port()
+    }
+
     /// Joins it with its socket; it does nothing until it runs.
     pub(crate) fn begin(self, client: TcpStream) -> Connection {
         Connection::between(client, self.destination, Exchange::new(self.line))

@@ -90,7 +90,12 @@ impl Workers {
         let client = match client.into_std() {
             Ok(client) => client,
             Err(error) => {
-                tracing::debug!(%error, "client went before it was served");
+                tracing::debug!(
+                    client.addr = %taken.client_addr(),
+                    app.port = taken.app_port(),
+                    %error,
+                    "client went before it was served"
+                );
                 return Ok(());
             }
         };
@@ -138,7 +143,12 @@ fn work(mut handed: UnboundedReceiver<Handed>, relay: &Relay) -> io::Result<()> 
                             connections.spawn(taken.begin(client).run(relay.subscribe()));
                         }
                         Err(error) => {
-                            tracing::warn!(%error, "a connection is lost");
+                            tracing::warn!(
+                                client.addr = %taken.client_addr(),
+                                app.port = taken.app_port(),
+                                %error,
+                                "a connection is lost"
+                            );
                             relay.census().accept_failed();
                         }
                     },

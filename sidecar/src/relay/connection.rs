@@ -135,7 +135,12 @@ impl<L: Legs> Connection<L> {
                 Ok(true)
             }
             Poll::Ready(Err(error)) => {
-                tracing::debug!(%error, "the app did not take the connection");
+                tracing::debug!(
+                    client.addr = self.legs.client_addr().map(tracing::field::display),
+                    app.port = self.legs.app_port(),
+                    %error,
+                    "the app did not take the connection"
+                );
                 if !self.redialing {
                     return Err(End::Reset);
                 }

@@ -1,6 +1,7 @@
 //! What a connection asks of its two legs. Sockets are such legs; so are the parties of a test.
 
 use std::io;
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 /// One of the two legs.
@@ -66,4 +67,11 @@ pub(crate) trait Legs {
 
     /// Both are to see that what they have is not whole.
     fn reset(&mut self);
+
+    /// For the log: where the client is, as long as the kernel still knows. To be asked only where
+    /// something is logged: it is a system call.
+    fn client_addr(&self) -> Option<SocketAddr>;
+
+    /// For the log: the app's port.
+    fn app_port(&self) -> Option<u16>;
 }

@@ -10,6 +10,7 @@ use crate::relay::write_buffer::WriteBuffer;
 use crate::upstream::Destination;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -222,5 +223,14 @@ impl Legs for Sockets {
         if let App::Open(app) = &self.app {
             closing::reset(app);
         }
+    }
+
+    fn client_addr(&self) -> Option<SocketAddr> {
+        let peer = self.client.peer_addr().ok()?;
+        Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
+    }
+
+    fn app_port(&self) -> Option<u16> {
+        Some(self.destination.port())
     }
 }

@@ -192,3 +192,52 @@ async fn half_a_request_is_not_sent() {
     client.read_exact(&mut heard).await.unwrap();
     assert_eq!(heard, UNAVAILABLE);
 }
+
+/// What is logged of a connection says whose it is, and to which port of the app it goes.
+#[tokio::test]
+async fn the_log_names_client_and_port() {
+    let (mut connection, client) = taken_in(&Census::new(Instant::now())).await;
+    let port = connection.legs.app_port().unwrap();
+    let log = Log::default();
+    let _logged = tracing::subscriber::set_default(log.subscriber());
+    let mut context = Context::from_waker(std::task::Waker::noop());
+    while with_scratch(|scratch| connection.turn(&mut context, scratch, Instant::now())).is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let names = format!(
+        "client.addr={} app.port={port}",
+        client.local_addr().unwrap()
+    );
+    let said = log.said();
+    assert!(said.contains(&names), "{said}");
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Log {
+    fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
+        let log = self.clone();
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_ansi(false)
+            .with_writer(move || log.clone())
+            .finish()
+    }
+
+    fn said(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -3,6 +3,7 @@
 use crate::relay::connection::{Leg, Legs, Reach};
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 /// Both ends of the connection.
@@ -163,4 +164,12 @@ impl Legs for Parties {
     fn closes_behind_what_waits(&mut self) {}
 
     fn reset(&mut self) {}
+
+    fn client_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    fn app_port(&self) -> Option<u16> {
+        None
+    }
 }
