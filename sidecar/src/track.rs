@@ -13,9 +13,45 @@ pub mod pieces;
 pub mod tls;
 pub mod websocket;
 
-/// The bytes are not what the tracker knows for certain: the connection is opaque from here on.
+use std::fmt;
+
+/// Why the bytes are not what a tracker knows for certain: the connection is opaque from here on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Odd;
+pub enum Odd {
+    /// They began as another protocol's do.
+    NotHttp,
+    /// A head or a frame breaks the rules of its protocol, or different servers read it differently.
+    Malformed,
+    /// The same of what delimits a body: its length, or its chunks.
+    Framing,
+    /// More than is followed: a longer head, more fields, more open requests or streams.
+    TooMany,
+    /// An answer, or the promise of one, to what nobody has asked.
+    Unsolicited,
+    /// The client asked for another protocol (RFC 9110, sections 7.8 and 9.3.6), and that is one of
+    /// which nothing is known, or the change is not certain.
+    Upgrade,
+}
+
+impl Odd {
+    /// Its one spelling, in the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Odd::NotHttp => "NotHttp",
+            Odd::Malformed => "Malformed",
+            Odd::Framing => "Framing",
+            Odd::TooMany => "TooMany",
+            Odd::Unsolicited => "Unsolicited",
+            Odd::Upgrade => "Upgrade",
+        }
+    }
+}
+
+impl fmt::Display for Odd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// How far a tracker came in its input: it stops at the first event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

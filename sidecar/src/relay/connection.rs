@@ -179,6 +179,7 @@ impl<L: Legs> Connection<L> {
             Poll::Ready(Err(_)) => return self.app_closed(true, now),
         };
         let passed = self.exchange.app_sent(&scratch[..read], now);
+        self.log_doubt();
         // The end of an upload that was answered early still goes to the app first.
         self.closing = passed.last && (self.legs.unsent(Leg::App) == 0 || !self.exchange.is_over());
         let sent = self.legs.send(Leg::Client, &passed.bytes, context);
@@ -274,6 +275,7 @@ impl<L: Legs> Connection<L> {
 
     fn pass_to_app(&mut self, bytes: &[u8], context: &mut Context<'_>, now: Instant) -> Turn {
         let passed = self.exchange.client_sent(bytes, now);
+        self.log_doubt();
         self.behind_gate.extend_from_slice(&bytes[passed.taken..]);
         debug_assert!(
             self.behind_gate.is_empty() || self.exchange.is_gated(),
@@ -289,6 +291,17 @@ impl<L: Legs> Connection<L> {
             Reach::Gone => {}
         }
         Ok(true)
+    }
+
+    fn log_doubt(&mut self) {
+        if let Some(odd) = self.exchange.take_doubt() {
+            tracing::debug!(
+                client.addr = self.legs.client_addr().map(tracing::field::display),
+                app.port = self.legs.app_port(),
+                reason = %odd,
+                "the connection is opaque from here on"
+            );
+        }
     }
 
     /// The app takes nothing more. What it said before may still have to be read.

@@ -11,6 +11,7 @@ pub(super) mod websocket;
 
 use crate::census::{Connection, HEAD_PATIENCE};
 use crate::stance::{Conduct, Stance};
+use crate::track::Odd;
 use crate::track::opaque::{Opaque, Side};
 use crate::track::tls::Hello;
 pub(crate) use action::{AppEnd, Deadline, NoApp, ToApp, ToClient};
@@ -38,6 +39,8 @@ pub(crate) struct Exchange {
     /// [`Exchange::released`].
     released: Vec<u8>,
     settings: ConnectionSettings,
+    /// Why the connection has just become opaque: see [`Exchange::take_doubt`].
+    doubt: Option<Odd>,
 }
 
 enum Kind {
@@ -60,6 +63,7 @@ impl Exchange {
             leaving: None,
             released: Vec::new(),
             settings: ConnectionSettings::default(),
+            doubt: None,
         }
     }
 
@@ -110,25 +114,25 @@ impl Exchange {
                     let bytes = Cow::Borrowed(&input[..taken]);
                     return ToApp { bytes, taken };
                 }
-                Err(_) => match &mut self.preface {
+                Err(odd) => match &mut self.preface {
                     Some(preface) => {
-                        preface.doubted = true;
+                        preface.doubt = Some(odd);
                         http1.wait_for_preface(&self.line, now);
                     }
-                    None => self.turn_opaque(now),
+                    None => self.turn_opaque(odd, now),
                 },
             },
             Kind::Http2(http2) => {
                 let passed = http2.client_sent(input, preface_length, &self.line, now);
                 bytes = passed.bytes;
-                if passed.next == Next::Opaque {
-                    self.turn_opaque(now);
+                if let Next::Opaque(odd) = passed.next {
+                    self.turn_opaque(odd, now);
                 }
             }
             Kind::WebSocket(socket) => {
                 let leaving = sockets(self.leaving, &self.settings);
-                if !socket.client_sent(input, leaving, &self.line, now) {
-                    self.turn_opaque(now);
+                if let Err(odd) = socket.client_sent(input, leaving, &self.line, now) {
+                    self.turn_opaque(odd, now);
                 }
             }
             Kind::Opaque(..) => {}
@@ -144,6 +148,11 @@ impl Exchange {
             bytes,
             taken: input.len(),
         }
+    }
+
+    /// Why the connection has become opaque, once when it has.
+    pub(crate) fn take_doubt(&mut self) -> Option<Odd> {
+        self.doubt.take()
     }
 
     /// Bytes of the client that were held back, and go to the app after all: what they were held for
@@ -177,13 +186,13 @@ impl Exchange {
             Kind::Opaque(..) => Passed {
                 bytes: Cow::Borrowed(input),
                 last: false,
-                next: Next::Opaque,
+                next: Next::Same,
             },
         };
         let Passed { bytes, last, next } = passed;
         match next {
             Next::Same => {}
-            Next::Opaque => self.turn_opaque(now),
+            Next::Opaque(odd) => self.turn_opaque(odd, now),
             Next::Upgraded(upgrade, used) => {
                 self.upgrade(upgrade, now);
                 let rest = &input[used..];

@@ -1,8 +1,6 @@
 //! TLS (RFC 8446, section 5.1; RFC 5246, section 6.2.1): known by the first record that a client
 //! sends, and never opened. What it carries is opaque.
 
-use super::Odd;
-
 /// So many bytes tell: the header of a record (5), that of a handshake message (4), and the first of
 /// that message's version.
 const TELLING: u8 = 10;
@@ -20,6 +18,17 @@ const MAJOR: u8 = 3;
 /// The longest payload of a record is 2^14 bytes: this is its higher byte.
 const LENGTH_LIMIT: u8 = 0x40;
 
+/// What a client's first bytes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IsTls {
+    /// They are not those of a ClientHello.
+    No,
+    /// They may become those.
+    Perhaps,
+    /// They are.
+    Yes,
+}
+
 /// The start of a connection, for as long as it may be that of TLS.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hello {
@@ -27,12 +36,8 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// Goes over the first bytes of a client: true once they are those of a ClientHello.
-    ///
-    /// # Errors
-    ///
-    /// They are not.
-    pub fn advance(&mut self, input: &[u8]) -> Result<bool, Odd> {
+    /// Goes over the first bytes of a client. Not to be called again once they have told.
+    pub fn advance(&mut self, input: &[u8]) -> IsTls {
         for byte in input.iter().take(usize::from(TELLING - self.seen)) {
             let plausible = match self.seen {
                 0 => *byte == HANDSHAKE,
@@ -45,11 +50,14 @@ impl Hello {
                 _ => true,
             };
             if !plausible {
-                return Err(Odd);
+                return IsTls::No;
             }
             self.seen += 1;
         }
-        Ok(self.seen == TELLING)
+        match self.seen {
+            TELLING => IsTls::Yes,
+            _ => IsTls::Perhaps,
+        }
     }
 }
 
@@ -64,15 +72,15 @@ mod tests {
     fn a_hello_is_known() {
         let mut hello = Hello::default();
         for byte in &START[..START.len() - 1] {
-            assert_eq!(hello.advance(&[*byte]), Ok(false));
+            assert_eq!(hello.advance(&[*byte]), IsTls::Perhaps);
         }
-        assert_eq!(hello.advance(b"\x03\x03 and so on"), Ok(true));
-        assert_eq!(Hello::default().advance(START), Ok(true));
+        assert_eq!(hello.advance(b"\x03\x03 and so on"), IsTls::Yes);
+        assert_eq!(Hello::default().advance(START), IsTls::Yes);
     }
 
     /// What differs anywhere is something else: an alert, an answer, SSL 2.0, another protocol.
     #[test]
-    fn other_starts_are_odd() {
+    fn other_starts_are_not() {
         for (place, byte) in [
             (0, 21),
             (0, 0x80),
@@ -85,7 +93,7 @@ mod tests {
         ] {
             let mut start = *START;
             start[place] = byte;
-            assert_eq!(Hello::default().advance(&start), Err(Odd), "{place}");
+            assert_eq!(Hello::default().advance(&start), IsTls::No, "{place}");
         }
     }
 }

@@ -129,7 +129,7 @@ impl Frames {
             CLOSE | PING | PONG => self.is_final(),
             _ => false,
         };
-        plausible.then_some(()).ok_or(Odd)
+        plausible.then_some(()).ok_or(Odd::Malformed)
     }
 
     fn check_length(&self) -> Result<(), Odd> {
@@ -138,7 +138,7 @@ impl Frames {
         let too_long = control && self.head[1] & 0x7f > CONTROL_LIMIT;
         (masked == self.masked && !too_long)
             .then_some(())
-            .ok_or(Odd)
+            .ok_or(Odd::Malformed)
     }
 
     fn length(&self) -> Result<u64, Odd> {
@@ -150,7 +150,7 @@ impl Frames {
             .iter()
             .fold(0, |length, byte| length << 8 | u64::from(*byte));
         // The highest bit must be nought.
-        (length >> 63 == 0).then_some(length).ok_or(Odd)
+        (length >> 63 == 0).then_some(length).ok_or(Odd::Malformed)
     }
 
     fn end(&mut self) -> Ended {

@@ -212,6 +212,21 @@ async fn the_log_names_client_and_port() {
     assert!(said.contains(&names), "{said}");
 }
 
+/// The log says why a connection is opaque, once.
+#[tokio::test]
+async fn the_log_says_why_a_connection_is_opaque() {
+    let log = Log::default();
+    let _logged = tracing::subscriber::set_default(log.subscriber());
+    let (mut connection, client) = taken_in(&Census::new(Instant::now())).await;
+    for _ in 0..2 {
+        client.try_write(b"\x16 is no beginning of HTTP").unwrap();
+        connection.legs.client.readable().await.unwrap();
+        turn(&mut connection, Instant::now());
+    }
+    assert_eq!(log.said().matches("opaque from here on").count(), 1);
+    assert!(log.said().contains("reason=NotHttp"), "{}", log.said());
+}
+
 /// What was logged.
 #[derive(Clone, Default)]
 struct Log(Arc<std::sync::Mutex<Vec<u8>>>);

@@ -5,8 +5,10 @@ mod preface;
 use super::http2::Http2;
 use super::websocket::WebSocket;
 use super::{Exchange, Kind, silence};
+use crate::track::Odd;
 use crate::track::http1::Upgrade;
 use crate::track::opaque::{Opaque, Side};
+use crate::track::tls::IsTls;
 use preface::IsHttp2;
 pub(super) use preface::Preface;
 use std::time::Instant;
@@ -20,8 +22,11 @@ impl Exchange {
         };
         match preface.client_sent(input) {
             IsHttp2::Perhaps => self.preface = Some(preface),
-            IsHttp2::No if preface.is_neither() => self.turn_opaque(now),
-            IsHttp2::No => {}
+            IsHttp2::No => {
+                if let Some(odd) = preface.is_neither() {
+                    self.turn_opaque(odd, now);
+                }
+            }
             IsHttp2::Yes(length) => {
                 self.kind = Kind::Http2(preface.into_http2(&self.line, now));
                 self.line.turned_http2();
@@ -36,11 +41,11 @@ impl Exchange {
         let Some(hello) = &mut self.hello else {
             return false;
         };
-        let told = hello.advance(input);
-        if told != Ok(false) {
+        let is_tls = hello.advance(input);
+        if is_tls != IsTls::Perhaps {
             self.hello = None;
         }
-        told == Ok(true)
+        is_tls == IsTls::Yes
     }
 
     /// The connection has changed to another protocol.
@@ -58,12 +63,12 @@ impl Exchange {
                 self.kind = Kind::WebSocket(WebSocket::new(now));
                 self.line.turned_websocket();
             }
-            Upgrade::Other => self.turn_opaque(now),
+            Upgrade::Other => self.turn_opaque(Odd::Upgrade, now),
         }
     }
 
     /// Nobody knows any more what the connection carries.
-    pub(super) fn turn_opaque(&mut self, now: Instant) {
+    pub(super) fn turn_opaque(&mut self, odd: Odd, now: Instant) {
         let mut opaque = Opaque::new(now, silence(&self.settings));
         let mut owed = Vec::new();
         let has_begun = match &mut self.kind {
@@ -78,6 +83,7 @@ impl Exchange {
             Kind::WebSocket(_) => true,
             Kind::Opaque(..) => return,
         };
+        self.doubt = Some(odd);
         self.line.turned_opaque();
         if has_begun {
             opaque.spoke(Side::Client, now);

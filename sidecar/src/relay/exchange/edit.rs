@@ -1,5 +1,6 @@
 //! The app's bytes, with what a goodbye changes in them.
 
+use crate::track::Odd;
 use crate::track::http1::Upgrade;
 use std::borrow::Cow;
 
@@ -16,8 +17,8 @@ pub(super) struct Passed<'a> {
 pub(super) enum Next {
     /// What it was before them.
     Same,
-    /// Nobody knows.
-    Opaque,
+    /// Nobody knows, for this reason.
+    Opaque(Odd),
     /// This, from this place in the app's bytes on; what came of them behind it is left out here.
     Upgraded(Upgrade, usize),
 }
@@ -70,11 +71,11 @@ impl<'a> Edit<'a> {
     }
 
     /// Goes on as nobody knows.
-    pub(super) fn opaque(self) -> Passed<'a> {
+    pub(super) fn opaque(self, odd: Odd) -> Passed<'a> {
         Passed {
             bytes: self.finish(),
             last: false,
-            next: Next::Opaque,
+            next: Next::Opaque(odd),
         }
     }
 

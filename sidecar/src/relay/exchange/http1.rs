@@ -115,7 +115,7 @@ impl Http1 {
             let rest = &input[used..];
             if self.requests.is_between() {
                 if self.switching && !rest.is_empty() {
-                    return Err(Odd);
+                    return Err(Odd::Upgrade);
                 }
                 self.start = self.taken + used as u64;
             }
@@ -160,9 +160,12 @@ impl Http1 {
                 self.prepare_goodbye();
             }
             let method = self.open.front().map(|open| open.method);
-            let Ok(step) = self.responses.advance(rest, method) else {
-                edit.put(used, used, &self.release());
-                return edit.opaque();
+            let step = match self.responses.advance(rest, method) {
+                Ok(step) => step,
+                Err(odd) => {
+                    edit.put(used, used, &self.release());
+                    return edit.opaque(odd);
+                }
             };
             let piece = used..used + step.used;
             if let Some(length) = self.stream_ends(&input[piece.clone()], now) {
@@ -197,7 +200,7 @@ impl Http1 {
                     if self.switches(&head) {
                         return match head.upgrade {
                             Some(upgrade) if self.is_alone() => edit.upgraded(upgrade, used),
-                            _ => edit.opaque(),
+                            _ => edit.opaque(Odd::Upgrade),
                         };
                     }
                     self.answer_began(&head, line);
@@ -282,7 +285,7 @@ impl Http1 {
         now: Instant,
     ) -> Result<(), Odd> {
         if self.open.len() == OPEN_LIMIT {
-            return Err(Odd);
+            return Err(Odd::TooMany);
         }
         self.head_began = None;
         self.switching = head.upgrade;

@@ -23,6 +23,7 @@ mod goodbye;
 
 use super::edit::{Edit, Passed};
 use crate::census::Connection;
+use crate::track::Odd;
 use crate::track::http2::{App, AppEvent, Client, ClientEvent, PREFACE};
 use bytes::PING;
 pub(super) use goodbye::Goodbye;
@@ -123,7 +124,7 @@ impl Http2 {
         let rest = &input[used..];
         let (expected, later) = self.preface.split_at(self.preface.len().min(rest.len()));
         if !rest.starts_with(expected) {
-            return edit.opaque();
+            return edit.opaque(Odd::NotHttp);
         }
         self.preface = later;
         used += expected.len();
@@ -131,9 +132,12 @@ impl Http2 {
         loop {
             // Of a frame that began before we asked the app has some bytes: it is no answer.
             let since_asked = !self.held.is_empty() || self.client.is_between_frames();
-            let Ok(step) = self.client.advance(&input[used..]) else {
-                edit.put(used, used, &std::mem::take(&mut self.held));
-                return edit.opaque();
+            let step = match self.client.advance(&input[used..]) {
+                Ok(step) => step,
+                Err(odd) => {
+                    edit.put(used, used, &std::mem::take(&mut self.held));
+                    return edit.opaque(odd);
+                }
             };
             let piece = used..used + step.used;
             used = piece.end;
@@ -154,8 +158,11 @@ impl Http2 {
             }
             match step.event {
                 None => break,
-                Some(event) if self.client_did(event, line, now) => {}
-                Some(_) => return edit.opaque(),
+                Some(event) => {
+                    if let Err(odd) = self.client_did(event, line, now) {
+                        return edit.opaque(odd);
+                    }
+                }
             }
         }
         if self.client.is_in_head() && self.head_began.is_none() {
@@ -181,14 +188,18 @@ impl Http2 {
         let mut edit = Edit::new(input);
         let mut used = 0;
         loop {
-            let Ok(step) = self.app.advance(&input[used..]) else {
-                return edit.opaque();
+            let step = match self.app.advance(&input[used..]) {
+                Ok(step) => step,
+                Err(odd) => return edit.opaque(odd),
             };
             used += step.used;
             match step.event {
                 None => return edit.same(),
-                Some(event) if self.app_did(event, line, now) => {}
-                Some(_) => return edit.opaque(),
+                Some(event) => {
+                    if let Err(odd) = self.app_did(event, line, now) {
+                        return edit.opaque(odd);
+                    }
+                }
             }
             if let Some(goodbye) = self.goodbye(leaving, line, now) {
                 edit.put(used, used, &goodbye.bytes);
@@ -207,8 +218,12 @@ impl Http2 {
         line.settled();
     }
 
-    /// False if that is more than can be followed.
-    fn client_did(&mut self, event: ClientEvent, line: &Connection, now: Instant) -> bool {
+    fn client_did(
+        &mut self,
+        event: ClientEvent,
+        line: &Connection,
+        now: Instant,
+    ) -> Result<(), Odd> {
         match event {
             ClientEvent::Opened(stream) => {
                 self.head_began = None;
@@ -224,11 +239,10 @@ impl Http2 {
             ClientEvent::Takes(length) => self.app.allow(length),
             ClientEvent::Answered(_) | ClientEvent::Other => {}
         }
-        true
+        Ok(())
     }
 
-    /// False if that is more than can be followed.
-    fn app_did(&mut self, event: AppEvent, line: &Connection, now: Instant) -> bool {
+    fn app_did(&mut self, event: AppEvent, line: &Connection, now: Instant) -> Result<(), Odd> {
         match event {
             AppEvent::Ended(stream) => {
                 if let Some(index) = self.open.iter().position(|open| open.stream == stream) {
@@ -242,7 +256,10 @@ impl Http2 {
             AppEvent::Reset(stream) => self.drop_streams(line, now, |open| open == stream),
             AppEvent::Promised(stream) => {
                 // It belongs to a request (RFC 9113, section 8.4): without any it is odd.
-                return self.client.last() > 0 && self.began(stream, line, now);
+                if self.client.last() == 0 {
+                    return Err(Odd::Unsolicited);
+                }
+                return self.began(stream, line, now);
             }
             AppEvent::Takes(length) => self.client.allow(length),
             AppEvent::GoAway(last) => {
@@ -254,20 +271,20 @@ impl Http2 {
             }
             AppEvent::Other => {}
         }
-        true
+        Ok(())
     }
 
-    fn began(&mut self, stream: u32, line: &Connection, now: Instant) -> bool {
+    fn began(&mut self, stream: u32, line: &Connection, now: Instant) -> Result<(), Odd> {
         let refused = !stream.is_multiple_of(2) && self.app_last.is_some_and(|last| stream > last);
         if refused || self.app_closed {
             if self.open.is_empty() {
                 line.settled();
                 self.note_quiet(line, now);
             }
-            return true;
+            return Ok(());
         }
         if self.open.len() == OPEN_LIMIT {
-            return false;
+            return Err(Odd::TooMany);
         }
         self.crowded |= !self.open.is_empty() && !stream.is_multiple_of(2);
         self.open.push(Open {
@@ -281,7 +298,7 @@ impl Http2 {
         } else {
             line.request_began(now, true);
         }
-        true
+        Ok(())
     }
 
     /// A probe makes one request and is over in time: with a second one, or later, the first was a

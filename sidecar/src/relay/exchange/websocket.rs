@@ -67,25 +67,25 @@ impl WebSocket {
         }
     }
 
-    /// Goes over the client's bytes, all of which go to the app; false if they are odd.
+    /// Goes over the client's bytes, all of which go to the app.
     pub(super) fn client_sent(
         &mut self,
         input: &[u8],
         leaving: Option<Instant>,
         line: &Connection,
         now: Instant,
-    ) -> bool {
+    ) -> Result<(), Odd> {
         self.moved = now;
         let mut used = 0;
         while self.closing != Closing::Answered {
             let step = match self.client.advance(&input[used..]) {
                 Ok(step) => step,
-                Err(Odd) if self.has_parted() => {
+                Err(_) if self.has_parted() => {
                     // Noise is an answer too: what was said can't be unsaid.
                     self.answered(line);
                     break;
                 }
-                Err(Odd) => return false,
+                Err(odd) => return Err(odd),
             };
             used += step.used;
             match (step.event, self.closing) {
@@ -98,7 +98,7 @@ impl WebSocket {
             let any_place = leaving.is_some_and(|leaving| self.any_place_from(leaving) <= now);
             self.ripe |= any_place && self.client.is_between_messages();
         }
-        true
+        Ok(())
     }
 
     /// Goes over the app's bytes; `leaving` since then.
@@ -117,8 +117,9 @@ impl WebSocket {
         self.moved = now;
         let mut used = 0;
         loop {
-            let Ok(step) = self.app.advance(&input[used..]) else {
-                return edit.opaque();
+            let step = match self.app.advance(&input[used..]) {
+                Ok(step) => step,
+                Err(odd) => return edit.opaque(odd),
             };
             used += step.used;
             match step.event {

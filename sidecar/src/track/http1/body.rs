@@ -126,32 +126,32 @@ impl Chunk {
             (Chunk::Size { size, digits }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 // Sixteen digits are all of a u64; more would be somebody's attempt at overflow.
                 if digits == 16 {
-                    return Err(Odd);
+                    return Err(Odd::Framing);
                 }
-                let digit = char::from(byte).to_digit(16).ok_or(Odd)?;
+                let digit = char::from(byte).to_digit(16).ok_or(Odd::Framing)?;
                 Chunk::Size {
                     size: size << 4 | u64::from(digit),
                     digits: digits + 1,
                 }
             }
-            (Chunk::Size { digits: 0, .. }, _) => return Err(Odd),
+            (Chunk::Size { digits: 0, .. }, _) => return Err(Odd::Framing),
             (Chunk::Size { size, .. } | Chunk::Extension { size }, b'\r') => {
                 Chunk::SizeEnd { size }
             }
             (Chunk::Size { size, .. }, b';' | b' ' | b'\t') => Chunk::Extension { size },
-            (Chunk::Extension { .. }, b'\n' | 0) => return Err(Odd),
+            (Chunk::Extension { .. }, b'\n' | 0) => return Err(Odd::Framing),
             (Chunk::Extension { size }, _) => Chunk::Extension { size },
             (Chunk::SizeEnd { size: 0 }, b'\n') => Chunk::TrailerStart,
             (Chunk::SizeEnd { size }, b'\n') => Chunk::Data(size),
             (Chunk::DataCr, b'\r') => Chunk::DataLf,
             (Chunk::DataLf, b'\n') => Chunk::default(),
             (Chunk::TrailerStart, b'\r') => Chunk::LastLf,
-            (Chunk::TrailerStart | Chunk::Trailer, b'\n' | 0) => return Err(Odd),
+            (Chunk::TrailerStart | Chunk::Trailer, b'\n' | 0) => return Err(Odd::Framing),
             (Chunk::Trailer, b'\r') => Chunk::TrailerEnd,
             (Chunk::TrailerStart | Chunk::Trailer, _) => Chunk::Trailer,
             (Chunk::TrailerEnd, b'\n') => Chunk::TrailerStart,
             (Chunk::LastLf, b'\n') => return Ok(None),
-            _ => return Err(Odd),
+            _ => return Err(Odd::Framing),
         };
         Ok(Some(next))
     }

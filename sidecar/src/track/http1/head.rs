@@ -104,6 +104,11 @@ enum Line {
     LastCr,
 }
 
+/// A CR without its LF, or the other way round, which shows at this byte of the input.
+struct Bare {
+    at: usize,
+}
+
 // === impl Gathered ===
 
 impl Gathered {
@@ -113,11 +118,20 @@ impl Gathered {
         &mut self,
         input: &[u8],
         read: impl FnOnce(&[u8]) -> Result<T, Odd>,
-        plausible: impl FnOnce(&[u8], bool) -> bool,
+        plausible: impl Fn(&[u8], bool) -> bool,
     ) -> Result<Option<(usize, T)>, Odd> {
-        let end = self.find_end(input)?;
+        let end = match self.find_end(input) {
+            Ok(end) => end,
+            Err(Bare { at }) => {
+                let odd = match self.bytes.len() + at {
+                    HEAD_LIMIT.. => Odd::TooMany,
+                    _ => Odd::Malformed,
+                };
+                return Err(self.doubt(odd, &input[..=at], plausible));
+            }
+        };
         if self.bytes.len() + end.unwrap_or(input.len()) > HEAD_LIMIT {
-            return Err(Odd);
+            return Err(self.doubt(Odd::TooMany, input, plausible));
         }
         let Some(end) = end else {
             self.bytes.extend_from_slice(input);
@@ -126,7 +140,7 @@ impl Gathered {
                 // no split makes this expensive.
                 self.first_line = input.contains(&b'\n');
                 if !plausible(&self.bytes, self.first_line) {
-                    return Err(Odd);
+                    return Err(Odd::NotHttp);
                 }
             }
             return Ok(None);
@@ -145,9 +159,21 @@ impl Gathered {
         *self = Gathered::default();
     }
 
+    /// Why what can't be a head up to the end of `input` is odd: for this reason, unless it never
+    /// began like a head. The same in every split: what comes after the limit is not looked at.
+    fn doubt(&mut self, odd: Odd, input: &[u8], plausible: impl Fn(&[u8], bool) -> bool) -> Odd {
+        let rest = HEAD_LIMIT + 1 - self.bytes.len();
+        self.bytes
+            .extend_from_slice(&input[..rest.min(input.len())]);
+        match plausible(&self.bytes, self.bytes.contains(&b'\n')) {
+            true => odd,
+            false => Odd::NotHttp,
+        }
+    }
+
     /// Looks for the empty line. A bare CR or LF (RFC 9112, section 2.2) is read differently by
-    /// different servers, so it is odd.
-    fn find_end(&mut self, input: &[u8]) -> Result<Option<usize>, Odd> {
+    /// different servers.
+    fn find_end(&mut self, input: &[u8]) -> Result<Option<usize>, Bare> {
         let mut index = 0;
         while index < input.len() {
             self.line = match (self.line, input[index]) {
@@ -155,7 +181,7 @@ impl Gathered {
                 (Line::Start, b'\r') => Line::LastCr,
                 (Line::Cr, b'\n') => Line::Start,
                 (Line::LastCr, b'\n') => return Ok(Some(index + 1)),
-                (Line::Cr | Line::LastCr, _) | (_, b'\n') => return Err(Odd),
+                (Line::Cr | Line::LastCr, _) | (_, b'\n') => return Err(Bare { at: index }),
                 (Line::Start | Line::Inside, _) => {
                     // Only the ends of lines matter: the way to the next is one search.
                     let rest = &input[index + 1..];
@@ -189,7 +215,8 @@ pub(super) fn plausible_request(bytes: &[u8], first_line_complete: bool) -> bool
         return true;
     }
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or(bytes);
-    line.ends_with(b" HTTP/1.1\r") || line.ends_with(b" HTTP/1.0\r")
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0")
 }
 
 /// Whether the beginning of a head can still become a response of HTTP/1.
@@ -201,19 +228,18 @@ pub(super) fn plausible_response(bytes: &[u8], _first_line_complete: bool) -> bo
 
 /// Reads a complete request head.
 pub(super) fn read_request(bytes: &[u8]) -> Result<RequestHead, Odd> {
+    if !plausible_request(bytes, true) {
+        return Err(Odd::NotHttp);
+    }
     let mut headers = [const { MaybeUninit::uninit() }; FIELD_LIMIT];
     let mut request = httparse::Request::new(&mut []);
-    let parsed = request.parse_with_uninit_headers(bytes, &mut headers);
-    match parsed {
-        Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
-        _ => return Err(Odd),
-    }
-    let method = request.method.ok_or(Odd)?;
-    if !plausible_request(bytes, true) {
-        return Err(Odd);
-    }
+    check_parsed(
+        request.parse_with_uninit_headers(bytes, &mut headers),
+        bytes,
+    )?;
+    let method = request.method.ok_or(Odd::Malformed)?;
     let fields = Fields::read(request.headers)?;
-    let version = request.version.ok_or(Odd)?;
+    let version = request.version.ok_or(Odd::Malformed)?;
     let is_get = method == "GET";
     let method = match method {
         "HEAD" => Method::Head,
@@ -222,7 +248,7 @@ pub(super) fn read_request(bytes: &[u8]) -> Result<RequestHead, Odd> {
     };
     let framing = match fields.framing(version)? {
         // A tunnel's bytes begin right behind the head; a body there means nothing.
-        Some(_) if method == Method::Connect => return Err(Odd),
+        Some(_) if method == Method::Connect => return Err(Odd::Framing),
         Some(framing) => framing,
         None => Framing::None,
     };
@@ -239,6 +265,9 @@ pub(super) fn read_request(bytes: &[u8]) -> Result<RequestHead, Odd> {
 
 /// Reads a complete response head, knowing what was asked (RFC 9112, section 6.3).
 pub(super) fn read_response(bytes: &[u8], method: Method) -> Result<ResponseHead, Odd> {
+    if !plausible_response(bytes, true) {
+        return Err(Odd::NotHttp);
+    }
     let mut headers = [const { MaybeUninit::uninit() }; FIELD_LIMIT];
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -246,16 +275,13 @@ pub(super) fn read_response(bytes: &[u8], method: Method) -> Result<ResponseHead
         bytes,
         &mut headers,
     );
-    match parsed {
-        Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
-        _ => return Err(Odd),
-    }
-    let status = response.code.ok_or(Odd)?;
-    let version = response.version.ok_or(Odd)?;
+    check_parsed(parsed, bytes)?;
+    let status = response.code.ok_or(Odd::Malformed)?;
+    let version = response.version.ok_or(Odd::Malformed)?;
     let fields = Fields::read(response.headers)?;
     let framing = fields.framing(version)?;
     let framing = match (method, status) {
-        (_, 0..=99 | 600..) => return Err(Odd),
+        (_, 0..=99 | 600..) => return Err(Odd::Malformed),
         (Method::Head, _) | (_, 100..=199 | 204 | 304) => Framing::None,
         _ => framing.unwrap_or(Framing::UntilClose),
     };
@@ -271,6 +297,15 @@ pub(super) fn read_response(bytes: &[u8], method: Method) -> Result<ResponseHead
             Framing::None | Framing::Length(_) => None,
         },
     })
+}
+
+/// That the parser has read all of a head.
+fn check_parsed(parsed: httparse::Result<usize>, head: &[u8]) -> Result<(), Odd> {
+    match parsed {
+        Ok(httparse::Status::Complete(length)) if length == head.len() => Ok(()),
+        Err(httparse::Error::TooManyHeaders) => Err(Odd::TooMany),
+        _ => Err(Odd::Malformed),
+    }
 }
 
 /// The fields that say how a message is delimited and what becomes of the connection.
@@ -334,7 +369,7 @@ impl Fields {
         }
         // Two of what delimits the body, even equal ones, are read differently by different servers.
         if repeated {
-            return Err(Odd);
+            return Err(Odd::Framing);
         }
         Ok(fields)
     }
@@ -345,7 +380,7 @@ impl Fields {
         match (self.chunked, self.length) {
             (None, length) => Ok(length.map(Framing::Length)),
             (Some(true), None) if version == 1 => Ok(Some(Framing::Chunked)),
-            _ => Err(Odd),
+            _ => Err(Odd::Framing),
         }
     }
 
@@ -384,10 +419,10 @@ fn upgrade(value: &[u8]) -> Upgrade {
 fn decimal(value: &[u8]) -> Result<u64, Odd> {
     let value = value.trim_ascii();
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(Odd);
+        return Err(Odd::Framing);
     }
     std::str::from_utf8(value)
-        .map_err(|_| Odd)?
+        .map_err(|_| Odd::Framing)?
         .parse()
-        .map_err(|_| Odd)
+        .map_err(|_| Odd::Framing)
 }

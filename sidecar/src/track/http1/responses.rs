@@ -66,7 +66,7 @@ impl Responses {
         let (used, event) = match &mut self.state {
             State::Between | State::Head => {
                 // An answer that nobody asked for.
-                let method = method.ok_or(Odd)?;
+                let method = method.ok_or(Odd::Unsolicited)?;
                 let read = |bytes: &[u8]| read_response(bytes, method);
                 match self.head.add(input, read, plausible_response)? {
                     None => (input.len(), None),

@@ -39,33 +39,53 @@ fn requests_end_by_their_framing() {
     assert_eq!((ends(&told), told.1), (places, None));
 }
 
-/// What servers read differently, or what is no HTTP/1 at all, is odd as soon as that is certain.
+/// What servers read differently, or what is no HTTP/1 at all, is odd as soon as that is certain,
+/// with the reason.
 #[test]
 fn doubt_is_odd() {
-    for stream in [
-        "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        "POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\n",
-        "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
-        "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-        "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
-        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx",
-        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n11111111111111111",
-        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab",
-        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\n",
-        "GET / HTTP/1.1\r\nA: b\rc\r\n\r\n",
-        "GET / HTTP/1.1\nHost: a\n\n",
-        "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
-        "GET / HTTP/2.0\r\n",
-        "PRI * HTTP/2.0\r\n",
-        "PING\r\n",
-        "get /",
-        "\x16\x03\x01",
-        " ",
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    for (odd, streams) in [
+        (
+            Odd::Framing,
+            &[
+                "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+                "POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\n",
+                "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+                "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+                "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx",
+                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n11111111111111111",
+                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab",
+                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\n",
+            ][..],
+        ),
+        (
+            Odd::Malformed,
+            &[
+                "GET / HTTP/1.1\r\nA: b\rc\r\n\r\n",
+                "GET / HTTP/1.1\nHost: a\n\n",
+                "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+                "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
+            ],
+        ),
+        (
+            Odd::NotHttp,
+            &[
+                "GET / HTTP/2.0\r\n",
+                "PRI * HTTP/2.0\r\n",
+                "PING\r\n",
+                "PING\n",
+                "get /",
+                "\x16\x03\x01",
+                " ",
+                "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+            ],
+        ),
     ] {
-        assert_eq!(requests(stream.as_bytes(), &[]).1, Some(Odd), "{stream:?}");
+        for stream in streams {
+            let (_, doubt) = requests(stream.as_bytes(), &[]);
+            assert_eq!(doubt, Some(odd), "{stream:?}");
+        }
     }
 }
 
@@ -74,7 +94,7 @@ fn doubt_is_odd() {
 fn an_endless_head_is_odd() {
     let stream = ["GET / HTTP/1.1\r\nA: ", &"a".repeat(HEAD_LIMIT)].concat();
     let cuts: Vec<usize> = (0..stream.len()).collect();
-    assert_eq!(requests(stream.as_bytes(), &cuts).1, Some(Odd));
+    assert_eq!(requests(stream.as_bytes(), &cuts).1, Some(Odd::TooMany));
 }
 
 /// Health checkers are known by how their name begins.
@@ -120,7 +140,7 @@ fn responses_end_by_their_framing_and_their_request() {
 #[test]
 fn an_answer_without_a_request_is_odd() {
     let step = Responses::default().advance(b"HTTP/1.1 408 Timeout\r\n", None);
-    assert_eq!(step, Err(Odd));
+    assert_eq!(step, Err(Odd::Unsolicited));
 }
 
 /// Pieces that make interesting streams more often than random bytes do.

@@ -77,6 +77,6 @@ impl FrameHead {
             WINDOW_UPDATE => self.length == 4,
             _ => true,
         };
-        plausible.then_some(()).ok_or(Odd)
+        plausible.then_some(()).ok_or(Odd::Malformed)
     }
 }

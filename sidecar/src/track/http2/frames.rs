@@ -116,7 +116,7 @@ impl Frames {
                 let head = FrameHead::read(self.bytes);
                 self.check(head)?;
                 if !may_send(head) {
-                    return Err(Odd);
+                    return Err(Odd::Malformed);
                 }
                 self.have = 0;
                 self.left = head.length;
@@ -146,7 +146,7 @@ impl Frames {
                     3 => *byte == SETTINGS,
                     _ => *byte == 0,
                 });
-        plausible.then_some(()).ok_or(Odd)
+        plausible.then_some(()).ok_or(Odd::NotHttp)
     }
 
     fn check(&self, head: FrameHead) -> Result<(), Odd> {
@@ -159,7 +159,7 @@ impl Frames {
         };
         (in_order && head.length <= self.limit)
             .then_some(())
-            .ok_or(Odd)
+            .ok_or(Odd::Malformed)
     }
 
     fn keep(&mut self, head: FrameHead, payload: &[u8]) {

@@ -118,6 +118,11 @@ fn doubt_is_odd() {
         frame(4, 1, 0, &[]),
         b"HTTP/1.1".to_vec(),
         b"\0\0\x0c\x04\0\0\0\0\x01".to_vec(),
+    ] {
+        assert_eq!(client(&stream, &[]).1, Some(Odd::NotHttp), "{stream:?}");
+        assert_eq!(app(&stream, &[]).1, Some(Odd::NotHttp), "{stream:?}");
+    }
+    for stream in [
         begun(frame(0, 0, 0, b"x")),
         begun(frame(6, 0, 0, &[0; 7])),
         begun(frame(3, 0, 1, &[0; 5])),
@@ -128,14 +133,14 @@ fn doubt_is_odd() {
         begun([frame(1, 0, 1, b"x"), frame(9, 0x4, 3, b"x")].concat()),
         begun(b"\x00\x40\x01\x00\0\0\0\0\x01".to_vec()),
     ] {
-        assert_eq!(client(&stream, &[]).1, Some(Odd), "{stream:?}");
-        assert_eq!(app(&stream, &[]).1, Some(Odd), "{stream:?}");
+        assert_eq!(client(&stream, &[]).1, Some(Odd::Malformed), "{stream:?}");
+        assert_eq!(app(&stream, &[]).1, Some(Odd::Malformed), "{stream:?}");
     }
     for stream in [
         begun(frame(1, 0, 2, b"x")),
         begun(frame(5, 0x4, 1, &[0; 4])),
     ] {
-        assert_eq!(client(&stream, &[]).1, Some(Odd), "{stream:?}");
+        assert_eq!(client(&stream, &[]).1, Some(Odd::Malformed), "{stream:?}");
     }
 }
 
@@ -143,7 +148,7 @@ fn doubt_is_odd() {
 #[test]
 fn longer_frames_are_taken_when_announced() {
     let stream = [settings(), frame(0, 0, 1, &[0; (1 << 14) + 1])].concat();
-    assert_eq!(app(&stream, &[]).1, Some(Odd));
+    assert_eq!(app(&stream, &[]).1, Some(Odd::Malformed));
     let mut app = App::default();
     app.allow(1 << 15);
     app.allow(1 << 14);

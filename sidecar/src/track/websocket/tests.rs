@@ -62,11 +62,14 @@ fn doubt_is_odd() {
     ] {
         assert_eq!(
             tracked(Frames::of_client(), stream, &[]).1,
-            Some(Odd),
+            Some(Odd::Malformed),
             "{stream:?}"
         );
     }
-    assert_eq!(tracked(Frames::of_app(), &[0x81, 0x81], &[]).1, Some(Odd));
+    assert_eq!(
+        tracked(Frames::of_app(), &[0x81, 0x81], &[]).1,
+        Some(Odd::Malformed)
+    );
 }
 
 proptest! {

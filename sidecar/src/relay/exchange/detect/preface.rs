@@ -4,6 +4,7 @@
 use crate::census::Connection;
 use crate::relay::exchange::edit::{Next, Passed};
 use crate::relay::exchange::http2::Http2;
+use crate::track::Odd;
 use crate::track::http2::PREFACE;
 use std::time::Instant;
 
@@ -15,8 +16,8 @@ pub(in crate::relay::exchange) struct Preface {
     matched: usize,
     /// What the app has said is HTTP/2.
     http2: Option<Box<Http2>>,
-    /// What the client has said is no HTTP/1.
-    pub(in crate::relay::exchange) doubted: bool,
+    /// Why what the client has said is no HTTP/1, if it is not.
+    pub(in crate::relay::exchange) doubt: Option<Odd>,
     /// The app has closed its side already.
     pub(in crate::relay::exchange) app_closed: bool,
 }
@@ -59,9 +60,10 @@ impl Preface {
         (passed.next == Next::Same).then_some(passed)
     }
 
-    /// True if this is neither HTTP/1 nor, as it turned out, HTTP/2.
-    pub(in crate::relay::exchange) fn is_neither(&self) -> bool {
-        self.doubted || self.http2.is_some()
+    /// Why this is neither HTTP/1 nor, as it turned out, HTTP/2; `None` if it may be HTTP/1.
+    pub(in crate::relay::exchange) fn is_neither(&self) -> Option<Odd> {
+        let only_app = self.http2.is_some().then_some(Odd::NotHttp);
+        self.doubt.or(only_app)
     }
 
     /// It is HTTP/2.
