@@ -1,31 +1,13 @@
 //! What the process is told when it starts: read and checked once.
 
 use crate::admission::inject::SidecarConfig;
-use clap::{Args, Parser, Subcommand};
+use clap::Parser;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The controller of Ebb.
+/// The controller of Ebb. The chart sets the environment.
 #[derive(Debug, Parser)]
 #[command(name = "ebb-controller", version, about)]
 pub struct Arguments {
-    /// What to do; without one, the controller runs.
-    #[command(subcommand)]
-    pub command: Option<Verb>,
-    /// How it runs.
-    #[command(flatten)]
-    pub run: RunArguments,
-}
-
-/// What to do instead of running.
-#[derive(Debug, Subcommand)]
-pub enum Verb {
-    /// Print the custom resource definition of DrainPolicy as YAML.
-    Crds,
-}
-
-/// How the controller runs. The chart sets the environment.
-#[derive(Debug, Args)]
-pub struct RunArguments {
     /// The namespace that the controller runs in: its Secrets and its Service are there.
     #[arg(long, env = "EBB_NAMESPACE", default_value = "ebb-system")]
     namespace: String,
@@ -72,10 +54,10 @@ pub enum ConfigError {
     Sidecar(#[source] serde_json::Error),
 }
 
-impl TryFrom<RunArguments> for Config {
+impl TryFrom<Arguments> for Config {
     type Error = ConfigError;
 
-    fn try_from(arguments: RunArguments) -> Result<Config, ConfigError> {
+    fn try_from(arguments: Arguments) -> Result<Config, ConfigError> {
         let sidecar = arguments.sidecar.ok_or(ConfigError::NoSidecar)?;
         Ok(Config {
             namespace: arguments.namespace,
@@ -112,7 +94,7 @@ mod tests {
     fn what_is_put_into_pods_is_checked_at_the_start() {
         let arguments = |sidecar: &str| {
             let arguments = ["ebb-controller", "--sidecar", sidecar];
-            Config::try_from(Arguments::parse_from(arguments).run)
+            Config::try_from(Arguments::parse_from(arguments))
         };
         let error = arguments("{").unwrap_err().to_string();
         assert!(error.starts_with("EBB_SIDECAR can't be read"), "{error}");

@@ -19,7 +19,6 @@ pub mod app;
 pub mod certificate;
 pub mod cluster;
 pub mod config;
-pub mod crds;
 pub mod keyring;
 pub mod log_limit;
 pub mod metrics;

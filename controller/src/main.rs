@@ -3,9 +3,8 @@
 use anyhow::{Context, bail};
 use clap::Parser;
 use ebb_controller::api_server::Clients;
-use ebb_controller::config::{Arguments, Config, Verb};
-use ebb_controller::{app, crds};
-use std::io::Write;
+use ebb_controller::app;
+use ebb_controller::config::{Arguments, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -13,12 +12,8 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Verb::Crds) = arguments.command {
-        let yaml = crds::yaml()?;
-        return Ok(std::io::stdout().write_all(yaml.as_bytes())?);
-    }
-    let filter = EnvFilter::try_new(&arguments.run.log)
-        .with_context(|| format!("EBB_LOG={} can't be read", arguments.run.log))?;
+    let filter = EnvFilter::try_new(&arguments.log)
+        .with_context(|| format!("EBB_LOG={} can't be read", arguments.log))?;
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
@@ -28,7 +23,7 @@ fn main() -> anyhow::Result<()> {
         .install_default()
         .ok()
         .context("another TLS provider is installed already")?;
-    let config = Config::try_from(arguments.run)?;
+    let config = Config::try_from(arguments)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -83,16 +83,8 @@ impl Generated {
 /// The CRD, from the Rust type.
 fn crd() -> Result<Command> {
     let mut command = cargo();
-    command.args([
-        "run",
-        "--quiet",
-        "--package",
-        "ebb-controller",
-        "--bin",
-        "ebb-controller",
-        "--",
-        "crds",
-    ]);
+    command.args(["run", "--quiet", "--package", "ebb-api"]);
+    command.args(["--features", "crd", "--example", "crds"]);
     Ok(command)
 }
 
