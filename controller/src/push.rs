@@ -16,7 +16,7 @@ use crate::timer;
 use client::{CallError, Sidecar};
 use ebb_api::report::Report;
 use ebb_model::plan::Wanted;
-use ebb_model::plan::protection::Contact;
+use ebb_model::views::Contact;
 use put::Failure;
 use queue::{Next, Queue};
 use std::collections::HashMap;

@@ -4,11 +4,13 @@
 //! hundreds of megabytes, their views a few. So each object is read no further than is needed, and
 //! narrowed to its view as it arrives.
 
+pub mod contact;
 pub mod endpoints;
 pub mod namespace;
 pub mod pod;
 pub mod policy;
 
+pub use contact::Contact;
 pub use endpoints::{EndpointIndex, NarrowSlice, SliceView};
 pub use namespace::{NamespaceLabels, NamespaceView};
 pub use pod::{NarrowPod, Owner, PodView, SidecarState, SidecarView};

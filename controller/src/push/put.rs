@@ -6,8 +6,8 @@ use bytes::Bytes;
 use ebb_api::capture::Step;
 use ebb_api::desired::{Conflict, Desired, Revision};
 use ebb_model::plan::Wanted;
-use ebb_model::plan::protection::Contact;
 use ebb_model::text::truncate::truncate;
+use ebb_model::views::Contact;
 use hyper::StatusCode;
 
 /// How often an attempt gives way to a revision that is newer than ours. More than once means that

@@ -7,7 +7,7 @@ use super::status::{self, History, Now};
 use crate::cluster::SharedCluster;
 use ebb_api::phase::Outcome;
 use ebb_api::status::{DrainPolicyStatus, Targets};
-use ebb_model::plan::protection::Surroundings;
+use ebb_model::plan::protection::NamespaceContext;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -196,17 +196,12 @@ impl PolicyRecord {
         cluster.read(|cluster| {
             let namespace = cluster.namespace(namespace)?;
             if let Some(policy) = namespace.policy(name) {
-                let surroundings = Surroundings {
+                let context = NamespaceContext {
                     namespace,
                     redirect,
                 };
                 return Some(status::status(
-                    surroundings,
-                    policy,
-                    drains,
-                    history,
-                    before,
-                    now,
+                    context, policy, drains, history, before, now,
                 ));
             }
             let policy = namespace.invalid.get(name)?;

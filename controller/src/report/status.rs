@@ -3,9 +3,10 @@
 use super::drains::{DrainLog, Ending, PodDrain};
 use ebb_api::status::{Active, DrainPolicyStatus, InForce, RECORDS, Recent, Totals};
 use ebb_model::plan::conditions::{self, Reach, Short, condition, whole_seconds};
-use ebb_model::plan::protection::{Contact, Surroundings, gap};
+use ebb_model::plan::protection::{NamespaceContext, gap};
 use ebb_model::plan::select::in_force;
 use ebb_model::text::sentence;
+use ebb_model::views::Contact;
 use ebb_model::views::{InvalidPolicy, PolicyView};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -64,8 +65,8 @@ impl History {
 }
 
 /// What the policy means for the pods of its namespace.
-pub fn reach(surroundings: Surroundings<'_>, policy: &PolicyView, drains: &DrainLog) -> Reach {
-    let namespace = surroundings.namespace;
+pub fn reach(context: NamespaceContext<'_>, policy: &PolicyView, drains: &DrainLog) -> Reach {
+    let namespace = context.namespace;
     let mut reach = Reach::default();
     let selected = namespace
         .pods
@@ -90,7 +91,7 @@ pub fn reach(surroundings: Surroundings<'_>, policy: &PolicyView, drains: &Drain
         let contact = drains
             .pod(&pod.uid)
             .map_or(&Contact::None, |it| &it.contact);
-        match gap(surroundings, policy, pod, contact) {
+        match gap(context, policy, pod, contact) {
             None => reach.targets.protected += 1,
             Some(gap) => {
                 reach.targets.unprotected += 1;
@@ -107,15 +108,15 @@ pub fn reach(surroundings: Surroundings<'_>, policy: &PolicyView, drains: &Drain
 
 /// The status of a valid policy. `before` is the status as it stands.
 pub fn status(
-    surroundings: Surroundings<'_>,
+    context: NamespaceContext<'_>,
     policy: &PolicyView,
     drains: &DrainLog,
     history: &History,
     before: &DrainPolicyStatus,
     now: Now,
 ) -> DrainPolicyStatus {
-    let namespace = surroundings.namespace;
-    let reach = reach(surroundings, policy, drains);
+    let namespace = context.namespace;
+    let reach = reach(context, policy, drains);
     let findings = [
         conditions::ready(policy, &reach),
         conditions::protected(policy, &reach),
@@ -146,7 +147,7 @@ pub fn status(
             .into(),
         in_force: Some(InForce {
             enabled: policy.settings.enabled,
-            mode: surroundings.mode().to_string(),
+            mode: context.mode().to_string(),
             timeout_seconds: i32::try_from(policy.settings.timeout_seconds).unwrap_or(i32::MAX),
         }),
         observed_generation: Some(policy.generation),

@@ -1,6 +1,6 @@
 //! Whether a pod can drain as its policy asks, and if not, why.
 
-use crate::views::{NamespaceView, PodView, PolicyView};
+use crate::views::{Contact, NamespaceView, PodView, PolicyView};
 use ebb_api::capture::{self, Mode, Step};
 use ebb_api::names::{ADMIN_PORT, INJECT_LABEL, Inject, REDIRECT_CONTAINER, RELAY_PORT};
 
@@ -10,32 +10,13 @@ const OBSERVED: &str = "who waits for an answer on those is waited for, as far a
 /// The reason of pods that a node owns: the webhook never sees them made.
 const STATIC: &str = "Static";
 
-/// Where a policy's pods live.
+/// The namespace of a policy's pods, and what the chart allows in it.
 #[derive(Clone, Copy, Debug)]
-pub struct Surroundings<'a> {
-    /// Their namespace.
+pub struct NamespaceContext<'a> {
+    /// The namespace.
     pub namespace: &'a NamespaceView,
     /// Whether the chart lets connections be redirected (`sidecar.redirect`).
     pub redirect: bool,
-}
-
-/// What is known of a sidecar beyond what the API server says.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Contact {
-    /// Nobody has spoken to it yet.
-    #[default]
-    None,
-    /// It answers.
-    Reached {
-        /// The mode that it runs in.
-        mode: Mode,
-        /// Why that is not the mode that was asked for, and what it lacks.
-        steps: Vec<Step>,
-    },
-    /// It does not answer, for the reason given.
-    Unreachable(String),
-    /// It was born with a key that the controller does not have, and believes nothing else.
-    KeyLost,
 }
 
 /// Why a pod can't drain as its policy asks, the worst first.
@@ -95,25 +76,25 @@ pub enum Remedy {
     None,
 }
 
-/// Why the pod can't drain as the policy, which is in force for it, asks; nothing if it can, or if
-/// it is too young to tell.
+/// Why the pod can't drain as the policy, which is in force for it, asks; `None` if it can, or if it
+/// is too young to tell.
 pub fn gap(
-    surroundings: Surroundings<'_>,
+    context: NamespaceContext<'_>,
     policy: &PolicyView,
     pod: &PodView,
     contact: &Contact,
 ) -> Option<Gap> {
     let Some(sidecar) = &pod.sidecar else {
-        return Some(without_sidecar(surroundings.namespace, policy, pod));
+        return Some(without_sidecar(context.namespace, policy, pod));
     };
     match contact {
         Contact::Reached {
             mode: got @ Mode::Observe,
             steps,
         } => {
-            let why = if !surroundings.redirect {
+            let why = if !context.redirect {
                 SteppedDown::Off
-            } else if surroundings.namespace.labels.forbids_net_admin {
+            } else if context.namespace.labels.forbids_net_admin {
                 SteppedDown::Forbidden(steps.clone())
             } else if !sidecar.redirect_step {
                 SteppedDown::NoInitStep
@@ -164,9 +145,9 @@ fn without_sidecar(namespace: &NamespaceView, policy: &PolicyView, pod: &PodView
     }
 }
 
-// === impl Surroundings ===
+// === impl NamespaceContext ===
 
-impl Surroundings<'_> {
+impl NamespaceContext<'_> {
     /// The mode that the sidecars of new pods are to run in.
     pub fn mode(self) -> Mode {
         if self.redirect && !self.namespace.labels.forbids_net_admin {

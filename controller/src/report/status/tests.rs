@@ -27,8 +27,8 @@ fn namespace(pods: Vec<PodView>) -> NamespaceView {
     namespace
 }
 
-fn surroundings(namespace: &NamespaceView) -> Surroundings<'_> {
-    Surroundings {
+fn context(namespace: &NamespaceView) -> NamespaceContext<'_> {
+    NamespaceContext {
         namespace,
         redirect: true,
     }
@@ -38,7 +38,7 @@ fn of(namespace: &NamespaceView, drains: &DrainLog, name: &str) -> DrainPolicySt
     let policy = namespace.policy(name).unwrap();
     let before = DrainPolicyStatus::default();
     status(
-        surroundings(namespace),
+        context(namespace),
         policy,
         drains,
         &History::default(),
@@ -68,14 +68,14 @@ fn targets_are_counted_once_each() {
 #[test]
 fn the_mode_in_force_is_what_is_so() {
     let mode = |namespace: &NamespaceView, redirect| {
-        let surroundings = Surroundings {
+        let context = NamespaceContext {
             namespace,
             redirect,
         };
         let (drains, history) = (DrainLog::default(), History::default());
         let before = DrainPolicyStatus::default();
         let policy = namespace.policy("web").unwrap();
-        let status = status(surroundings, policy, &drains, &history, &before, now());
+        let status = status(context, policy, &drains, &history, &before, now());
         status.in_force.unwrap().mode
     };
     let mut namespace = namespace(vec![]);
@@ -167,7 +167,7 @@ fn progress_is_no_news() {
     let at = |now| {
         let before = DrainPolicyStatus::default();
         status(
-            surroundings(&namespace),
+            context(&namespace),
             policy,
             &drains,
             &History::default(),

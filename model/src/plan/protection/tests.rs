@@ -6,8 +6,8 @@ use crate::views::NamespaceLabels;
 use ebb_api::capture::Why;
 use jiff::Timestamp;
 
-fn surroundings(namespace: &NamespaceView) -> Surroundings<'_> {
-    Surroundings {
+fn context(namespace: &NamespaceView) -> NamespaceContext<'_> {
+    NamespaceContext {
         namespace,
         redirect: true,
     }
@@ -15,7 +15,7 @@ fn surroundings(namespace: &NamespaceView) -> Surroundings<'_> {
 
 fn of(pod: &PodView, contact: &Contact) -> Option<Gap> {
     let namespace = NamespaceView::default();
-    gap(surroundings(&namespace), &policy("web", 100), pod, contact)
+    gap(context(&namespace), &policy("web", 100), pod, contact)
 }
 
 /// A pod without a sidecar is told apart by when and how it was made.
@@ -49,7 +49,7 @@ fn a_namespace_that_refuses_is_the_reason() {
     let policy = policy("web", 0);
     let mut pod = pod("a");
     let gap_of = |namespace: &NamespaceView, pod: &PodView| {
-        gap(surroundings(namespace), &policy, pod, &Contact::None)
+        gap(context(namespace), &policy, pod, &Contact::None)
     };
     for own in [Inject::Unset, Inject::Garbage, Inject::Enabled] {
         pod.inject = own;
@@ -87,15 +87,15 @@ fn new_pods_do_not_mend_a_redirect_that_fails_or_is_forbidden() {
             },
             ..NamespaceView::default()
         };
-        let surroundings = Surroundings {
+        let context = NamespaceContext {
             namespace: &namespace,
             redirect,
         };
         let mut pod = injected("a");
         pod.sidecar.as_mut().unwrap().redirect_step = redirect_step;
-        let gap = gap(surroundings, &policy("web", 100), &pod, &observing).unwrap();
+        let gap = gap(context, &policy("web", 100), &pod, &observing).unwrap();
         assert_eq!(gap.reason(), "RedirectFailed");
-        (surroundings.mode(), gap.remedy(), gap.sentence())
+        (context.mode(), gap.remedy(), gap.sentence())
     };
     let (mode, remedy, sentence) = of(true, false, true);
     assert_eq!(
@@ -127,8 +127,8 @@ fn a_hook_that_only_kubelet_can_carry_out_is_a_gap() {
     let mut policy = policy("web", 100);
     policy.settings.enabled = false;
     let namespace = NamespaceView::default();
-    let surroundings = surroundings(&namespace);
-    assert_eq!(gap(surroundings, &policy, &pod, &Contact::None), None);
+    let context = context(&namespace);
+    assert_eq!(gap(context, &policy, &pod, &Contact::None), None);
 }
 
 /// With a sidecar it is its mode, then the grace, then whether it answers.
