@@ -1,8 +1,8 @@
 //! Pods, policies and reports for tests, here and in other crates.
 
-use crate::views::{Owner, PodView, PolicyView, SidecarState, SidecarView};
+use crate::views::{Deletion, Owner, PodView, PolicyView, SidecarState, SidecarView};
 use ebb_api::capture::Mode;
-use ebb_api::desired::{Leave, Revision};
+use ebb_api::desired::Revision;
 use ebb_api::names::Inject;
 use ebb_api::phase::{Outcome, Phase, Trigger};
 use ebb_api::report::{Census, Drain, Leaving, Protocol, Report};
@@ -31,7 +31,7 @@ pub fn pod(name: &str) -> PodView {
         ready: true,
         grace_seconds: 30,
         ip: Some(IpAddr::from([198, 19, 1, 7])),
-        leave: None,
+        deletion: None,
         sidecar: None,
     }
 }
@@ -57,8 +57,7 @@ pub fn injected(name: &str) -> PodView {
 /// The same, deleted.
 pub fn leaving(name: &str) -> PodView {
     PodView {
-        leave: Some(Leave {
-            trigger: Trigger::Deleted,
+        deletion: Some(Deletion {
             grace_seconds: Some(335),
         }),
         ..injected(name)

@@ -52,7 +52,7 @@ pub fn wanted(namespace: &NamespaceView, pod: &PodView, settings: &Settings) -> 
         key: sidecar.key.clone(),
         restarts: sidecar.restarts,
         settings: settings.clone(),
-        leave: pod.leave,
+        leave: leave::leave(pod),
         endpoints: leave::endpoints(namespace, pod),
     })
 }

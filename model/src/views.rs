@@ -13,5 +13,5 @@ pub mod policy;
 pub use contact::Contact;
 pub use endpoints::{EndpointIndex, NarrowSlice, SliceView};
 pub use namespace::{NamespaceLabels, NamespaceView};
-pub use pod::{NarrowPod, Owner, PodView, SidecarState, SidecarView};
+pub use pod::{Deletion, NarrowPod, Owner, PodView, SidecarState, SidecarView};
 pub use policy::{InvalidPolicy, PolicyView};

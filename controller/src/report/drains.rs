@@ -10,6 +10,7 @@ use ebb_api::desired::Leave;
 use ebb_api::phase::{Outcome, Trigger};
 use ebb_api::report::{Drain, FinalReport, Report};
 use ebb_api::settings::Settings;
+use ebb_model::plan::leave::leave;
 use ebb_model::text::sentence;
 use ebb_model::views::Contact;
 use ebb_model::views::{PodView, SidecarState, SidecarView};
@@ -134,7 +135,7 @@ impl DrainLog {
             });
         known.settings = settings.clone();
         let mut entries = Vec::new();
-        if let Some(leave) = pod.leave
+        if let Some(leave) = leave(pod)
             && known.leaving.is_none()
             && known.can_drain(sidecar)
         {
@@ -271,7 +272,7 @@ impl PodDrain {
 /// nobody looked is not guessed at.
 fn reported_before(pod: &PodView, sidecar: &SidecarView, before: Before) -> Option<String> {
     let last = sidecar.last.as_ref()?;
-    let is_old = sidecar.state == SidecarState::Running || before.counted || pod.leave.is_none();
+    let is_old = sidecar.state == SidecarState::Running || before.counted || pod.deletion.is_none();
     is_old.then(|| last.boot.clone())
 }
 

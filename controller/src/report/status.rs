@@ -3,6 +3,7 @@
 use super::drains::{DrainLog, Ending, PodDrain};
 use ebb_api::status::{Active, DrainPolicyStatus, InForce, RECORDS, Recent, Totals};
 use ebb_model::plan::conditions::{self, Reach, Short, condition, whole_seconds};
+use ebb_model::plan::leave::leave;
 use ebb_model::plan::protection::{NamespaceContext, gap};
 use ebb_model::plan::select::in_force;
 use ebb_model::text::sentence;
@@ -77,12 +78,12 @@ pub fn reach(context: NamespaceContext<'_>, policy: &PolicyView, drains: &DrainL
             continue;
         };
         if winner.name != policy.name {
-            if pod.leave.is_none() {
+            if leave(pod).is_none() {
                 *reach.held_by_older.entry(winner.name.clone()).or_default() += 1;
             }
             continue;
         }
-        if pod.leave.is_some() {
+        if leave(pod).is_some() {
             reach.targets.leaving += 1;
             continue;
         }

@@ -4,7 +4,6 @@ mod object;
 
 pub use object::NarrowPod;
 
-use ebb_api::desired::Leave;
 use ebb_api::names::Inject;
 use ebb_api::report::FinalReport;
 use ebb_api::settings::Settings;
@@ -41,10 +40,17 @@ pub struct PodView {
     pub grace_seconds: u32,
     /// Its first IP, once it has one.
     pub ip: Option<IpAddr>,
-    /// Set from the moment that the pod has a deletionTimestamp.
-    pub leave: Option<Leave>,
+    /// Its deletion, once it has a deletionTimestamp.
+    pub deletion: Option<Deletion>,
     /// Its sidecar, where it was injected.
     pub sidecar: Option<SidecarView>,
+}
+
+/// The deletion of a pod, which cannot be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    /// Its `deletionGracePeriodSeconds`, which may differ from the pod's own.
+    pub grace_seconds: Option<u32>,
 }
 
 /// The sidecar of a pod.

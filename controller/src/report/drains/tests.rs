@@ -119,7 +119,7 @@ fn what_ended_before_this_process_is_not_counted() {
     let mut job = with_last_words(injected("a"), "b1", Some(timed_out()));
     job.finished = true;
     assert_eq!(see(&mut drains, &job), []);
-    job.leave = leaving("a").leave;
+    job.deletion = leaving("a").deletion;
     assert_eq!(see(&mut drains, &job), []);
     assert_eq!(drains.gone(&job), None);
 }

@@ -1,14 +1,12 @@
 //! A pod as the API server sends it. Only what decides is read at all: a whole pod is ten times its
 //! view.
 
-use super::{Owner, PodView, SidecarState, SidecarView};
+use super::{Deletion, Owner, PodView, SidecarState, SidecarView};
 use ebb_api::bootstrap::Bootstrap;
-use ebb_api::desired::Leave;
 use ebb_api::names::{
     BOOTSTRAP_VARIABLE, Inject, KEY_ANNOTATION, ORIGINAL_GRACE_ANNOTATION, REDIRECT_CONTAINER,
     REFUSED_ANNOTATION, SIDECAR_CONTAINER, UNHELD_ANNOTATION,
 };
-use ebb_api::phase::Trigger;
 use ebb_api::settings::{DEFAULT_GRACE_SECONDS, Settings};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -134,8 +132,7 @@ impl NarrowPod {
             grace_seconds: seconds(spec.termination_grace_period_seconds)
                 .unwrap_or(DEFAULT_GRACE_SECONDS),
             ip: status.pod_ip.and_then(|ip| ip.parse().ok()),
-            leave: metadata.deletion_timestamp.map(|_| Leave {
-                trigger: Trigger::Deleted,
+            deletion: metadata.deletion_timestamp.map(|_| Deletion {
                 grace_seconds: seconds(metadata.deletion_grace_period_seconds),
             }),
             sidecar,

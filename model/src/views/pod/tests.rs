@@ -1,7 +1,7 @@
 //! Pods as the API server sends them, and what is kept of them.
 
 use super::*;
-use ebb_api::phase::{Outcome, Trigger};
+use ebb_api::phase::Outcome;
 use serde_json::{Value, json};
 
 fn view(pod: Value) -> PodView {
@@ -51,7 +51,7 @@ fn a_view_holds_what_decides() {
     let view = view(injected());
     assert_eq!(view.ip, Some("2001:db8::7".parse().unwrap()));
     assert!(view.ready && !view.finished);
-    assert_eq!((view.grace_seconds, view.leave), (55, None));
+    assert_eq!((view.grace_seconds, view.deletion), (55, None));
     let deployment = Owner {
         kind: "Deployment".to_owned(),
         name: "web".to_owned(),
@@ -70,11 +70,10 @@ fn a_deletion_tells_its_grace() {
     let mut pod = injected();
     pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:01:00Z");
     pod["metadata"]["deletionGracePeriodSeconds"] = json!(8);
-    let leave = Leave {
-        trigger: Trigger::Deleted,
+    let deletion = Deletion {
         grace_seconds: Some(8),
     };
-    assert_eq!(view(pod).leave, Some(leave));
+    assert_eq!(view(pod).deletion, Some(deletion));
 }
 
 /// The sidecar's last words are read from the pod's last status.
