@@ -92,7 +92,7 @@ impl Admission {
         let key = self.keyring.borrow().current().clone();
         let context = self.cluster.read(|cluster| {
             let known = cluster.namespace(namespace);
-            let policy = known.and_then(|known| in_force(&known.policies, labels));
+            let policy = known.and_then(|known| in_force(known.policies_for(labels)));
             Context {
                 namespace: known.map_or(ebb_api::names::Inject::Unset, |known| known.labels.inject),
                 net_admin: !known.is_some_and(|known| known.labels.forbids_net_admin),

@@ -24,8 +24,17 @@ pub struct Changes {
     pub namespaces: BTreeSet<String>,
     /// Pods that changed, or whose endpoints did: namespace and name.
     pub pods: BTreeSet<(String, String)>,
-    /// Pods that are gone, as they were last seen.
-    pub gone: Vec<PodView>,
+    /// Pods that are gone.
+    pub gone: Vec<Gone>,
+}
+
+/// A pod that is gone.
+#[derive(Debug, PartialEq)]
+pub struct Gone {
+    /// How it was when it was last seen.
+    pub pod: PodView,
+    /// The names of the policies that selected it.
+    pub selected_by: Vec<String>,
 }
 
 /// The [`Cluster`], shared by the watches that write it and all that read it.
@@ -61,35 +70,18 @@ impl Cluster {
 
     /// Takes in a policy that was added or has changed.
     pub fn set_policy(&mut self, policy: Result<PolicyView, Box<InvalidPolicy>>) {
-        let (namespace, name) = match &policy {
-            Ok(policy) => (policy.namespace.clone(), policy.name.clone()),
-            Err(policy) => (policy.namespace.clone(), policy.name.clone()),
+        let namespace = match &policy {
+            Ok(policy) => policy.namespace.clone(),
+            Err(policy) => policy.namespace.clone(),
         };
-        let view = self.entry(&namespace);
-        let before = view.policies.iter().position(|other| other.name == name);
-        let before = before.map(|at| view.policies.swap_remove(at));
-        view.invalid.remove(&name);
-        let same = match (&before, &policy) {
-            (Some(before), Ok(policy)) => before.says_the_same_as(policy),
-            _ => false,
-        };
-        match policy {
-            Ok(policy) => view.policies.push(policy),
-            Err(policy) => {
-                view.invalid.insert(name, *policy);
-            }
-        }
-        // Our own writes of the status come back as events; they change nothing for any pod.
-        if !same {
+        if self.entry(&namespace).set_policy(policy) {
             self.changes.namespaces.insert(namespace);
         }
     }
 
     /// Forgets a policy that is gone.
     pub fn remove_policy(&mut self, namespace: &str, name: &str) {
-        let view = self.entry(namespace);
-        view.policies.retain(|other| other.name != name);
-        view.invalid.remove(name);
+        self.entry(namespace).remove_policy(name);
         self.changes.namespaces.insert(namespace.to_owned());
         self.forget_if_empty(namespace);
     }
@@ -97,22 +89,31 @@ impl Cluster {
     /// Takes in a pod that was added or has changed. Another pod of the same name is gone then.
     pub fn set_pod(&mut self, pod: PodView) {
         let (namespace, name, uid) = (pod.namespace.clone(), pod.name.clone(), pod.uid.clone());
-        let pods = &mut self.entry(&namespace).pods;
-        if pods.get(&name) == Some(&pod) {
+        let view = self.entry(&namespace);
+        if view.pod(&name) == Some(&pod) {
             return;
         }
-        if let Some(before) = pods.insert(name.clone(), pod)
+        let selected_by = selected_by(view, &name);
+        if let Some(before) = view.set_pod(pod)
             && before.uid != uid
         {
-            self.changes.gone.push(before);
+            self.changes.gone.push(Gone {
+                pod: before,
+                selected_by,
+            });
         }
         self.changes.pods.insert((namespace, name));
     }
 
     /// Forgets a pod that is gone. `last` is how it was when it went, where that is known.
     pub fn remove_pod(&mut self, namespace: &str, name: &str, last: Option<PodView>) {
-        if let Some(before) = self.entry(namespace).pods.remove(name) {
-            self.changes.gone.push(last.unwrap_or(before));
+        let view = self.entry(namespace);
+        let selected_by = selected_by(view, name);
+        if let Some(before) = view.remove_pod(name) {
+            self.changes.gone.push(Gone {
+                pod: last.unwrap_or(before),
+                selected_by,
+            });
             self.changes
                 .pods
                 .insert((namespace.to_owned(), name.to_owned()));
@@ -120,7 +121,7 @@ impl Cluster {
         self.forget_if_empty(namespace);
     }
 
-    /// Takes in what an EndpointSlice says now; nothing, when it is gone.
+    /// Takes in what an EndpointSlice says now; an empty view means that it is gone.
     pub fn set_slice(&mut self, namespace: &str, slice: &str, says: SliceView) {
         let touched = self.entry(namespace).endpoints.set(slice, says);
         let touched = touched.into_iter().map(|pod| (namespace.to_owned(), pod));
@@ -148,6 +149,12 @@ impl Cluster {
             self.namespaces.remove(namespace);
         }
     }
+}
+
+/// The names of the policies that select the pod of that name.
+pub fn selected_by(namespace: &NamespaceView, pod: &str) -> Vec<String> {
+    let policies = namespace.policies_of(pod);
+    policies.map(|policy| policy.name.clone()).collect()
 }
 
 // === impl SharedCluster ===
@@ -193,7 +200,11 @@ mod tests {
         cluster.set_pod(first.clone());
         cluster.take_changes();
         cluster.set_pod(second);
-        assert_eq!(cluster.take_changes().gone, [first]);
+        let gone = Gone {
+            pod: first,
+            selected_by: Vec::new(),
+        };
+        assert_eq!(cluster.take_changes().gone, [gone]);
     }
 
     /// An event that tells nothing new wakes nobody to work.

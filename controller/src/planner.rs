@@ -1,16 +1,19 @@
 //! Asks the plan about whatever has changed, and hands its answers on to push and report.
 
-use crate::cluster::{Changes, Cluster, SharedCluster};
+use crate::cluster::{Changes, Cluster, Gone, SharedCluster, selected_by};
 use crate::push::Command;
 use crate::report::Notice;
+use crate::report::drains::{DrainFacts, PodName};
 use ebb_api::settings::Settings;
-use ebb_model::plan::{self, Wanted};
-use ebb_model::views::PodView;
+use ebb_model::plan::leave::leave;
+use ebb_model::plan::settings::settings;
+use ebb_model::plan::{Wanted, wanted};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// How many pods are looked at under one hold of the lock: the watches and the webhook wait for it.
+/// The number of pods that are planned for under one hold of the lock: the watches and the webhook
+/// wait for it.
 const AT_ONCE: usize = 256;
 
 /// Where the answers go.
@@ -42,22 +45,18 @@ pub async fn run(cluster: Arc<SharedCluster>, outlets: Outlets) {
     }
 }
 
-/// Answers nothing when nobody listens any more.
+/// Hands on what follows from the changes. Returns `None` when nobody listens any more.
 async fn pass_on(
     cluster: &SharedCluster,
     changes: Changes,
     last: &mut Last,
     outlets: &Outlets,
 ) -> Option<()> {
-    for pod in changes.gone {
-        last.remove(&pod.uid);
-        let forget = Command::Forget(pod.uid.clone());
+    for gone in changes.gone {
+        last.remove(&gone.pod.uid);
+        let forget = Command::Forget(gone.pod.uid.clone());
         outlets.push.send(forget).await.ok()?;
-        outlets
-            .report
-            .send(Notice::Gone(Box::new(pod)))
-            .await
-            .ok()?;
+        outlets.report.send(gone_notice(gone)).await.ok()?;
     }
     let mut pods = changes.pods;
     for namespace in changes.namespaces {
@@ -70,68 +69,91 @@ async fn pass_on(
     }
     let pods: Vec<_> = pods.into_iter().collect();
     for pods in pods.chunks(AT_ONCE) {
-        let seen: Vec<_> = cluster.read(|cluster| {
-            let looked_at = pods
+        let plans: Vec<_> = cluster.read(|cluster| {
+            let plans = pods
                 .iter()
-                .map(|(namespace, name)| look(cluster, namespace, name, last));
-            looked_at.flatten().collect()
+                .map(|(namespace, name)| plan(cluster, namespace, name, last));
+            plans.flatten().collect()
         });
-        for seen in seen {
-            pass_on_pod(seen, last, outlets).await?;
+        for plan in plans {
+            pass_on_pod(plan, last, outlets).await?;
         }
     }
     Some(())
 }
 
-/// A pod and what is wanted of it.
-struct Seen {
-    pod: PodView,
-    settings: Settings,
-    wanted: Option<Wanted>,
+/// What follows from a pod as it is now.
+struct Plan {
+    pod: PodName,
+    selected_by: Vec<String>,
+    /// If it has a sidecar.
+    sidecar: Option<SidecarPlan>,
 }
 
-fn look(cluster: &Cluster, namespace: &str, name: &str, last: &Last) -> Option<Seen> {
+struct SidecarPlan {
+    /// The state to push, while it runs.
+    wanted: Option<Wanted>,
+    drain: DrainFacts,
+}
+
+fn plan(cluster: &Cluster, namespace: &str, name: &str, last: &Last) -> Option<Plan> {
     let namespace = cluster.namespace(namespace)?;
-    let pod = namespace.pods.get(name)?;
-    let last = last.get(&pod.uid);
-    let settings = match (&pod.sidecar, last) {
-        (Some(_), Some(last)) => plan::settings::settings(namespace, pod, last),
-        (Some(sidecar), None) => {
-            plan::settings::settings(namespace, pod, &sidecar.bootstrap_settings)
+    let pod = namespace.pod(name)?;
+    let sidecar = pod.sidecar.as_ref().map(|sidecar| {
+        let last = last.get(&pod.uid).unwrap_or(&sidecar.bootstrap_settings);
+        let settings = settings(namespace, pod, last);
+        SidecarPlan {
+            wanted: wanted(namespace, pod, &settings),
+            drain: DrainFacts {
+                settings,
+                leave: leave(pod),
+                state: sidecar.state,
+                last: sidecar.last.clone(),
+            },
         }
-        (None, _) => Settings::without_policy(),
-    };
-    Some(Seen {
-        pod: pod.clone(),
-        wanted: plan::wanted(namespace, pod, &settings),
-        settings,
+    });
+    Some(Plan {
+        pod: PodName::of(pod),
+        selected_by: selected_by(namespace, name),
+        sidecar,
     })
 }
 
-async fn pass_on_pod(seen: Seen, last: &mut Last, outlets: &Outlets) -> Option<()> {
-    let Seen {
+async fn pass_on_pod(plan: Plan, last: &mut Last, outlets: &Outlets) -> Option<()> {
+    let Plan {
         pod,
-        settings,
-        wanted,
-    } = seen;
-    if pod.sidecar.is_some() {
-        let command = match wanted {
+        selected_by,
+        sidecar,
+    } = plan;
+    let mut drain = None;
+    if let Some(sidecar) = sidecar {
+        let command = match sidecar.wanted {
             Some(wanted) => Command::Put(Box::new(wanted)),
             None => Command::Forget(pod.uid.clone()),
         };
         outlets.push.send(command).await.ok()?;
-        last.insert(pod.uid.clone(), settings.clone());
+        last.insert(pod.uid.clone(), sidecar.drain.settings.clone());
+        drain = Some(Box::new(sidecar.drain));
     }
     let notice = Notice::Seen {
-        pod: Box::new(pod),
-        settings: Box::new(settings),
+        pod,
+        selected_by,
+        drain,
     };
     outlets.report.send(notice).await.ok()
 }
 
+fn gone_notice(gone: Gone) -> Notice {
+    Notice::Gone {
+        pod: PodName::of(&gone.pod),
+        selected_by: gone.selected_by,
+        last: gone.pod.sidecar.and_then(|sidecar| sidecar.last),
+    }
+}
+
 fn pods_of(cluster: &Cluster, namespace: &str) -> BTreeSet<(String, String)> {
     let view = cluster.namespace(namespace).into_iter();
-    view.flat_map(|view| view.pods.keys())
-        .map(|pod| (namespace.to_owned(), pod.clone()))
+    view.flat_map(|view| view.pods())
+        .map(|pod| (namespace.to_owned(), pod.name.clone()))
         .collect()
 }

@@ -13,9 +13,8 @@ use crate::cluster::SharedCluster;
 use crate::metrics::Metrics;
 use crate::push::{Learned, News};
 use crate::timer;
-use drains::{Before, DrainLog, Ending, Entry, PodName};
-use ebb_api::settings::Settings;
-use ebb_model::views::PodView;
+use drains::{Before, DrainFacts, DrainLog, Ending, Entry, PodName};
+use ebb_api::report::FinalReport;
 use events::Events;
 use kube::Client;
 use policies::{PolicyRecords, policies_of};
@@ -30,18 +29,27 @@ use write::{Write, Writes, key_of};
 /// How often every policy is looked at without any reason, to find what no event told.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// What the plan tells this room.
+/// What this room gets to know from the plan.
 #[derive(Debug)]
 pub enum Notice {
-    /// A pod is there, and acts on these settings if it has a sidecar.
+    /// A pod is there.
     Seen {
         /// The pod.
-        pod: Box<PodView>,
-        /// What its sidecar acts on.
-        settings: Box<Settings>,
+        pod: PodName,
+        /// The names of the policies that select it.
+        selected_by: Vec<String>,
+        /// What is known of its drain, if it has a sidecar.
+        drain: Option<Box<DrainFacts>>,
     },
-    /// A pod is gone; this is how it was when it went.
-    Gone(Box<PodView>),
+    /// A pod is gone.
+    Gone {
+        /// The pod.
+        pod: PodName,
+        /// The names of the policies that selected it.
+        selected_by: Vec<String>,
+        /// Its sidecar's final report, if it has one.
+        last: Option<Box<FinalReport>>,
+    },
     /// A policy of this namespace changed.
     Policies(String),
 }
@@ -126,35 +134,47 @@ impl Reports {
 
     fn notice(&mut self, notice: Notice) {
         match notice {
-            Notice::Seen { pod, settings } => {
-                let before = self.before(&pod, &settings);
-                let now = Now::read();
-                let entries = self.drains.see(&pod, &settings, &before, now.wall);
-                for entry in entries {
-                    match entry {
-                        Entry::Began(beginning) => {
-                            let trigger = beginning.trigger;
-                            info!(pod.namespace = pod.namespace, pod.name = pod.name, %trigger, "leaving");
-                            if let Some(note) = events::began(&beginning) {
-                                self.events.note(note);
-                            }
-                        }
-                        Entry::Ended(ending) => self.ended(&ending, now),
-                    }
+            Notice::Seen {
+                pod,
+                selected_by,
+                drain,
+            } => {
+                let policy = drain.as_ref().and_then(|it| it.settings.policy.clone());
+                if let Some(facts) = drain {
+                    self.seen(&pod, *facts);
                 }
-                self.pod_changed(&pod, settings.policy.as_deref());
+                self.changed(&pod.namespace, selected_by.into_iter().chain(policy));
             }
-            Notice::Gone(pod) => {
-                let policy = self
-                    .drains
-                    .pod(&pod.uid)
-                    .and_then(|known| known.settings.policy.clone());
-                if let Some(ending) = self.drains.gone(&pod) {
+            Notice::Gone {
+                pod,
+                selected_by,
+                last,
+            } => {
+                let known = self.drains.pod(&pod.uid);
+                let policy = known.and_then(|known| known.settings.policy.clone());
+                if let Some(ending) = self.drains.gone(&pod.uid, last.as_deref()) {
                     self.ended(&ending, Now::read());
                 }
-                self.pod_changed(&pod, policy.as_deref());
+                self.changed(&pod.namespace, selected_by.into_iter().chain(policy));
             }
             Notice::Policies(namespace) => self.policies_changed(&namespace),
+        }
+    }
+
+    fn seen(&mut self, pod: &PodName, facts: DrainFacts) {
+        let before = self.before(pod, facts.settings.policy.as_deref());
+        let now = Now::read();
+        for entry in self.drains.see(pod, facts, &before, now.wall) {
+            match entry {
+                Entry::Began(beginning) => {
+                    let trigger = beginning.trigger;
+                    info!(pod.namespace = pod.namespace, pod.name = pod.name, %trigger, "leaving");
+                    if let Some(note) = events::began(&beginning) {
+                        self.events.note(note);
+                    }
+                }
+                Entry::Ended(ending) => self.ended(&ending, now),
+            }
         }
     }
 
@@ -165,7 +185,7 @@ impl Reports {
                 if let Some(known) = self.drains.contact(&heard.pod, contact)
                     && let Some(policy) = known.settings.policy.clone()
                 {
-                    let namespace = known.namespace.clone();
+                    let namespace = known.pod.namespace.clone();
                     self.writes.schedule.changed((namespace, policy), now);
                 }
             }
@@ -178,7 +198,7 @@ impl Reports {
                 if let Some(known) = self.drains.report(&heard.pod, *report, now)
                     && let Some(policy) = known.settings.policy.clone()
                 {
-                    let key = (known.namespace.clone(), policy);
+                    let key = (known.pod.namespace.clone(), policy);
                     if before == Some(phase) {
                         self.writes.schedule.progressed(key, now);
                     } else {
@@ -213,27 +233,21 @@ impl Reports {
         self.writes.schedule.changed(key, now.instant);
     }
 
-    /// What an earlier process wrote down about the pod.
-    fn before(&mut self, pod: &PodView, settings: &Settings) -> Before {
-        let Some(policy) = &settings.policy else {
+    /// What an earlier process wrote about the pod, which acts on that policy.
+    fn before(&mut self, pod: &PodName, policy: Option<&str>) -> Before {
+        let Some(policy) = policy else {
             return Before::default();
         };
-        let key = (pod.namespace.clone(), policy.clone());
+        let key = (pod.namespace.clone(), policy.to_owned());
         let record = self.records.open(&self.cluster, &key);
         record.map_or_else(Before::default, |record| record.before(&pod.name))
     }
 
-    /// Every policy that selects the pod, or that it acts on, may have something new to say.
-    fn pod_changed(&mut self, pod: &PodView, acts_on: Option<&str>) {
-        let selecting: Vec<String> = self.cluster.read(|cluster| {
-            let policies = cluster.namespace(&pod.namespace).map(|it| &it.policies);
-            let selecting = policies.into_iter().flatten();
-            let selecting = selecting.filter(|policy| policy.selects(&pod.labels));
-            selecting.map(|policy| policy.name.clone()).collect()
-        });
+    /// These policies may have something new to say.
+    fn changed(&mut self, namespace: &str, policies: impl Iterator<Item = String>) {
         let now = Instant::now();
-        for policy in selecting.into_iter().chain(acts_on.map(str::to_owned)) {
-            let key = (pod.namespace.clone(), policy);
+        for policy in policies {
+            let key = (namespace.to_owned(), policy);
             self.writes.schedule.changed(key, now);
         }
     }

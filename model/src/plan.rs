@@ -3,6 +3,7 @@
 pub mod conditions;
 pub mod leave;
 pub mod protection;
+pub mod reach;
 pub mod select;
 pub mod settings;
 

@@ -9,6 +9,7 @@ pub mod endpoints;
 pub mod namespace;
 pub mod pod;
 pub mod policy;
+mod selection;
 
 pub use contact::Contact;
 pub use endpoints::{EndpointIndex, NarrowSlice, SliceView};

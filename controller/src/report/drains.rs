@@ -10,10 +10,9 @@ use ebb_api::desired::Leave;
 use ebb_api::phase::{Outcome, Trigger};
 use ebb_api::report::{Drain, FinalReport, Report};
 use ebb_api::settings::Settings;
-use ebb_model::plan::leave::leave;
 use ebb_model::text::sentence;
 use ebb_model::views::Contact;
-use ebb_model::views::{PodView, SidecarState, SidecarView};
+use ebb_model::views::{PodView, SidecarState};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use tokio::time::Instant;
@@ -27,12 +26,8 @@ pub struct DrainLog {
 /// One pod with a sidecar, and its drain.
 #[derive(Debug)]
 pub struct PodDrain {
-    /// The pod's namespace.
-    pub namespace: String,
-    /// The pod's name.
-    pub name: String,
-    /// The pod's UID.
-    pub uid: String,
+    /// The pod.
+    pub pod: PodName,
     /// The settings that it acts on.
     pub settings: Settings,
     /// Whether its sidecar answers.
@@ -44,6 +39,19 @@ pub struct PodDrain {
     /// The start of its sidecar whose final report was taken in last. One is enough: a pod's status
     /// has only the latest.
     reported: Option<String>,
+}
+
+/// What the plan knows of a pod's drain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DrainFacts {
+    /// The settings that its sidecar is to act on.
+    pub settings: Settings,
+    /// Whether the pod is to leave, and why.
+    pub leave: Option<Leave>,
+    /// Whether its sidecar runs.
+    pub state: SidecarState,
+    /// The final report of the latest start of its sidecar that has ended.
+    pub last: Option<Box<FinalReport>>,
 }
 
 /// What is worth an Event.
@@ -98,6 +106,17 @@ pub struct Ending {
     pub late: u64,
 }
 
+impl PodName {
+    /// The name of the pod of that view.
+    pub fn of(pod: &PodView) -> PodName {
+        PodName {
+            namespace: pod.namespace.clone(),
+            name: pod.name.clone(),
+            uid: pod.uid.clone(),
+        }
+    }
+}
+
 impl DrainLog {
     /// The pod of that UID.
     pub fn pod(&self, uid: &str) -> Option<&PodDrain> {
@@ -108,14 +127,11 @@ impl DrainLog {
     /// it counts for pods that this process sees for the first time.
     pub fn see(
         &mut self,
-        pod: &PodView,
-        settings: &Settings,
+        pod: &PodName,
+        facts: DrainFacts,
         before: &Before,
         now: Timestamp,
     ) -> Vec<Entry> {
-        let Some(sidecar) = &pod.sidecar else {
-            return Vec::new();
-        };
         let before = match self.pods.contains_key(&pod.uid) {
             true => Before::default(),
             false => *before,
@@ -124,39 +140,39 @@ impl DrainLog {
             .pods
             .entry(pod.uid.clone())
             .or_insert_with(|| PodDrain {
-                namespace: pod.namespace.clone(),
-                name: pod.name.clone(),
-                uid: pod.uid.clone(),
-                settings: settings.clone(),
+                pod: pod.clone(),
+                settings: facts.settings.clone(),
                 contact: Contact::None,
                 report: None,
                 leaving: None,
-                reported: reported_before(pod, sidecar, before),
+                reported: reported_before(&facts, before),
             });
-        known.settings = settings.clone();
+        let DrainFacts {
+            settings,
+            leave,
+            state,
+            last,
+        } = facts;
+        known.settings = settings;
         let mut entries = Vec::new();
-        if let Some(leave) = leave(pod)
+        if let Some(leave) = leave
             && known.leaving.is_none()
-            && known.can_drain(sidecar)
+            && known.can_drain(state, last.as_deref())
         {
             known.leaving = Some((before.since.unwrap_or(now), leave.trigger));
             if before.since.is_none() {
                 entries.push(Entry::Began(known.began(leave)));
             }
         }
-        if let Some(last) = &sidecar.last {
-            entries.extend(known.end(last).map(Entry::Ended));
+        if let Some(last) = last {
+            entries.extend(known.end(&last).map(Entry::Ended));
         }
         entries
     }
 
-    /// Forgets a pod that is gone; `pod` is how it was when it went.
-    pub fn gone(&mut self, pod: &PodView) -> Option<Ending> {
-        let mut known = self.pods.remove(&pod.uid)?;
-        let last = pod
-            .sidecar
-            .as_ref()
-            .and_then(|sidecar| sidecar.last.as_ref());
+    /// Forgets a pod that is gone. `last` is its sidecar's final report, if it has one.
+    pub fn gone(&mut self, uid: &str, last: Option<&FinalReport>) -> Option<Ending> {
+        let mut known = self.pods.remove(uid)?;
         if let Some(ending) = last.and_then(|last| known.end(last)) {
             return Some(ending);
         }
@@ -195,25 +211,17 @@ pub struct Before {
 
 impl PodDrain {
     /// Whether there is a start of the sidecar whose final report was not taken in yet.
-    fn can_drain(&self, sidecar: &SidecarView) -> bool {
-        match (sidecar.state, &sidecar.last) {
+    fn can_drain(&self, state: SidecarState, last: Option<&FinalReport>) -> bool {
+        match (state, last) {
             (SidecarState::NotStarted, _) => false,
             (SidecarState::Running, _) | (SidecarState::Ended, None) => true,
             (SidecarState::Ended, Some(last)) => !self.has_reported(last),
         }
     }
 
-    fn pod(&self) -> PodName {
-        PodName {
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
-            uid: self.uid.clone(),
-        }
-    }
-
     fn began(&self, leave: Leave) -> Beginning {
         Beginning {
-            pod: self.pod(),
+            pod: self.pod.clone(),
             settings: self.settings.clone(),
             trigger: leave.trigger,
         }
@@ -241,7 +249,7 @@ impl PodDrain {
 
     fn ended(&self, policy: Option<String>, drain: &Drain) -> Ending {
         Ending {
-            pod: self.pod(),
+            pod: self.pod.clone(),
             policy,
             outcome: drain.outcome,
             trigger: drain.trigger,
@@ -254,7 +262,7 @@ impl PodDrain {
 
     fn killed(&self, trigger: Trigger, why: &str) -> Ending {
         Ending {
-            pod: self.pod(),
+            pod: self.pod.clone(),
             policy: self.settings.policy.clone(),
             outcome: Outcome::Killed,
             trigger,
@@ -266,15 +274,15 @@ impl PodDrain {
     }
 }
 
-/// The start whose last words are in the status of a pod that this process sees for the first time,
-/// if they are no news: those of a start before the present one, those that an earlier process has
-/// written down, and those of a pod that stays (of a finished Job, for years). What ended while
-/// nobody looked is not guessed at.
-fn reported_before(pod: &PodView, sidecar: &SidecarView, before: Before) -> Option<String> {
-    let last = sidecar.last.as_ref()?;
-    let is_old = sidecar.state == SidecarState::Running || before.counted || pod.deletion.is_none();
+/// The start whose final report is in the status of a pod that this process sees for the first time,
+/// if it is old: that of a start before the present one, one that an earlier process has counted, and
+/// one of a pod that stays (of a finished Job, for years). What ended while no controller ran is not
+/// guessed at.
+fn reported_before(facts: &DrainFacts, before: Before) -> Option<String> {
+    let last = facts.last.as_ref()?;
+    let is_old = facts.state == SidecarState::Running || before.counted || facts.leave.is_none();
     is_old.then(|| last.boot.clone())
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

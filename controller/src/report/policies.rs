@@ -134,7 +134,7 @@ impl PolicyRecord {
         let (namespace, name) = key;
         let (uid, found) = cluster.read(|cluster| {
             let namespace = cluster.namespace(namespace)?;
-            match (namespace.policy(name), namespace.invalid.get(name)) {
+            match (namespace.policy(name), namespace.invalid_policy(name)) {
                 (Some(policy), _) => Some((policy.uid.clone(), policy.status.clone())),
                 (None, Some(policy)) => Some((policy.uid.clone(), policy.status.clone())),
                 (None, None) => None,
@@ -204,7 +204,7 @@ impl PolicyRecord {
                     context, policy, drains, history, before, now,
                 ));
             }
-            let policy = namespace.invalid.get(name)?;
+            let policy = namespace.invalid_policy(name)?;
             Some(status::invalid(policy, history, before, now))
         })
     }
@@ -235,8 +235,8 @@ pub fn policies_of(cluster: &SharedCluster, namespace: &str) -> BTreeMap<String,
         let Some(namespace) = cluster.namespace(namespace) else {
             return BTreeMap::new();
         };
-        let valid = namespace.policies.iter().map(|it| (&it.name, &it.uid));
-        let invalid = namespace.invalid.values().map(|it| (&it.name, &it.uid));
+        let valid = namespace.policies().map(|it| (&it.name, &it.uid));
+        let invalid = namespace.invalid_policies().map(|it| (&it.name, &it.uid));
         valid
             .chain(invalid)
             .map(|(name, uid)| (name.clone(), uid.clone()))

@@ -2,9 +2,9 @@
 
 use super::drains::{DrainLog, Ending, PodDrain};
 use ebb_api::status::{Active, DrainPolicyStatus, InForce, RECORDS, Recent, Totals};
-use ebb_model::plan::conditions::{self, Reach, Short, condition, whole_seconds};
-use ebb_model::plan::leave::leave;
-use ebb_model::plan::protection::{NamespaceContext, gap};
+use ebb_model::plan::conditions::{self, condition, whole_seconds};
+use ebb_model::plan::protection::NamespaceContext;
+use ebb_model::plan::reach::reach;
 use ebb_model::plan::select::in_force;
 use ebb_model::text::sentence;
 use ebb_model::views::Contact;
@@ -65,48 +65,6 @@ impl History {
     }
 }
 
-/// What the policy means for the pods of its namespace.
-pub fn reach(context: NamespaceContext<'_>, policy: &PolicyView, drains: &DrainLog) -> Reach {
-    let namespace = context.namespace;
-    let mut reach = Reach::default();
-    let selected = namespace
-        .pods
-        .values()
-        .filter(|pod| !pod.finished && policy.selects(&pod.labels));
-    for pod in selected {
-        let Some(winner) = in_force(&namespace.policies, &pod.labels) else {
-            continue;
-        };
-        if winner.name != policy.name {
-            if leave(pod).is_none() {
-                *reach.held_by_older.entry(winner.name.clone()).or_default() += 1;
-            }
-            continue;
-        }
-        if leave(pod).is_some() {
-            reach.targets.leaving += 1;
-            continue;
-        }
-        reach.targets.selected += 1;
-        reach.targets.serving += u32::from(pod.ready);
-        let contact = drains
-            .pod(&pod.uid)
-            .map_or(&Contact::None, |it| &it.contact);
-        match gap(context, policy, pod, contact) {
-            None => reach.targets.protected += 1,
-            Some(gap) => {
-                reach.targets.unprotected += 1;
-                let short = Short {
-                    pod: pod.name.clone(),
-                    owner: pod.owner.clone(),
-                };
-                reach.gaps.push((gap, short));
-            }
-        }
-    }
-    reach
-}
-
 /// The status of a valid policy. `before` is the status as it stands.
 pub fn status(
     context: NamespaceContext<'_>,
@@ -117,22 +75,24 @@ pub fn status(
     now: Now,
 ) -> DrainPolicyStatus {
     let namespace = context.namespace;
-    let reach = reach(context, policy, drains);
+    let reach = reach(context, policy, |pod| {
+        drains.pod(pod).map_or(&Contact::None, |it| &it.contact)
+    });
     let findings = [
         conditions::ready(policy, &reach),
         conditions::protected(policy, &reach),
     ];
     let mut leaving: Vec<_> = namespace
-        .pods
-        .values()
+        .pods_of(&policy.name)
         .filter(|pod| {
-            in_force(&namespace.policies, &pod.labels).is_some_and(|it| it.name == policy.name)
+            let policies = namespace.policies_of(&pod.name);
+            in_force(policies).is_some_and(|it| it.name == policy.name)
         })
         .filter_map(|pod| {
             let pod = drains.pod(&pod.uid)?;
             let (since, trigger) = pod.leaving?;
             Some(Active {
-                pod: pod.name.clone(),
+                pod: pod.pod.name.clone(),
                 progress: progress(pod, now),
                 since: Time(whole_seconds(since)),
                 trigger,

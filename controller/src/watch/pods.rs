@@ -25,8 +25,8 @@ impl Watched for NarrowPod {
     fn known(cluster: &Cluster) -> BTreeSet<(String, String)> {
         let mut known = BTreeSet::new();
         for (namespace, view) in cluster.namespaces() {
-            for pod in view.pods.keys() {
-                known.insert((namespace.clone(), pod.clone()));
+            for pod in view.pods() {
+                known.insert((namespace.clone(), pod.name.clone()));
             }
         }
         known

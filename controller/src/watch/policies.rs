@@ -22,8 +22,9 @@ impl Watched for DeserializeGuard<DrainPolicy> {
     fn known(cluster: &Cluster) -> BTreeSet<(String, String)> {
         let mut known = BTreeSet::new();
         for (namespace, view) in cluster.namespaces() {
-            let valid = view.policies.iter().map(|policy| &policy.name);
-            for name in valid.chain(view.invalid.keys()) {
+            let valid = view.policies().map(|policy| &policy.name);
+            let invalid = view.invalid_policies().map(|policy| &policy.name);
+            for name in valid.chain(invalid) {
                 known.insert((namespace.clone(), name.clone()));
             }
         }
@@ -49,9 +50,11 @@ mod tests {
             .unwrap()
             .apply(&mut cluster);
         let namespace = cluster.namespace("shop").unwrap();
-        assert!(namespace.policies.is_empty());
+        assert_eq!(namespace.policies().count(), 0);
         assert!(
-            namespace.invalid["web"]
+            namespace
+                .invalid_policy("web")
+                .unwrap()
                 .why
                 .starts_with("it cannot be read")
         );

@@ -1,12 +1,12 @@
 //! The two conditions of a policy: Ready (it is in force) and Protected (all its pods can drain).
 
-use super::protection::{Gap, Remedy};
+use super::protection::Remedy;
+use super::reach::{Reach, Short};
 use crate::text::values::values;
-use crate::views::{Owner, PolicyView};
-use ebb_api::status::Targets;
+use crate::views::PolicyView;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// How many pods a message names.
 const NAMED: usize = 3;
@@ -25,27 +25,6 @@ pub struct Finding {
     pub reason: String,
     /// Why, as a sentence, with the command that mends it.
     pub message: String,
-}
-
-/// What a policy means for its pods, counted.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Reach {
-    /// Pods that the policy selects and that are in the hands of an older policy: how many by the
-    /// name of that policy.
-    pub held_by_older: BTreeMap<String, u32>,
-    /// Pods for which it is in force.
-    pub targets: Targets,
-    /// Those of them that can't drain as it asks.
-    pub gaps: Vec<(Gap, Short)>,
-}
-
-/// A pod that falls short.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Short {
-    /// Its name.
-    pub pod: String,
-    /// What made it.
-    pub owner: Option<Owner>,
 }
 
 /// The condition Ready of a valid policy.

@@ -4,14 +4,14 @@ use super::select::in_force;
 use crate::views::{NamespaceView, PodView};
 use ebb_api::settings::Settings;
 
-/// The settings of the policy in force.
+/// The settings of the policy in force for a pod of the namespace.
 ///
 /// Where none is, it depends on why: a policy that was deleted (or can no longer be read) leaves its
 /// pods as they are, so that nothing under way is cut short; one that is there and means the pod no
 /// more has been told so by a person, and Ebb stands aside at once. `last` are the settings that
 /// were wanted last; after a restart of the controller, those that the pod was born with.
 pub fn settings(namespace: &NamespaceView, pod: &PodView, last: &Settings) -> Settings {
-    if let Some(policy) = in_force(&namespace.policies, &pod.labels) {
+    if let Some(policy) = in_force(namespace.policies_of(&pod.name)) {
         return policy.settings.clone();
     }
     match &last.policy {
@@ -23,14 +23,21 @@ pub fn settings(namespace: &NamespaceView, pod: &PodView, last: &Settings) -> Se
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::injected;
-    use crate::fixtures::policy;
+    use crate::fixtures::{injected, policy};
+    use crate::views::PolicyView;
 
-    fn with(policies: &[crate::views::PolicyView]) -> NamespaceView {
-        NamespaceView {
-            policies: policies.to_vec(),
-            ..NamespaceView::default()
+    /// A namespace with that pod and these policies.
+    fn with(pod: PodView, policies: &[PolicyView]) -> NamespaceView {
+        let mut namespace = NamespaceView::default();
+        namespace.set_pod(pod);
+        for policy in policies {
+            namespace.set_policy(Ok(policy.clone()));
         }
+        namespace
+    }
+
+    fn of(namespace: &NamespaceView, last: &Settings) -> Settings {
+        settings(namespace, namespace.pod("a").unwrap(), last)
     }
 
     /// A change of the policy reaches its pods, also those that leave.
@@ -39,7 +46,7 @@ mod tests {
         let mut changed = policy("web", 1);
         changed.settings.timeout_seconds = 5;
         let before = policy("web", 1).settings;
-        let now = settings(&with(&[changed]), &injected("a"), &before);
+        let now = of(&with(injected("a"), &[changed]), &before);
         assert_eq!(now.timeout_seconds, 5);
     }
 
@@ -47,7 +54,7 @@ mod tests {
     #[test]
     fn a_deleted_policy_stays_in_force_for_its_pods() {
         let before = policy("web", 1).settings;
-        assert_eq!(settings(&with(&[]), &injected("a"), &before), before);
+        assert_eq!(of(&with(injected("a"), &[]), &before), before);
     }
 
     /// A pod that its policy means no more is let go at once.
@@ -56,7 +63,7 @@ mod tests {
         let policy = policy("web", 1);
         let mut pod = injected("a");
         pod.labels.clear();
-        let now = settings(&with(std::slice::from_ref(&policy)), &pod, &policy.settings);
+        let now = of(&with(pod, std::slice::from_ref(&policy)), &policy.settings);
         assert_eq!(now, Settings::without_policy());
     }
 }

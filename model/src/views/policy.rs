@@ -130,9 +130,24 @@ impl PolicyView {
 
     /// Whether a pod with these labels is meant.
     pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        #[cfg(test)]
+        COMPARISONS.set(COMPARISONS.get() + 1);
         // A view's selector was matched once when the view was made, so it never fails.
         self.selector.matches(labels).unwrap_or(false)
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static COMPARISONS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// The number of times that labels are compared with a policy's selector meanwhile.
+#[cfg(test)]
+pub(crate) fn count_comparisons(work: impl FnOnce()) -> usize {
+    let before = COMPARISONS.get();
+    work();
+    COMPARISONS.get() - before
 }
 
 #[cfg(test)]

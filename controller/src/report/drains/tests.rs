@@ -3,6 +3,7 @@
 use super::*;
 use ebb_api::capture::Mode;
 use ebb_model::fixtures::{injected, leaving, timed_out};
+use ebb_model::plan::leave::leave;
 
 fn with_last_words(mut pod: PodView, boot: &str, drain: Option<Drain>) -> PodView {
     let sidecar = pod.sidecar.as_mut().unwrap();
@@ -16,9 +17,29 @@ fn with_last_words(mut pod: PodView, boot: &str, drain: Option<Drain>) -> PodVie
     pod
 }
 
+/// What the plan says of a pod with a sidecar.
+pub(in crate::report) fn facts(pod: &PodView, settings: Settings) -> DrainFacts {
+    let sidecar = pod.sidecar.as_ref().unwrap();
+    DrainFacts {
+        settings,
+        leave: leave(pod),
+        state: sidecar.state,
+        last: sidecar.last.clone(),
+    }
+}
+
+fn see_after(drains: &mut DrainLog, pod: &PodView, before: &Before, now: Timestamp) -> Vec<Entry> {
+    let facts = facts(pod, Settings::without_policy());
+    drains.see(&PodName::of(pod), facts, before, now)
+}
+
 fn see(drains: &mut DrainLog, pod: &PodView) -> Vec<Entry> {
-    let settings = Settings::without_policy();
-    drains.see(pod, &settings, &Before::default(), Timestamp::UNIX_EPOCH)
+    see_after(drains, pod, &Before::default(), Timestamp::UNIX_EPOCH)
+}
+
+fn gone(drains: &mut DrainLog, pod: &PodView) -> Option<Ending> {
+    let last = pod.sidecar.as_ref().unwrap().last.as_deref();
+    drains.gone(&pod.uid, last)
 }
 
 /// Kubelet writes the last words once, but events repeat them: MODIFIED, MODIFIED, DELETED.
@@ -39,7 +60,7 @@ fn a_drain_is_counted_once() {
     assert_eq!((ending.outcome, ending.cut), (Outcome::TimedOut, 1));
     assert_eq!(ending.policy.as_deref(), Some("web"));
     assert!(see(&mut drains, &ended).is_empty());
-    assert_eq!(drains.gone(&ended), None);
+    assert_eq!(gone(&mut drains, &ended), None);
 }
 
 /// No last words, and none on the stream either: somebody ended it.
@@ -47,8 +68,11 @@ fn a_drain_is_counted_once() {
 fn an_object_that_goes_without_last_words_was_killed() {
     let mut drains = DrainLog::default();
     see(&mut drains, &leaving("a"));
-    assert_eq!(drains.gone(&leaving("a")).unwrap().outcome, Outcome::Killed);
-    assert_eq!(drains.gone(&leaving("a")), None);
+    assert_eq!(
+        gone(&mut drains, &leaving("a")).unwrap().outcome,
+        Outcome::Killed
+    );
+    assert_eq!(gone(&mut drains, &leaving("a")), None);
 }
 
 /// The last that its stream said stands in for lost last words.
@@ -60,7 +84,7 @@ fn the_stream_stands_in_for_lost_last_words() {
     report.last = Some(timed_out());
     drains.report("uid-of-a", report, Instant::now());
     assert_eq!(
-        drains.gone(&leaving("a")).unwrap().outcome,
+        gone(&mut drains, &leaving("a")).unwrap().outcome,
         Outcome::TimedOut
     );
 }
@@ -72,7 +96,7 @@ fn a_pod_that_never_ran_is_not_counted() {
     let mut pod = leaving("a");
     pod.sidecar.as_mut().unwrap().state = SidecarState::NotStarted;
     assert!(see(&mut drains, &pod).is_empty());
-    assert_eq!(drains.gone(&pod), None);
+    assert_eq!(gone(&mut drains, &pod), None);
 }
 
 /// A sidecar that restarts in a serving pod ends no drain; its next start can.
@@ -121,13 +145,12 @@ fn what_ended_before_this_process_is_not_counted() {
     assert_eq!(see(&mut drains, &job), []);
     job.deletion = leaving("a").deletion;
     assert_eq!(see(&mut drains, &job), []);
-    assert_eq!(drains.gone(&job), None);
+    assert_eq!(gone(&mut drains, &job), None);
 }
 
 /// What an earlier process has written down is not told again.
 #[test]
 fn a_new_process_goes_on_where_the_last_one_ended() {
-    let settings = Settings::without_policy();
     let since = Timestamp::from_second(7).unwrap();
     let mut drains = DrainLog::default();
     let before = Before {
@@ -135,11 +158,7 @@ fn a_new_process_goes_on_where_the_last_one_ended() {
         counted: false,
     };
     let now = Timestamp::from_second(9).unwrap();
-    assert!(
-        drains
-            .see(&leaving("a"), &settings, &before, now)
-            .is_empty()
-    );
+    assert!(see_after(&mut drains, &leaving("a"), &before, now).is_empty());
     let pod = drains.pod("uid-of-a").unwrap();
     assert_eq!(pod.leaving, Some((since, Trigger::Deleted)));
     let counted = Before {
@@ -147,6 +166,6 @@ fn a_new_process_goes_on_where_the_last_one_ended() {
         counted: true,
     };
     let ended = with_last_words(leaving("b"), "b1", Some(timed_out()));
-    assert!(drains.see(&ended, &settings, &counted, now).is_empty());
-    assert_eq!(drains.gone(&ended), None);
+    assert!(see_after(&mut drains, &ended, &counted, now).is_empty());
+    assert_eq!(gone(&mut drains, &ended), None);
 }

@@ -1,6 +1,7 @@
 //! Statuses of a namespace full of pods.
 
 use super::*;
+use crate::report::drains::tests::facts;
 use crate::report::drains::{Before, PodName};
 use ebb_api::phase::{Outcome, Trigger};
 use ebb_model::fixtures::draining;
@@ -17,12 +18,12 @@ fn now() -> Now {
 }
 
 fn namespace(pods: Vec<PodView>) -> NamespaceView {
-    let mut namespace = NamespaceView {
-        policies: vec![policy("web", 1), policy("younger", 2)],
-        ..NamespaceView::default()
-    };
+    let mut namespace = NamespaceView::default();
+    for policy in [policy("web", 1), policy("younger", 2)] {
+        namespace.set_policy(Ok(policy));
+    }
     for pod in pods {
-        namespace.pods.insert(pod.name.clone(), pod);
+        namespace.set_pod(pod);
     }
     namespace
 }
@@ -32,6 +33,11 @@ fn context(namespace: &NamespaceView) -> NamespaceContext<'_> {
         namespace,
         redirect: true,
     }
+}
+
+fn see(drains: &mut DrainLog, pod: &PodView, at: Timestamp) {
+    let facts = facts(pod, policy("web", 1).settings);
+    drains.see(&PodName::of(pod), facts, &Before::default(), at);
 }
 
 fn of(namespace: &NamespaceView, drains: &DrainLog, name: &str) -> DrainPolicyStatus {
@@ -92,8 +98,7 @@ fn five_leaving_pods_are_shown_oldest_first() {
     let names = ["a", "b", "c", "d", "e", "f", "g"];
     for (second, name) in names.iter().rev().enumerate() {
         let at = Timestamp::from_second(second as i64).unwrap();
-        let settings = &policy("web", 1).settings;
-        drains.see(&leaving(name), settings, &Before::default(), at);
+        see(&mut drains, &leaving(name), at);
     }
     let mut report = draining();
     report.pod = "uid-of-g".to_owned();
@@ -145,8 +150,7 @@ fn the_past_is_counted_and_the_newest_of_it_shown() {
 fn a_status_survives_the_api_server() {
     let mut drains = DrainLog::default();
     let at = "2026-01-01T00:00:00.123456Z".parse().unwrap();
-    let settings = &policy("web", 1).settings;
-    drains.see(&leaving("a"), settings, &Before::default(), at);
+    see(&mut drains, &leaving("a"), at);
     let status = of(&namespace(vec![leaving("a")]), &drains, "web");
     let json = serde_json::to_value(&status).unwrap();
     let read: DrainPolicyStatus = serde_json::from_value(json).unwrap();
@@ -158,9 +162,8 @@ fn a_status_survives_the_api_server() {
 #[test]
 fn progress_is_no_news() {
     let mut drains = DrainLog::default();
-    let settings = &policy("web", 1).settings;
     let start = Timestamp::UNIX_EPOCH;
-    drains.see(&leaving("a"), settings, &Before::default(), start);
+    see(&mut drains, &leaving("a"), start);
     drains.report("uid-of-a", draining(), Instant::now());
     let namespace = namespace(vec![leaving("a")]);
     let policy = namespace.policy("web").unwrap();

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::fixtures::policy;
-use crate::plan::protection::SteppedDown;
+use crate::plan::protection::{Gap, SteppedDown};
+use crate::views::Owner;
 use ebb_api::capture::{Mode, Step, Why};
+use ebb_api::status::Targets;
 
 fn short(pod: &str, kind: &str, owner: &str) -> Short {
     Short {

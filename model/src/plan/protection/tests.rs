@@ -6,6 +6,12 @@ use crate::views::NamespaceLabels;
 use ebb_api::capture::Why;
 use jiff::Timestamp;
 
+fn labelled(labels: NamespaceLabels) -> NamespaceView {
+    let mut namespace = NamespaceView::default();
+    namespace.labels = labels;
+    namespace
+}
+
 fn context(namespace: &NamespaceView) -> NamespaceContext<'_> {
     NamespaceContext {
         namespace,
@@ -39,13 +45,10 @@ fn a_pod_without_a_sidecar_has_a_reason() {
 /// `disabled` always wins, as in the webhook.
 #[test]
 fn a_namespace_that_refuses_is_the_reason() {
-    let namespace = NamespaceView {
-        labels: NamespaceLabels {
-            inject: Inject::Disabled,
-            ..NamespaceLabels::default()
-        },
-        ..NamespaceView::default()
-    };
+    let namespace = labelled(NamespaceLabels {
+        inject: Inject::Disabled,
+        ..NamespaceLabels::default()
+    });
     let policy = policy("web", 0);
     let mut pod = pod("a");
     let gap_of = |namespace: &NamespaceView, pod: &PodView| {
@@ -55,13 +58,10 @@ fn a_namespace_that_refuses_is_the_reason() {
         pod.inject = own;
         assert_eq!(gap_of(&namespace, &pod), Some(Gap::InjectionDisabled));
     }
-    let enabled = NamespaceView {
-        labels: NamespaceLabels {
-            inject: Inject::Enabled,
-            ..NamespaceLabels::default()
-        },
-        ..NamespaceView::default()
-    };
+    let enabled = labelled(NamespaceLabels {
+        inject: Inject::Enabled,
+        ..NamespaceLabels::default()
+    });
     assert_ne!(gap_of(&enabled, &pod), Some(Gap::InjectionDisabled));
     pod.inject = Inject::Disabled;
     assert_eq!(gap_of(&enabled, &pod), Some(Gap::InjectionDisabled));
@@ -80,13 +80,10 @@ fn new_pods_do_not_mend_a_redirect_that_fails_or_is_forbidden() {
         }],
     };
     let of = |redirect, forbids_net_admin, redirect_step| {
-        let namespace = NamespaceView {
-            labels: NamespaceLabels {
-                forbids_net_admin,
-                ..NamespaceLabels::default()
-            },
-            ..NamespaceView::default()
-        };
+        let namespace = labelled(NamespaceLabels {
+            forbids_net_admin,
+            ..NamespaceLabels::default()
+        });
         let context = NamespaceContext {
             namespace: &namespace,
             redirect,
