@@ -9,7 +9,7 @@ mod report;
 
 pub(crate) use observe::Captured;
 
-use crate::capture::lookout::Lookout;
+use crate::capture::poll::SocketPoller;
 use crate::census::{Census, Changes};
 use crate::config::Config;
 use crate::drain::{Caller, Event, Machine, Milestone, Orders, Pod};
@@ -93,7 +93,7 @@ pub(crate) struct Lifecycle {
     census: Arc<Census>,
     captured: Captured,
     /// Who looks for the connections that the relay has not, where there are any.
-    lookout: Option<Lookout>,
+    poller: Option<SocketPoller>,
     /// Where kubelet calls from, once it has.
     kubelet: Option<IpAddr>,
     complaint: Option<String>,
@@ -150,7 +150,7 @@ impl Lifecycle {
             hooks: HeldHooks::new(containers),
             census,
             captured,
-            lookout: None,
+            poller: None,
             kubelet: None,
             complaint: config.complaint.clone(),
             uid: config.uid.clone(),
@@ -163,7 +163,7 @@ impl Lifecycle {
             conduct,
             published,
         };
-        lifecycle.post_lookout();
+        lifecycle.start_poller();
         let handles = Handles {
             messages,
             conduct: conduct_seen,
@@ -243,9 +243,9 @@ impl Lifecycle {
                 self.captured.standing.opened(port);
                 self.captured.ours.insert(port);
                 if self.captured.standing.others_are() != before {
-                    self.post_lookout();
-                } else if let Some(lookout) = &mut self.lookout {
-                    lookout.leave_out(port);
+                    self.start_poller();
+                } else if let Some(poller) = &mut self.poller {
+                    poller.leave_out(port);
                 }
                 self.published
                     .send_modify(|published| published.version += 1);

@@ -1,7 +1,7 @@
 //! `ebb-sidecar` relays and drains; `ebb-sidecar redirect` is the one-shot step before it.
 
 use anyhow::{Context, bail};
-use ebb_sidecar::capture::redirect;
+use ebb_sidecar::capture::init;
 use ebb_sidecar::{app, config::Config};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::io::IsTerminal;
@@ -27,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
         }
         Some("redirect") => {
             // It ends well whatever happens: a pod without the redirect is better than none.
-            redirect::run(&Config::from_environment()).await;
+            init::run(&Config::from_environment()).await;
             Ok(())
         }
         Some(other) => bail!("unknown argument {other:?}: say nothing, or redirect"),

@@ -10,7 +10,7 @@
 //! where both did within one tick of the kernel's clock (1 to 10 ms). Then the app did, so that a
 //! request which comes that soon after an answer is waited for as long as a silent app is.
 
-use super::sockets::{Socket, Sockets};
+use super::kernel::{Socket, Sockets};
 use crate::census::{Census, Connection, Way};
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;

@@ -1,6 +1,6 @@
 //! How connections reach the relay as things stand, and why not as they should.
 
-use super::mark::{Mark, Selection};
+use super::init::{InitResult, Left, Selection};
 use crate::census::Way;
 use ebb_api::capture::{Mode, Step, Why};
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ impl Standing {
     /// What was asked for, and in this network namespace can be had.
     pub(crate) async fn detect(asked: Mode) -> Standing {
         match asked {
-            Mode::Redirect => Standing::after_redirect(Mark::find().await),
+            Mode::Redirect => Standing::after_redirect(Left::find().await),
             Mode::NamedPorts | Mode::Observe => Standing::new(asked),
         }
     }
@@ -39,13 +39,13 @@ impl Standing {
         }
     }
 
-    fn after_redirect(mark: Result<Option<Mark>, nlink::Error>) -> Standing {
+    fn after_redirect(left: Left) -> Standing {
         let mut over_loopback = Vec::new();
-        let (mode, remark) = match mark {
-            Ok(Some(Mark::Written {
+        let (mode, remark) = match left {
+            Left::Result(InitResult::Written {
                 selection,
                 over_loopback: addresses,
-            })) => {
+            }) => {
                 over_loopback = addresses;
                 let remark = match selection {
                     Selection::Listening => None,
@@ -60,16 +60,16 @@ impl Standing {
                 };
                 (Mode::Redirect, remark)
             }
-            Ok(Some(Mark::Failed(why))) => {
+            Left::Result(InitResult::Failed(why)) => {
                 let detail = format!("the redirect step failed: {why}");
                 (Mode::Observe, Some((Why::InitFailed, detail)))
             }
-            Ok(None) => {
-                let detail = "the redirect step left no mark on this pod's network".to_owned();
+            Left::Nothing => {
+                let detail = "the redirect step left no result in this pod's network".to_owned();
                 (Mode::Observe, Some((Why::InitMissing, detail)))
             }
-            Err(error) => {
-                let detail = format!("the mark of the redirect step cannot be read: {error}");
+            Left::Unreadable(error) => {
+                let detail = format!("the result of the redirect step cannot be read: {error}");
                 (Mode::Observe, Some((Why::InitUnreadable, detail)))
             }
         };
@@ -158,11 +158,11 @@ mod tests {
     /// The rule that redirects everything is no failure, but it is told with the kernel's words.
     #[test]
     fn the_weaker_rule_is_told() {
-        let mark = Mark::Written {
+        let result = InitResult::Written {
             selection: Selection::All("ENOENT".to_owned()),
             over_loopback: Vec::new(),
         };
-        let standing = Standing::after_redirect(Ok(Some(mark)));
+        let standing = Standing::after_redirect(Left::Result(result));
         assert_eq!(standing.mode(), Mode::Redirect);
         let step = standing.steps().next().unwrap();
         assert_eq!((step.mode, step.why), (Mode::Redirect, Why::WeakRule));

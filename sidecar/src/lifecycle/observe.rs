@@ -1,8 +1,8 @@
 //! How connections reach the relay, and what the lifecycle sees of those that don't.
 
 use super::Lifecycle;
-use crate::capture::lookout::Lookout;
 use crate::capture::observe::{Observer, Rules};
+use crate::capture::poll::SocketPoller;
 use crate::capture::standing::Standing;
 use ebb_api::capture::{Mode, Step, Why};
 use ebb_api::phase::Phase;
@@ -45,30 +45,30 @@ impl Captured {
 
 impl Lifecycle {
     /// Has somebody look for the connections that the relay has not; nobody where it has all.
-    pub(super) fn post_lookout(&mut self) {
+    pub(super) fn start_poller(&mut self) {
         let others = self.captured.standing.others_are();
-        self.lookout = others.map(|way| {
+        self.poller = others.map(|way| {
             let ours = self.captured.ours.clone();
-            Lookout::new(Observer::new(self.census.clone(), way, ours))
+            SocketPoller::new(Observer::new(self.census.clone(), way, ours))
         });
     }
 
     /// Brings the census up to date, before anything is decided or told by it.
     pub(super) async fn look(&mut self) {
-        if let Some(lookout) = &mut self.lookout {
+        if let Some(poller) = &mut self.poller {
             let connections = self.machine.settings().connections;
             let rules = Rules {
                 patience: Duration::from_secs(connections.idle_seconds.into()),
                 kubelet: self.kubelet,
             };
-            lookout.look(rules).await;
+            poller.look(rules).await;
         }
     }
 
     /// When to look again although nobody asks: only while the pod leaves.
     pub(super) fn next_look(&self) -> Option<Instant> {
         let leaving = self.orders.phase != Phase::Serving;
-        let lookout = self.lookout.as_ref().filter(|_| leaving)?;
-        Some(lookout.next(Instant::now()))
+        let poller = self.poller.as_ref().filter(|_| leaving)?;
+        Some(poller.next(Instant::now()))
     }
 }

@@ -1,7 +1,7 @@
 //! What the lifecycle says of itself.
 
 use super::Lifecycle;
-use crate::capture::lookout::Lookout;
+use crate::capture::poll::SocketPoller;
 use crate::census::Snapshot;
 use ebb_api::capture::{Step, Why};
 use ebb_api::report::{FinalReport, Report};
@@ -15,7 +15,7 @@ impl Lifecycle {
             why,
             detail: detail.to_owned(),
         };
-        let blind = self.lookout.as_ref().and_then(Lookout::blind);
+        let blind = self.poller.as_ref().and_then(SocketPoller::blind);
         let complaint = self.complaint.as_deref();
         let steps = self.captured.standing.steps();
         Report {

@@ -1,9 +1,8 @@
 //! Written is not delivered: what the kernel has taken for a client and the client has not
 //! acknowledged goes with the pod's network when the last container ends.
 
+use crate::capture::kernel::unacknowledged;
 use crate::census::Census;
-use nlink::netlink::{Connection, Error, SockDiag};
-use nlink::sockdiag::{SocketFilter, SocketInfo};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,22 +39,4 @@ pub async fn delivered(census: &Arc<Census>, ports: &[u16]) {
             }
         }
     }
-}
-
-/// How many bytes clients of the relay on `ports` have not acknowledged, on connections that the
-/// relay has closed too.
-///
-/// # Errors
-///
-/// The kernel has no sock_diag, or a sandbox keeps us from it.
-pub async fn unacknowledged(ports: &[u16]) -> Result<u64, Error> {
-    let kernel = Connection::<SockDiag>::new()?;
-    let mut bytes = 0;
-    for port in ports {
-        let filter = SocketFilter::tcp().connected().local_port(*port).build();
-        let sockets = kernel.query(&filter).await?;
-        let queues = sockets.iter().filter_map(SocketInfo::as_inet);
-        bytes += queues.map(|socket| u64::from(socket.send_q)).sum::<u64>();
-    }
-    Ok(bytes)
 }

@@ -33,7 +33,7 @@ fn a_client_that_waits_holds_the_hooks() {
     let report = sidecar.report();
     assert_eq!((report.mode, numbers(&report)), (Mode::Observe, (0, 0)));
     let reason = capture::sentence(&report.steps).unwrap();
-    assert!(reason.contains("left no mark"), "{reason}");
+    assert!(reason.contains("left no result"), "{reason}");
 
     let mut clients: Vec<_> = pod
         .addresses

@@ -3,7 +3,8 @@
 
 use crate::harness::{GET, LAST, OK, TestRelay, within};
 use ebb_api::report::Protocol::{Http1, Opaque};
-use ebb_sidecar::relay::delivery::{delivered, unacknowledged};
+use ebb_sidecar::capture::kernel::unacknowledged;
+use ebb_sidecar::relay::delivery::delivered;
 use ebb_sidecar::stance::Stance;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -1,8 +1,7 @@
-//! What the kernel tells of the TCP sockets of the pod: sock_diag(7) and the `tcp_info` of tcp(7).
-//! Both need no privilege, and both tell of this process's network namespace alone, which is the
-//! pod's.
+//! All TCP sockets of the pod at one moment.
 
-use nlink::netlink::{Connection, Error, SockDiag};
+use super::KernelError;
+use nlink::netlink::{Connection, SockDiag};
 use nlink::sockdiag::{InetSocket, SocketFilter, SocketInfo, SocketState, TcpState};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -44,9 +43,9 @@ pub(crate) struct Socket {
     pub(crate) unacknowledged: u32,
     /// How often the other side said something: segments with data.
     pub(crate) heard: u32,
-    /// How long ago the last time was; nothing if it never did.
+    /// How long ago the last time was; `None` if it never did.
     pub(crate) heard_ago: Option<Duration>,
-    /// How long ago this side said something for the last time; nothing if it never did.
+    /// How long ago this side said something for the last time; `None` if it never did.
     pub(crate) said_ago: Option<Duration>,
 }
 
@@ -57,8 +56,8 @@ impl Sockets {
     ///
     /// # Errors
     ///
-    /// The kernel has no sock_diag, or a sandbox keeps us from it.
-    pub(crate) async fn list() -> Result<Sockets, Error> {
+    /// The kernel does not tell.
+    pub(crate) async fn list() -> Result<Sockets, KernelError> {
         let states = [&CONNECTED[..], &[TcpState::Listen]].concat();
         let filter = SocketFilter::tcp().states(&states).with_tcp_info().build();
         let all = Connection::<SockDiag>::new()?.query(&filter).await?;

@@ -1,16 +1,16 @@
-//! When the sockets of the pod are looked at: nothing tells when one changes.
+//! Polls the sockets of the pod: nothing tells when one changes.
 
+use super::kernel::Sockets;
 use super::observe::{Observer, Rules};
-use super::sockets::Sockets;
 use crate::log_limit::LogLimit;
 use std::time::{Duration, Instant};
 
 /// How often they are looked at while the pod leaves, and how new a look is that somebody asks for.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
 
-/// How many times longer than a look the pause behind it is at least. Ten thousand connections cost
-/// some 8 ms a look, measured: then they are looked at six times a second, and take at most a
-/// twentieth of a core.
+/// After a look the pause is at least this multiple of the look's own duration. Ten thousand
+/// connections cost some 8 ms a look, measured: then they are looked at six times a second, and take
+/// at most a twentieth of a core.
 const SHARE: u32 = 20;
 
 /// How long a look may take. It is memory to memory; what takes longer must not keep a hook waiting.
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Looks at the pod's sockets, and tells an [`Observer`].
 #[derive(Debug)]
-pub(crate) struct Lookout {
+pub(crate) struct SocketPoller {
     observer: Observer,
     /// When the last look began, and when the next one may.
     looked: Option<(Instant, Instant)>,
@@ -27,11 +27,11 @@ pub(crate) struct Lookout {
     complaints: LogLimit,
 }
 
-// === impl Lookout ===
+// === impl SocketPoller ===
 
-impl Lookout {
-    pub(crate) fn new(observer: Observer) -> Lookout {
-        Lookout {
+impl SocketPoller {
+    pub(crate) fn new(observer: Observer) -> SocketPoller {
+        SocketPoller {
             observer,
             looked: None,
             blind: None,

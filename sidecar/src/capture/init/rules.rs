@@ -1,5 +1,4 @@
-//! The one-shot step that redirects the pod's inbound TCP through the relay. It is the only part of
-//! Ebb that needs a privilege: NET_ADMIN in the pod's own network namespace.
+//! The rules of the redirect.
 //!
 //! In the syntax of nft:
 //!
@@ -27,9 +26,7 @@
 //! what hardly any of them is. Over `lo` nothing is redirected, and there the end of a connection that
 //! was silent for long is such a packet: it must arrive.
 
-use super::local_route;
-use super::mark::{Mark, Selection};
-use crate::config::Config;
+use super::result::Selection;
 use ebb_api::names::{ADMIN_PORT, RELAY_PORT};
 use nlink::netlink::nftables::{
     BaseChain, Chain, CtState, Family, FilterHook, NatHook, Priority, Rule, SocketMatch,
@@ -42,59 +39,21 @@ const INBOUND: &str = "inbound";
 const INVALID: &str = "invalid";
 const TCP: u8 = 6;
 
-/// Writes the rules and leaves the mark. It does not fail: what went wrong is in the mark, and the
-/// pod starts without the redirect. It may run again (kubelet does, when the pod's sandbox died).
-pub async fn run(config: &Config) {
-    let mark = match &config.bootstrap {
-        Some(bootstrap) => match write(&bootstrap.exclude_ports).await {
-            Ok(selection) => Mark::Written {
-                selection,
-                over_loopback: local_route::move_to_loopback().await,
-            },
-            Err(error) => Mark::Failed(error.to_string()),
-        },
-        // Which ports to leave alone is not known, so none is touched.
-        None => Mark::Failed(config.complaint.clone().unwrap_or_default()),
-    };
-    match &mark {
-        Mark::Written {
-            selection: Selection::Listening,
-            over_loopback,
-        } => {
-            tracing::info!(
-                ?over_loopback,
-                "redirect written; ports without a listener stay refused"
-            );
-        }
-        Mark::Written {
-            selection: Selection::All(why),
-            over_loopback,
-        } => tracing::warn!(
-            ?over_loopback,
-            %why,
-            "redirect written for all ports: this kernel cannot ask whether the app listens, so a tcpSocket probe always passes"
-        ),
-        Mark::Failed(reason) => {
-            tracing::error!(%reason, "redirect not written, the pod runs without it");
-        }
-    }
-    if let Err(error) = mark.leave().await {
-        // Without a mark the sidecar observes, and says that there was none. Then it must be so.
-        tracing::error!(%error, "the result cannot be handed to the sidecar, so the redirect is taken back");
-        if let Err(error) = remove().await {
-            tracing::error!(%error, "the redirect cannot be taken back");
-        }
-    }
-}
-
 /// Takes all rules away.
-async fn remove() -> Result<(), nlink::Error> {
+pub(super) async fn remove() -> Result<(), nlink::Error> {
     let connection = Connection::<Nftables>::new()?;
     connection.del_table_if_exists(TABLE, Family::Inet).await?;
     Ok(())
 }
 
-async fn write(exclude_ports: &[u16]) -> Result<Selection, nlink::Error> {
+/// Writes them, with the rule that asks whether the app listens where the kernel knows it. It may run
+/// again: kubelet runs the step anew when the pod's sandbox died.
+///
+/// # Errors
+///
+/// The kernel takes neither rule, or the process lacks NET_ADMIN in the pod's network namespace.
+/// No rule is in force then.
+pub(super) async fn write(exclude_ports: &[u16]) -> Result<Selection, nlink::Error> {
     let connection = Connection::<Nftables>::new()?;
     match commit(&connection, exclude_ports, &Selection::Listening).await {
         Ok(()) => Ok(Selection::Listening),
@@ -103,7 +62,7 @@ async fn write(exclude_ports: &[u16]) -> Result<Selection, nlink::Error> {
             match commit(&connection, exclude_ports, &all).await {
                 Ok(()) => Ok(all),
                 Err(error) => {
-                    // Rules of an earlier run would send clients to a relay that, by the mark, is
+                    // Rules of an earlier run would send clients to a relay that, by the result, is
                     // not to run.
                     remove().await?;
                     Err(error)

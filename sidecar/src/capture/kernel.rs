@@ -1,0 +1,14 @@
+//! What the kernel tells of the TCP sockets of the pod: sock_diag(7) and the `tcp_info` of tcp(7).
+//! Both need no privilege, and both tell of this process's network namespace alone, which is the
+//! pod's.
+
+mod sockets;
+mod unacknowledged;
+
+pub(crate) use sockets::{Socket, Sockets};
+pub use unacknowledged::unacknowledged;
+
+/// The kernel has no sock_diag, or a sandbox keeps us from it.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct KernelError(#[from] nlink::Error);
