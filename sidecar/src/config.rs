@@ -6,7 +6,6 @@
 
 use crate::census::Probes;
 use crate::drain::Pod;
-use crate::upstream::OriginalDestination;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ebb_api::bootstrap::Bootstrap;
@@ -17,6 +16,7 @@ use ebb_api::names::{
 };
 use ebb_api::settings::Settings;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,9 +41,9 @@ pub struct Config {
     pub admin_port: u16,
     /// How many threads run connections.
     pub workers: NonZeroUsize,
-    /// Where connections were meant to go; the bootstrap's named ports, if any, count more than
-    /// [`OriginalDestination::Redirected`].
-    pub destination: OriginalDestination,
+    /// Where all connections go, for a relay that stands in front of one port and that nothing is
+    /// redirected to. `None` in a pod: each goes where it was meant to.
+    pub only_destination: Option<SocketAddr>,
     /// Where kubelet looks for the termination message.
     pub termination: PathBuf,
 }
@@ -105,7 +105,7 @@ impl Config {
             relay_port: RELAY_PORT,
             admin_port: ADMIN_PORT,
             workers,
-            destination: OriginalDestination::Redirected,
+            only_destination: None,
             termination: PathBuf::from("/dev/termination-log"),
         }
     }
@@ -129,11 +129,14 @@ impl Config {
 
     /// How connections are to reach the sidecar.
     pub fn capture(&self) -> Wanted {
-        let capture = self
-            .bootstrap
-            .as_ref()
-            .map(|bootstrap| bootstrap.capture.clone());
-        capture.unwrap_or_default()
+        let bootstrap = self.bootstrap.as_ref();
+        bootstrap.map_or_else(Wanted::default, |bootstrap| bootstrap.capture.clone())
+    }
+
+    /// Ports of the app that are told who each client is.
+    pub fn proxy_protocol_ports(&self) -> &[u16] {
+        let bootstrap = self.bootstrap.as_ref();
+        bootstrap.map_or(&[], |bootstrap| &bootstrap.proxy_protocol_ports)
     }
 
     /// The settings that the pod was born with.

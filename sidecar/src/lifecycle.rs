@@ -4,6 +4,7 @@
 //! and read what it publishes; nothing is locked and nothing is decided anywhere else.
 
 mod app_probe;
+mod log;
 mod observe;
 mod report;
 
@@ -92,7 +93,7 @@ pub(crate) struct Lifecycle {
     hooks: HeldHooks,
     census: Arc<Census>,
     captured: Captured,
-    /// Who looks for the connections that the relay has not, where there are any.
+    /// Looks for the connections that don't pass the relay; `None` if all do.
     poller: Option<SocketPoller>,
     /// Where kubelet calls from, once it has.
     kubelet: Option<IpAddr>,
@@ -238,18 +239,7 @@ impl Lifecycle {
             }
             Message::Sigterm => self.step(Event::Sigterm),
             Message::AppAnswered => self.step(Event::AppAnswered),
-            Message::Opened(port) => {
-                let before = self.captured.standing.others_are();
-                self.captured.standing.opened(port);
-                self.captured.ours.insert(port);
-                if self.captured.standing.others_are() != before {
-                    self.start_poller();
-                } else if let Some(poller) = &mut self.poller {
-                    poller.leave_out(port);
-                }
-                self.published
-                    .send_modify(|published| published.version += 1);
-            }
+            Message::Opened(port) => self.opened(port),
         }
     }
 
@@ -286,7 +276,7 @@ impl Lifecycle {
             self.say_last_words(&snapshot);
         }
         for milestone in &milestones {
-            milestone.log(self.captured.standing.mode());
+            log::write(milestone, self.captured.effective.path().words);
         }
         if let Some(deadline) = orders.deadline {
             self.limit = Some(deadline);

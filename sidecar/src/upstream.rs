@@ -24,7 +24,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const NO_LONGER_THAN: Duration = Duration::from_millis(1500);
 
 /// Where the connections of a relay were meant to go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OriginalDestination {
     /// The kernel remembers it for each redirected connection (SO_ORIGINAL_DST).
     Redirected,

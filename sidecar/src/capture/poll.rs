@@ -1,7 +1,7 @@
 //! Polls the sockets of the pod: nothing tells when one changes.
 
 use super::kernel::Sockets;
-use super::observe::{Observer, Rules};
+use super::observer::{Observer, Rules};
 use crate::log_limit::LogLimit;
 use std::time::{Duration, Instant};
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 impl Lifecycle {
     pub(super) fn report(&self, now: Instant) -> Report {
-        let mode = self.captured.standing.mode();
+        let mode = self.captured.effective.path().mode;
         let here = |why, detail: &str| Step {
             mode,
             why,
@@ -17,7 +17,7 @@ impl Lifecycle {
         };
         let blind = self.poller.as_ref().and_then(SocketPoller::blind);
         let complaint = self.complaint.as_deref();
-        let steps = self.captured.standing.steps();
+        let steps = self.captured.effective.steps().iter().cloned();
         Report {
             pod: self.uid.clone(),
             boot: self.boot.clone(),
@@ -25,7 +25,6 @@ impl Lifecycle {
             mode,
             steps: steps
                 .chain(blind.map(|detail| here(Why::SocketsUnseen, detail)))
-                .chain(self.captured.no_proxy_protocol())
                 .chain(complaint.map(|detail| here(Why::Environment, detail)))
                 .collect(),
             phase: self.machine.phase(),
@@ -40,7 +39,7 @@ impl Lifecycle {
     pub(super) fn say_last_words(&mut self, snapshot: &Snapshot) {
         self.termination.say(FinalReport {
             boot: self.boot.clone(),
-            mode: self.captured.standing.mode(),
+            mode: self.captured.effective.path().mode,
             policy: self.machine.settings().policy.clone(),
             drain: self.machine.last_words(snapshot),
         });

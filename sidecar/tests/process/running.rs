@@ -10,7 +10,6 @@ use ebb_api::desired::{Desired, Endpoints, Leave, Revision};
 use ebb_api::phase::Trigger;
 use ebb_api::report::{FinalReport, Report};
 use ebb_api::settings::{DeregistrationSettings, Settings};
-use ebb_sidecar::upstream::OriginalDestination;
 use ebb_sidecar::{app, config::Config};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
@@ -127,7 +126,7 @@ impl Sidecar {
         config.termination = std::env::temp_dir().join(name);
         config.relay_port = relay_port;
         config.admin_port = 0;
-        config.destination = OriginalDestination::Fixed(app.address);
+        config.only_destination = Some(app.address);
         let termination = config.termination.clone();
         let bound = app::bind(config).await;
         let local = |port: u16| -> SocketAddr { (Ipv4Addr::LOCALHOST, port).into() };

@@ -1,0 +1,133 @@
+//! The ports that the sidecar listens on. One that somebody else has does not keep the pod down: it is
+//! tried again until it can be had.
+
+use crate::lifecycle::Message;
+use crate::listener;
+use crate::relay::Relay;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+/// How long to wait before trying again to open a port that somebody else has.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A port of the relay.
+pub(super) struct RelayPort {
+    /// The port, or 0 where any would do and none was to be had.
+    number: u16,
+    bound: Result<listener::Bound, listener::BindError>,
+}
+
+/// The port for everything but connections to the app.
+pub(super) struct AdminPort {
+    /// The port, or 0 where any would do and none was to be had.
+    number: u16,
+    listener: Option<TcpListener>,
+}
+
+// === impl RelayPort ===
+
+impl RelayPort {
+    pub(super) fn open(port: u16) -> RelayPort {
+        let bound = listener::bind(port);
+        let number = match &bound {
+            Ok(bound) => bound.local_addr().port(),
+            Err(_) => port,
+        };
+        RelayPort { number, bound }
+    }
+
+    pub(super) fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// Where its clients arrive, or why they can't.
+    pub(super) fn address(&self) -> Result<SocketAddr, &listener::BindError> {
+        self.bound.as_ref().map(listener::Bound::local_addr)
+    }
+
+    /// Relays what comes in, as soon as the port can be had. Never ends by itself, but for a bug.
+    pub(super) async fn run(self, relay: Relay, messages: mpsc::Sender<Message>) {
+        let bound = match self.bound {
+            Ok(bound) => bound,
+            Err(_) => {
+                let bound = bind_relay_at_last(self.number).await;
+                // The lifecycle is gone only when the process ends.
+                let _ = messages.send(Message::Opened(self.number)).await;
+                bound
+            }
+        };
+        bound.run(relay, std::future::pending()).await;
+    }
+}
+
+async fn bind_relay_at_last(port: u16) -> listener::Bound {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        match listener::bind(port) {
+            Ok(relay) => {
+                tracing::info!(port, "relay port open at last");
+                return relay;
+            }
+            Err(error) => tracing::debug!(port, %error, "relay port not open yet"),
+        }
+    }
+}
+
+// === impl AdminPort ===
+
+impl AdminPort {
+    pub(super) async fn open(port: u16) -> AdminPort {
+        let listener = bind_admin(port)
+            .await
+            .map_err(|error| tracing::error!(port, %error, "admin port not open"))
+            .ok();
+        let address = listener.as_ref().and_then(|it| it.local_addr().ok());
+        AdminPort {
+            number: address.map_or(port, |address| address.port()),
+            listener,
+        }
+    }
+
+    pub(super) fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// Where requests arrive, if it is open.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.listener.as_ref()?.local_addr().ok()
+    }
+
+    /// The open port, as soon as it can be had.
+    pub(super) async fn listener(self) -> TcpListener {
+        match self.listener {
+            Some(listener) => listener,
+            None => bind_admin_at_last(self.number).await,
+        }
+    }
+}
+
+/// Listens for IPv6 and IPv4 with one socket, or for IPv4 alone where the node has no IPv6.
+async fn bind_admin(port: u16) -> io::Result<TcpListener> {
+    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await
+        }
+        bound => bound,
+    }
+}
+
+async fn bind_admin_at_last(port: u16) -> TcpListener {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        match bind_admin(port).await {
+            Ok(listener) => {
+                tracing::info!(port, "admin port open at last");
+                return listener;
+            }
+            Err(error) => tracing::debug!(port, %error, "admin port not open yet"),
+        }
+    }
+}

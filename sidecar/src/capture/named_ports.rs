@@ -1,0 +1,34 @@
+//! NamedPorts: the relay listens on ports that took over the names of the app's, which Services send
+//! clients to. It takes no privilege, and whoever dials the app's port by its number bypasses it.
+//!
+//! One port of several that is not open costs only its own connections.
+
+use super::chain::{Candidate, port_taken};
+use super::{Asked, DataPath, Found, Words};
+use crate::census::Way;
+use crate::upstream::OriginalDestination;
+use ebb_api::capture::Mode;
+
+const WORDS: Words = Words {
+    draining: "draining, nothing new is accepted but what reaches the app's ports by number",
+    last_byte: "last in-flight byte read",
+    cutting: "deadline reached, cutting what is left but what reached the app's ports by number",
+};
+
+pub(super) fn candidate(asked: &Asked, found: &Found) -> Candidate {
+    let ports = &asked.wanted.ports;
+    Candidate {
+        works: true,
+        steps: port_taken(Mode::NamedPorts, found).collect(),
+        path: DataPath {
+            mode: Mode::NamedPorts,
+            ports: ports.iter().map(|port| port.listen).collect(),
+            origin: OriginalDestination::NamedPorts(
+                ports.iter().map(|port| (port.listen, port.app)).collect(),
+            ),
+            over_loopback: Vec::new(),
+            uncaptured: Some(Way::Bypassing),
+            words: &WORDS,
+        },
+    }
+}

@@ -1,0 +1,48 @@
+//! The lines of the log by which a person follows a drain.
+
+use crate::capture::Words;
+use crate::drain::Milestone;
+use ebb_api::phase::Outcome;
+use ebb_api::report::Drain;
+
+/// Writes the line of a milestone, with the words that are true in the mode in force.
+pub(super) fn write(milestone: &Milestone, words: &Words) {
+    match milestone {
+        Milestone::Signal(trigger) => tracing::info!(%trigger, "signal seen, the pod is leaving"),
+        Milestone::Restated(trigger) => tracing::info!(%trigger, "reason for leaving corrected"),
+        Milestone::EndpointsGone => tracing::info!("endpoints gone"),
+        Milestone::Unready => tracing::info!("readiness withdrawn"),
+        Milestone::Draining { in_flight } => tracing::info!(in_flight, "{}", words.draining),
+        Milestone::LastByte => tracing::info!("{}", words.last_byte),
+        Milestone::Cutting {
+            in_flight,
+            handed_over,
+        } => tracing::warn!(in_flight, handed_over, "{}", words.cutting),
+        Milestone::Ended(drain) => ended(drain),
+        Milestone::CalledOff(drain) => tracing::warn!(
+            trigger = %drain.trigger,
+            "drain called off: it was taken back, or neither SIGTERM nor the controller followed it"
+        ),
+        Milestone::BackInService => tracing::info!("back in service"),
+        Milestone::Sigterm => tracing::info!("SIGTERM"),
+    }
+}
+
+fn ended(drain: &Drain) {
+    // A macro, since the level of a line is a constant.
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                outcome = %drain.outcome,
+                took_ms = drain.took_ms,
+                finished = drain.finished,
+                cut = drain.cut_in_all(),
+                "drain ended, hooks released"
+            )
+        };
+    }
+    match drain.outcome {
+        Outcome::TimedOut => line!(warn),
+        Outcome::Drained | Outcome::Cancelled | Outcome::Skipped | Outcome::Killed => line!(info),
+    }
+}
