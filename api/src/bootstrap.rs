@@ -1,11 +1,12 @@
-//! The bootstrap configuration of a sidecar: written into the pod's spec by the webhook, so that a pod drains by
-//! it even if no controller ever speaks to it.
+//! The bootstrap configuration of a sidecar: written into the pod's spec by the webhook, so that a
+//! pod drains by it even if no controller ever speaks to it.
 
 use crate::capture::Wanted;
 use crate::settings::Settings;
 use serde::{Deserialize, Serialize};
 
-/// The bootstrap configuration of a sidecar, as JSON in [`BOOTSTRAP_VARIABLE`](crate::names::BOOTSTRAP_VARIABLE).
+/// The bootstrap configuration of a sidecar, as JSON in
+/// [`BOOTSTRAP_VARIABLE`](crate::names::BOOTSTRAP_VARIABLE).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Bootstrap {

@@ -1,34 +1,35 @@
-//! What is done about connections other than HTTP/1's: settings with every default applied, and the
-//! words in which a policy says them.
+//! How connections other than HTTP/1's are treated: the settings with every default applied, and
+//! the enums that a policy spells them with.
 
 use serde::{Deserialize, Serialize};
 
-/// The silence that makes an opaque connection idle where the policy names none, in seconds: the app
-/// may have more to say (a second result set, the next chunk of a stream), and 15 s is where the
-/// applications that were looked at place their own heartbeats.
+/// The silence that makes an opaque connection idle where the policy names none, in seconds: the
+/// app may have more to say (a second result set, the next chunk of a stream), and 15 s is where
+/// the applications that were looked at place their own heartbeats.
 pub const DEFAULT_IDLE_SECONDS: u32 = 15;
 
 /// How connections are treated while the pod leaves.
 ///
-/// What a message leaves out, because the other end does not know it yet, has its default.
+/// A field that a message lacks, because the sender does not know it yet, has its default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ConnectionSettings {
-    /// An opaque connection on which the app spoke last and nothing moved for this long is idle, in
+    /// An opaque connection is idle when the app spoke last and no byte has moved for this long, in
     /// seconds.
     pub idle_seconds: u32,
     /// The goodbyes to long-lived connections are spread over this long, in seconds.
     pub pace_seconds: u32,
-    /// What becomes of WebSockets.
+    /// What happens to WebSockets.
     pub web_sockets: WebSockets,
-    /// What becomes of event streams.
+    /// What happens to event streams.
     pub event_streams: EventStreams,
-    /// What becomes of opaque connections that are in flight at the timeout.
+    /// What happens to opaque connections that are in flight at the timeout.
     pub at_timeout: AtTimeout,
 }
 
-/// What becomes of WebSockets while the pod leaves. Goodbye: they are closed with 1001 between two
-/// messages. Wait: they are waited for until the timeout, and closed with 1001 then. Default: Goodbye.
+/// What happens to WebSockets while the pod leaves. Goodbye: they are closed with 1001 between two
+/// messages. Wait: they are waited for until the timeout, and closed with 1001 then. Default:
+/// Goodbye.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum WebSockets {
@@ -39,8 +40,8 @@ pub enum WebSockets {
     Wait,
 }
 
-/// What becomes of event streams (text/event-stream) while the pod leaves. Wait: they are waited for
-/// as any answer is. End: they are ended between two events, and their clients connect again by
+/// What happens to event streams (text/event-stream) while the pod leaves. Wait: they are waited
+/// for as any answer is. End: they are ended between two events, and their clients connect again by
 /// themselves. Default: Wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
@@ -52,9 +53,9 @@ pub enum EventStreams {
     End,
 }
 
-/// What becomes of opaque connections (TLS, databases) that are in flight at the timeout. Close: they
-/// are closed. Reset: they are reset on both sides. Handover: their bytes flow on through the app's
-/// own shutdown, until it or the client closes. Default: Close.
+/// What happens to opaque connections (TLS, databases) that are in flight at the timeout. Close:
+/// they are closed. Reset: they are reset on both sides. Handover: their bytes flow on through the
+/// app's own shutdown, until it or the client closes. Default: Close.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum AtTimeout {

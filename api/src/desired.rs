@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Desired {
-    /// The UID of the pod that is meant. Any other pod refuses it.
+    /// The UID of the pod that it is for. Any other pod refuses it.
     pub pod: String,
-    /// The start of the sidecar that is meant: [`Report::boot`](crate::report::Report::boot).
+    /// The start of the sidecar that it is for: [`Report::boot`](crate::report::Report::boot).
     pub boot: String,
     /// Higher than any revision that this sidecar has accepted.
     pub revision: Revision,
     /// The settings in force.
     pub settings: Settings,
-    /// Whether the pod is to leave, and why. Nothing takes back what only a person or the
-    /// controller asked for; it never takes back what kubelet does.
+    /// Whether the pod is to leave, and why. `None` cancels a drain that only a person or the
+    /// controller began. It never cancels one that kubelet began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leave: Option<Leave>,
-    /// What the cluster still says about the pod's endpoints.
+    /// What the pod's EndpointSlices say.
     pub endpoints: Endpoints,
 }
 
@@ -74,8 +74,8 @@ pub enum Endpoints {
     NotServing,
 }
 
-/// The answer to a desired state whose revision was not higher than the present one, or whose boot was
-/// not this one: HTTP 409. Nothing has changed; put again with a higher revision.
+/// The answer to a desired state whose revision was not higher than the present one, or whose boot
+/// was not this one: HTTP 409. Nothing has changed; put again with a higher revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Conflict {

@@ -7,10 +7,10 @@
 //! Kubernetes client.
 //!
 //! ```text
-//!  DrainPolicy --resolve--> Settings --+--> Bootstrap    (in the pod's spec, written by the webhook)
-//!   (policy)               (settings)  +--> Desired  (over the network, signed, the newest wins)
-//!                                              |
-//!  status <--- controller <---- Report, FinalReport (report), told in Phase, Trigger, Outcome (phase)
+//!  DrainPolicy --resolve--> Settings --+--> Bootstrap  (in the pod's spec, written by the webhook)
+//!   (policy)               (settings)  +--> Desired    (over the network, signed, the newest wins)
+//!                                               |
+//!  status <--- controller <--- Report, FinalReport (report), in words of Phase, Trigger, Outcome
 //! ```
 #![deny(missing_docs)]
 

@@ -1,6 +1,6 @@
 //! Every name that Ebb puts on, or reads from, an object of the cluster.
 //!
-//! They live in one file because they are a contract with what already runs: a pod that was
+//! They stand in one file because they are a contract with what already runs: a pod that was
 //! injected a year ago still carries them.
 
 use std::collections::BTreeMap;
@@ -49,7 +49,8 @@ pub const RELAY_PORT: u16 = 17440;
 /// The port of the sidecar's hooks, probes, metrics, status and desired state.
 pub const ADMIN_PORT: u16 = 17441;
 
-/// Environment variable of the sidecar that holds its [`Bootstrap`](crate::bootstrap::Bootstrap) as JSON.
+/// Environment variable of the sidecar that holds its [`Bootstrap`](crate::bootstrap::Bootstrap) as
+/// JSON.
 pub const BOOTSTRAP_VARIABLE: &str = "EBB_BOOTSTRAP";
 
 /// Environment variable of the sidecar: the pod's UID, through the downward API (the webhook cannot

@@ -1,8 +1,8 @@
 //! The DrainPolicy: what a person writes.
 //!
-//! Integers in seconds, as in the pod API; no defaults are written into the object, they are applied
-//! when the policy is [resolved](DrainPolicySpec::resolve). Every rule has a sentence of its own,
-//! which `kubectl apply` shows.
+//! Integers in seconds, as in the pod API; no defaults are written into the object, they are
+//! applied when the policy is [resolved](DrainPolicySpec::resolve). Every rule has a sentence of
+//! its own, which `kubectl apply` shows.
 
 mod connections;
 
@@ -46,13 +46,13 @@ pub struct DrainPolicySpec {
     /// oldest is in force.
     pub selector: Selector,
 
-    /// False: Ebb stands aside. Hooks return at once, nothing is closed, nobody is told to leave.
-    /// Default: true.
+    /// False: Ebb stands aside. Hooks return at once, nothing is closed, and no client gets a
+    /// goodbye. Default: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 
-    /// The longest drain, from the signal to the release of the app, in seconds: 1 to 3600.
-    /// What is in flight then is cut, and counted. Default: 300.
+    /// The longest drain, from the signal until the app gets SIGTERM, in seconds: 1 to 3600. What
+    /// is still in flight then is cut, and counted. Default: 300.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self >= 1 && self <= 3600")
         .message("timeoutSeconds is the longest drain: 1 to 3600 seconds. To have none, set enabled: false"))]
@@ -62,8 +62,8 @@ pub struct DrainPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deregistration: Option<Deregistration>,
 
-    /// The least time that the app gets after SIGTERM, in seconds: 0 to 3600. Default: the pod's own
-    /// terminationGracePeriodSeconds.
+    /// The least time that the app gets after SIGTERM, in seconds: 0 to 3600. Default: the pod's
+    /// own terminationGracePeriodSeconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self >= 0 && self <= 3600")
         .message("shutdownSeconds is the time the app gets after SIGTERM: 0 to 3600 seconds"))]
@@ -79,28 +79,28 @@ pub struct DrainPolicySpec {
 }
 
 /// The lame-duck phase of a leaving pod: it still accepts, since load balancers go on sending for a
-/// while, and tells clients to move on. It ends when minSeconds have passed, the endpoints are gone
-/// and no new work came for quietSeconds; at the latest at maxSeconds or the policy's timeout,
-/// whichever is smaller.
+/// while, and asks clients to move on. It ends when minSeconds have passed, the endpoints are gone
+/// and no new work has arrived for quietSeconds; at the latest at maxSeconds or the policy's
+/// timeout, whichever is smaller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(has(self.minSeconds) ? self.minSeconds : 0) <= (has(self.maxSeconds) ? self.maxSeconds : 30)")
     .message("minSeconds must not be larger than maxSeconds (30 when not set)"))]
 pub struct Deregistration {
-    /// Its least length, in seconds: 0 to 3600. Give the time that a load balancer outside of the
-    /// cluster needs to notice. Default: 0.
+    /// Its least length, in seconds: 0 to 3600. Set it to the time that a load balancer
+    /// outside the cluster needs to notice. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self >= 0 && self <= 3600")
         .message("minSeconds is the least length of the lame-duck phase: 0 to 3600 seconds"))]
     pub min_seconds: Option<i32>,
-    /// How long no new work must have come before it ends, in seconds: 0 to 300. Default: 2.
+    /// It ends when no new work has arrived for this long, in seconds: 0 to 300. Default: 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self >= 0 && self <= 300")
-        .message("quietSeconds is how long no new work must have come: 0 to 300 seconds"))]
+        .message("quietSeconds is the time without new work that ends the lame-duck phase: 0 to 300 seconds"))]
     pub quiet_seconds: Option<i32>,
-    /// How long a pod that accepts nothing new waits for idle HTTP/1 clients, in seconds: 0 to 300.
-    /// They get their goodbye with the next answer; a client is expected back within three times its
-    /// own longest pause so far. Default: 5.
+    /// How long a pod that accepts no new connection waits for idle HTTP/1 clients, in seconds: 0
+    /// to 300. They get their goodbye with the next answer; a client is expected back within three
+    /// times its own longest pause so far. Default: 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self >= 0 && self <= 300")
         .message("idleSeconds is how long idle HTTP/1 clients are waited for: 0 to 300 seconds"))]
@@ -128,8 +128,8 @@ pub struct Capture {
     pub exclude_ports: Vec<i32>,
 
     /// TCP ports of the app, 1 to 65535, that speak the PROXY protocol, version 2: each connection
-    /// begins with a header that names its client. Only for ports that take connections without one,
-    /// too, or that nobody connects to in another way.
+    /// begins with a header that names its client. Only for ports that also accept connections
+    /// without one, or that all connections reach through the sidecar.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new("self.all(port, port >= 1 && port <= 65535)")
@@ -140,8 +140,8 @@ pub struct Capture {
 impl DrainPolicySpec {
     /// Applies the defaults.
     ///
-    /// Numbers out of range, which only an API server without Ebb's rules lets through, are moved to
-    /// the nearest end of their range.
+    /// Numbers out of range, which only an API server without Ebb's rules lets through, are moved
+    /// to the nearest end of their range.
     pub fn resolve(&self, policy: &str) -> Settings {
         let deregistration = self.deregistration.clone().unwrap_or_default();
         Settings {
@@ -166,7 +166,7 @@ impl DrainPolicySpec {
         }
     }
 
-    /// The ports that the policy treats apart; what is no port is left out.
+    /// The ports with a treatment of their own. Numbers that are not ports are left out.
     pub fn ports(&self) -> Ports {
         let capture = self.capture.as_ref();
         Ports {
@@ -176,17 +176,17 @@ impl DrainPolicySpec {
     }
 }
 
-/// The value, or its default; what is out of range is moved to the nearest end of it.
+/// The value or its default, clamped to the range.
 fn seconds(value: Option<i32>, default: u32, least: i32, most: i32) -> u32 {
     value.map_or(default, |value| value.clamp(least, most).unsigned_abs())
 }
 
-/// TCP ports of the app that are treated apart.
+/// TCP ports of the app with a treatment of their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ports {
     /// Those that do not pass the sidecar.
     pub exclude: Vec<u16>,
-    /// Those that are told of each connection's client by the PROXY protocol.
+    /// Those that learn each connection's client by the PROXY protocol.
     pub proxy_protocol: Vec<u16>,
 }
 

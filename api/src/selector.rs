@@ -1,7 +1,8 @@
-//! Which pods a policy means: Kubernetes' label selector, with bounds and a closed set of operators.
+//! Which pods a policy means: Kubernetes' label selector, with bounds and a closed set of
+//! operators.
 //!
-//! The API server does not check the label selectors of custom resources (an operator `Foo` passes),
-//! so the rules are ours, and matching answers an error instead of guessing.
+//! The API server does not check the label selectors of custom resources (an operator `Foo`
+//! passes), so the rules are ours, and matching answers an error instead of guessing.
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};

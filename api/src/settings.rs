@@ -9,8 +9,8 @@ pub const DEFAULT_TIMEOUT_SECONDS: u32 = 300;
 pub const DEFAULT_QUIET_SECONDS: u32 = 2;
 /// The longest lame-duck phase where the policy names none, in seconds.
 pub const DEFAULT_MAX_SECONDS: u32 = 30;
-/// How long an idle HTTP/1 connection is expected to come back where the policy names no time, in
-/// seconds: longer would make every drain wait for the least busy client.
+/// How long a drain waits for an idle HTTP/1 connection to come back where the policy names no
+/// time, in seconds: a longer time would make every drain wait for the least busy client.
 pub const DEFAULT_HTTP1_IDLE_SECONDS: u32 = 5;
 /// A pod's own grace period where its spec names none, in seconds (Kubernetes' default).
 pub const DEFAULT_GRACE_SECONDS: u32 = 30;
@@ -22,10 +22,10 @@ pub const GRACE_MARGIN_SECONDS: u32 = 5;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
-    /// The name of the policy, or nothing where no policy selects the pod.
+    /// The name of the policy; `None` where no policy selects the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
-    /// False: stand aside. The hook returns at once, nothing is closed, nobody is told to leave.
+    /// False: stand aside. The hook returns at once, nothing is closed, no client gets a goodbye.
     pub enabled: bool,
     /// The whole drain, from the signal to the release of the hook, in seconds.
     pub timeout_seconds: u32,
@@ -34,36 +34,36 @@ pub struct Settings {
     /// How connections are treated meanwhile.
     #[serde(default)]
     pub connections: ConnectionSettings,
-    /// The least time that the app gets after SIGTERM, in seconds; nothing means the pod's own
+    /// The least time that the app gets after SIGTERM, in seconds; `None` means the pod's own
     /// original grace period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shutdown_seconds: Option<u32>,
 }
 
-/// The lame-duck phase ends when `min` has passed, the endpoints are gone and it was quiet, or at
-/// `max`, whatever is smaller: it or the whole timeout.
+/// The lame-duck phase ends when `min` has passed, the endpoints are gone and it was quiet; at the
+/// latest at `max` or the timeout, whichever is smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeregistrationSettings {
     /// Its least length, in seconds.
     pub min_seconds: u32,
-    /// How long no new work must have come, in seconds.
+    /// The time without new work that ends it, in seconds.
     pub quiet_seconds: u32,
-    /// How long an idle HTTP/1 connection may take to come back for its goodbye when nothing new is
-    /// accepted any more, in seconds.
+    /// How long an idle HTTP/1 connection may take to come back for its goodbye once no new
+    /// connection is accepted, in seconds.
     #[serde(default = "default_http1_idle_seconds")]
     pub idle_seconds: u32,
     /// Its greatest length, in seconds.
     pub max_seconds: u32,
 }
 
-/// What a message means that does not know of it yet.
+/// The value where the sender of a message does not know the field yet.
 fn default_http1_idle_seconds() -> u32 {
     DEFAULT_HTTP1_IDLE_SECONDS
 }
 
 impl Settings {
-    /// What a sidecar acts on that no policy selects: it only passes bytes through.
+    /// The settings of a sidecar whose pod no policy selects: it only passes bytes through.
     pub fn without_policy() -> Settings {
         Settings {
             policy: None,

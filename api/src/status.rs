@@ -1,7 +1,7 @@
 //! What a DrainPolicy says about itself, written for `kubectl describe`.
 //!
-//! Describe sorts keys and prints the items of a list without a separator, so records have few keys,
-//! `pod` is the first of them, and the numbers stand in one sentence.
+//! Describe sorts keys and prints the items of a list without a separator, so records have few
+//! keys, `pod` is the first of them, and the numbers stand in one sentence.
 
 use crate::phase::{Outcome, Trigger};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -31,7 +31,7 @@ pub struct DrainPolicyStatus {
     /// The last five drains that ended, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent: Vec<Recent>,
-    /// How many pods are meant, and what they are doing.
+    /// How many pods the policy selects, and what they are doing.
     #[serde(default)]
     pub targets: Targets,
     /// How many drains ended how, since the policy was made.
@@ -73,7 +73,7 @@ pub struct Recent {
     pub pod: String,
     /// How it ended.
     pub result: Outcome,
-    /// What came of it, in a sentence.
+    /// The result in one sentence.
     pub summary: String,
     /// When the controller learned of it.
     pub time: Time,
@@ -81,7 +81,7 @@ pub struct Recent {
     pub trigger: Trigger,
 }
 
-/// How many pods are meant, and what they are doing.
+/// How many pods the policy selects, and what they are doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Targets {
@@ -128,7 +128,7 @@ impl Totals {
             Outcome::Skipped => &mut self.skipped,
         };
         *counter += 1;
-        // What a sidecar says can be any number.
+        // A sidecar may report any number.
         self.connections_cut = self.connections_cut.saturating_add(cut);
         self.late_arrivals = self.late_arrivals.saturating_add(late);
     }

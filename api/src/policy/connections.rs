@@ -7,31 +7,31 @@ use crate::connections::{
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// How connections are treated while the pod leaves. HTTP/1 needs no words: its goodbye is in the
-/// next answer.
+/// How connections are treated while the pod leaves. HTTP/1 has no setting: its goodbye rides
+/// on the next answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Connections {
-    /// An opaque connection (TLS, databases) on which the app spoke last and nothing moved for this
-    /// long is idle, in seconds: 1 to 3600. Default: 15.
+    /// An opaque connection (TLS, databases) is idle when the app spoke last and no byte has moved
+    /// for this long, in seconds: 1 to 3600. Default: 15.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self >= 1 && self <= 3600")
         .message("idleSeconds is the silence that makes an opaque connection idle: 1 to 3600 seconds"))]
     pub idle_seconds: Option<i32>,
     /// The goodbyes to long-lived connections (HTTP/2, WebSocket, event streams, idle opaque ones)
-    /// are spread over this long, in seconds: 0 to 3600, and never beyond the timeout. The pod stays
-    /// until the last of them is said. Default: 0, all at once.
+    /// are spread over this long, in seconds: 0 to 3600, and never beyond the timeout. The pod
+    /// stays until the last of them is said. Default: 0, all at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self >= 0 && self <= 3600")
         .message("paceSeconds is the time over which goodbyes are spread: 0 to 3600 seconds"))]
     pub pace_seconds: Option<i32>,
-    /// What becomes of WebSockets.
+    /// What happens to WebSockets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub web_sockets: Option<WebSockets>,
-    /// What becomes of event streams.
+    /// What happens to event streams.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_streams: Option<EventStreams>,
-    /// What becomes of opaque connections that are in flight at the timeout.
+    /// What happens to opaque connections that are in flight at the timeout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_timeout: Option<AtTimeout>,
 }
