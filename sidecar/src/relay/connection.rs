@@ -340,7 +340,7 @@ impl<L: Legs> Connection<L> {
     pub(crate) fn end(&mut self, end: End) {
         match end {
             End::Over => self.exchange.finished(),
-            End::Close => self.exchange.line().settled(),
+            End::Close => self.exchange.closed(),
             End::Reset => self.legs.reset(),
         }
         self.legs.leave_app();

@@ -2,24 +2,27 @@
 //! said. No IO: it is fed what was read and says what to write.
 
 mod action;
+mod at;
 mod detect;
 mod edit;
 pub(super) mod http1;
 pub(super) mod http2;
+mod leaving;
 
 pub(super) mod websocket;
 
-use crate::census::{Connection, HEAD_PATIENCE};
+use crate::census::Connection;
 use crate::stance::{Conduct, Stance};
 use crate::track::Odd;
 use crate::track::opaque::{Opaque, Side};
 use crate::track::tls::Hello;
 pub(crate) use action::{AppEnd, Deadline, NoApp, ToApp, ToClient};
+use at::At;
 use detect::Preface;
-use ebb_api::connections::{AtTimeout, ConnectionSettings, EventStreams, WebSockets};
+use ebb_api::connections::{ConnectionSettings, EventStreams, WebSockets};
 use edit::{Next, Passed};
 use http1::Http1;
-use http2::{Goodbye, Http2};
+use http2::Http2;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 use websocket::WebSocket;
@@ -67,9 +70,10 @@ impl Exchange {
         }
     }
 
-    /// The connection's line in the census.
-    pub(crate) fn line(&self) -> &Connection {
-        &self.line
+    /// The connection's place among all, by which goodbyes are spread.
+    #[cfg(test)]
+    pub(crate) fn place(&self) -> u32 {
+        self.line.place()
     }
 
     /// Whether goodbyes are to be said from now on, when, and by which settings.
@@ -98,6 +102,15 @@ impl Exchange {
         }
     }
 
+    /// From when on this connection's goodbye is said; `None` while nobody is told to leave, and for a
+    /// WebSocket if the policy waits for those.
+    fn goodbyes_from(&self) -> Option<Instant> {
+        match &self.kind {
+            Kind::WebSocket(_) if self.settings.web_sockets == WebSockets::Wait => None,
+            _ => self.leaving,
+        }
+    }
+
     /// True while no further request may go to the app: what the client says waits.
     pub(crate) fn is_gated(&self) -> bool {
         matches!(&self.kind, Kind::Http1(http1) if http1.is_gated())
@@ -108,8 +121,9 @@ impl Exchange {
         let is_tls = self.detect_tls(input);
         let preface_length = self.detect_http2(input, now);
         let mut bytes = Cow::Borrowed(input);
+        let at = At::new(now, self.goodbyes_from(), &self.line);
         match &mut self.kind {
-            Kind::Http1(http1) => match http1.client_sent(input, &self.line, now) {
+            Kind::Http1(http1) => match http1.client_sent(input, at) {
                 Ok(taken) => {
                     let bytes = Cow::Borrowed(&input[..taken]);
                     return ToApp { bytes, taken };
@@ -117,21 +131,20 @@ impl Exchange {
                 Err(odd) => match &mut self.preface {
                     Some(preface) => {
                         preface.doubt = Some(odd);
-                        http1.wait_for_preface(&self.line, now);
+                        http1.wait_for_preface(at);
                     }
                     None => self.turn_opaque(odd, now),
                 },
             },
             Kind::Http2(http2) => {
-                let passed = http2.client_sent(input, preface_length, &self.line, now);
+                let passed = http2.client_sent(input, preface_length, at);
                 bytes = passed.bytes;
                 if let Next::Opaque(odd) = passed.next {
                     self.turn_opaque(odd, now);
                 }
             }
             Kind::WebSocket(socket) => {
-                let leaving = sockets(self.leaving, &self.settings);
-                if let Err(odd) = socket.client_sent(input, leaving, &self.line, now) {
+                if let Err(odd) = socket.client_sent(input, at) {
                     self.turn_opaque(odd, now);
                 }
             }
@@ -167,8 +180,9 @@ impl Exchange {
     /// Bytes from the app.
     pub(crate) fn app_sent<'a>(&mut self, input: &'a [u8], now: Instant) -> ToClient<'a> {
         self.hello = None;
+        let at = At::new(now, self.goodbyes_from(), &self.line);
         if let Some(preface) = &mut self.preface {
-            if let Some(passed) = preface.app_sent(input, &self.line, now) {
+            if let Some(passed) = preface.app_sent(input, at) {
                 return ToClient {
                     bytes: passed.bytes,
                     last: false,
@@ -177,12 +191,9 @@ impl Exchange {
             self.preface = None;
         }
         let passed = match &mut self.kind {
-            Kind::Http1(http1) => http1.app_sent(input, self.leaving.is_some(), &self.line, now),
-            Kind::Http2(http2) => http2.app_sent(input, self.leaving, &self.line, now),
-            Kind::WebSocket(socket) => {
-                let leaving = sockets(self.leaving, &self.settings);
-                socket.app_sent(input, leaving, &self.line, now)
-            }
+            Kind::Http1(http1) => http1.app_sent(input, at),
+            Kind::Http2(http2) => http2.app_sent(input, at),
+            Kind::WebSocket(socket) => socket.app_sent(input, at),
             Kind::Opaque(..) => Passed {
                 bytes: Cow::Borrowed(input),
                 last: false,
@@ -213,43 +224,6 @@ impl Exchange {
         ToClient { bytes, last }
     }
 
-    /// What the relay has to say to the client at this moment, behind what the app has said so far;
-    /// or the end of that, where it was held back for a goodbye that can't be said.
-    pub(crate) fn goodbye(&mut self, now: Instant) -> Option<ToClient<'static>> {
-        match &mut self.kind {
-            Kind::Http2(http2) => {
-                let Goodbye { bytes, last } = http2.goodbye(self.leaving, &self.line, now)?;
-                Some(ToClient { bytes, last })
-            }
-            Kind::WebSocket(socket) => {
-                let leaving = sockets(self.leaving, &self.settings);
-                let (bytes, last) = socket.goodbye(leaving, &self.line, now)?;
-                let bytes = Cow::Borrowed(bytes);
-                Some(ToClient { bytes, last })
-            }
-            Kind::Opaque(_, owed) if !owed.is_empty() => Some(ToClient {
-                bytes: std::mem::take(owed).into(),
-                last: false,
-            }),
-            Kind::Http1(http1) => {
-                let (bytes, last) = http1.goodbye(&self.line, now)?;
-                let bytes = Cow::Owned(bytes);
-                Some(ToClient { bytes, last })
-            }
-            Kind::Opaque(..) => None,
-        }
-    }
-
-    /// True while a goodbye that can't be taken back waits for its answer.
-    pub(crate) fn is_parting(&self) -> bool {
-        matches!(&self.kind, Kind::WebSocket(socket) if socket.has_parted())
-    }
-
-    /// True if the client has its last answer, and all that it said belongs to what was answered.
-    pub(crate) fn is_over(&self) -> bool {
-        matches!(&self.kind, Kind::Http1(http1) if http1.is_over())
-    }
-
     /// All that the app sent so far was handed to the client, or (`false`) waits for it.
     pub(crate) fn handed_over(&mut self, all: bool, now: Instant) {
         if let Kind::Opaque(opaque, _) = &mut self.kind
@@ -277,16 +251,17 @@ impl Exchange {
         if let Some(preface) = &mut self.preface {
             preface.app_closed = true;
         }
+        let at = At::new(now, self.goodbyes_from(), &self.line);
         match &mut self.kind {
             Kind::WebSocket(_) | Kind::Opaque(..) => {
                 self.line.settled();
                 AppEnd::Pass
             }
             Kind::Http2(http2) => {
-                http2.app_closed(&self.line, now);
+                http2.app_closed(at);
                 AppEnd::Pass
             }
-            Kind::Http1(http1) => http1.app_closed(self.leaving.is_some(), &self.line),
+            Kind::Http1(http1) => http1.app_closed(at),
         }
     }
 
@@ -310,89 +285,9 @@ impl Exchange {
             Kind::Http1(http1) => http1.app_unreachable(&self.line),
         }
     }
-
-    /// What to do at the deadline, with so many bytes taken for the app and not yet written to it.
-    pub(crate) fn deadline(&self, unwritten: usize) -> Deadline {
-        match &self.kind {
-            Kind::Opaque(..) => match self.settings.at_timeout {
-                AtTimeout::Close => Deadline::Close,
-                AtTimeout::Reset => Deadline::Reset,
-                AtTimeout::Handover => Deadline::Handover,
-            },
-            Kind::Http1(http1) => http1.deadline(unwritten as u64),
-            Kind::Http2(http2) => http2.deadline(unwritten as u64),
-            Kind::WebSocket(socket) => socket.deadline(),
-        }
-    }
-
-    /// True if nothing is in flight at `now`.
-    pub(crate) fn is_idle(&self, now: Instant) -> bool {
-        match &self.kind {
-            Kind::Opaque(opaque, _) => opaque.is_idle(now),
-            Kind::Http1(http1) => http1.is_idle() && is_patient_no_more(http1.head_began(), now),
-            Kind::Http2(http2) => http2.is_idle() && is_patient_no_more(http2.head_began(), now),
-            Kind::WebSocket(_) => false,
-        }
-    }
-
-    /// When time alone changes something behind `now`: the connection becomes idle, or its goodbye
-    /// is due.
-    pub(crate) fn wakes_at(&self, now: Instant) -> Option<Instant> {
-        let patient = |head_began: Option<Instant>| head_began.map(|began| began + HEAD_PATIENCE);
-        let (idle_at, goodbye_at) = match &self.kind {
-            Kind::Opaque(opaque, _) => (opaque.idle_at(), self.half_close_at(opaque)),
-            Kind::Http1(http1) => (patient(http1.head_began()), http1.goodbye_at()),
-            Kind::Http2(http2) => (patient(http2.head_began()), http2.goodbye_at(self.leaving)),
-            Kind::WebSocket(socket) => {
-                let leaving = sockets(self.leaving, &self.settings);
-                (None, socket.goodbye_at(leaving))
-            }
-        };
-        // A moment that has passed must not hide one to come.
-        [idle_at, goodbye_at]
-            .into_iter()
-            .flatten()
-            .filter(|at| *at > now)
-            .min()
-    }
-
-    /// True if the app is to be half-closed, and then the client closed: an idle opaque connection
-    /// that has carried something, whose app may say its own goodbye; a WebSocket on which all is
-    /// said.
-    pub(crate) fn wants_half_close(&self, now: Instant) -> bool {
-        match &self.kind {
-            Kind::Opaque(opaque, _) => self.half_close_at(opaque).is_some_and(|at| at <= now),
-            Kind::WebSocket(socket) => socket.is_answered(),
-            Kind::Http1(_) | Kind::Http2(_) => false,
-        }
-    }
-
-    /// When the app is to be half-closed, if nothing moves before.
-    fn half_close_at(&self, opaque: &Opaque) -> Option<Instant> {
-        Some(opaque.idle_at()?.max(self.leaving?))
-    }
-
-    /// Both sides have closed.
-    pub(crate) fn finished(&self) {
-        match &self.kind {
-            Kind::WebSocket(socket) if socket.is_answered() => self.line.settled(),
-            Kind::WebSocket(_) | Kind::Opaque(..) => self.line.opaque_finished(),
-            Kind::Http1(_) | Kind::Http2(_) => self.line.settled(),
-        }
-    }
-}
-
-/// From when on a WebSocket gets its goodbye.
-fn sockets(leaving: Option<Instant>, settings: &ConnectionSettings) -> Option<Instant> {
-    leaving.filter(|_| settings.web_sockets == WebSockets::Goodbye)
 }
 
 /// What an opaque connection is waited for after the app spoke last.
 fn silence(settings: &ConnectionSettings) -> Duration {
     Duration::from_secs(settings.idle_seconds.into())
-}
-
-/// True unless a head is under way that began a moment ago.
-fn is_patient_no_more(head_began: Option<Instant>, now: Instant) -> bool {
-    head_began.is_none_or(|began| began + HEAD_PATIENCE <= now)
 }

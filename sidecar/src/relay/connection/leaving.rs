@@ -25,7 +25,7 @@ impl<L: Legs> Connection<L> {
             }
             return Ok(());
         }
-        let in_flight = self.exchange.line().cut(now);
+        let in_flight = self.exchange.cut(now);
         if in_flight {
             self.until = Some(now + PATIENCE);
         }
@@ -87,17 +87,16 @@ impl<L: Legs> Connection<L> {
         let waits = [Leg::Client, Leg::App].map(|leg| self.legs.unsent(leg) > 0);
         let at_rest = waits == [false; 2] && !self.closing;
         if at_rest && self.stance == Stance::Closing && self.exchange.is_idle(now) {
-            self.exchange.line().idle_closed();
-            let Deadline::Answer(goodbye) = self.exchange.deadline(0) else {
+            self.exchange.close_idle();
+            let Some(last_word) = self.exchange.last_word(0) else {
                 return Rest::Ended(End::Close);
             };
-            self.legs.push(Leg::Client, &goodbye);
+            self.legs.push(Leg::Client, &last_word);
             self.closing = true;
             return Rest::Again;
         }
         if at_rest && self.until.is_none() && self.exchange.wants_half_close(now) {
-            self.exchange.line().told();
-            self.exchange.line().settled();
+            self.exchange.half_closed();
             self.until = Some(now + PATIENCE);
             return Rest::Again;
         }

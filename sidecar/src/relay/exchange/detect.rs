@@ -4,7 +4,7 @@ mod preface;
 
 use super::http2::Http2;
 use super::websocket::WebSocket;
-use super::{Exchange, Kind, silence};
+use super::{At, Exchange, Kind, silence};
 use crate::track::Odd;
 use crate::track::http1::Upgrade;
 use crate::track::opaque::{Opaque, Side};
@@ -28,7 +28,8 @@ impl Exchange {
                 }
             }
             IsHttp2::Yes(length) => {
-                self.kind = Kind::Http2(preface.into_http2(&self.line, now));
+                let at = At::new(now, None, &self.line);
+                self.kind = Kind::Http2(preface.into_http2(at));
                 self.line.turned_http2();
                 return length;
             }

@@ -2,16 +2,18 @@
 
 pub(in crate::relay) mod bytes;
 mod event_stream;
+mod goodbye;
 
 use super::edit::{Edit, Passed};
-use super::{AppEnd, Deadline, NoApp};
+use super::{AppEnd, At, NoApp};
 use crate::census::Connection;
 use crate::track::Odd;
 use crate::track::event_stream::EventStream;
 use crate::track::http1::{
     Framing, Method, RequestEvent, RequestHead, Requests, ResponseEvent, ResponseHead, Responses,
 };
-use bytes::{LAST_CHUNK, TIMEOUT, UNAVAILABLE, with_close};
+use bytes::{LAST_CHUNK, UNAVAILABLE};
+use goodbye::Goodbye;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -32,13 +34,7 @@ pub(super) struct Http1 {
     head_began: Option<Instant>,
     /// The last request asked for another protocol: what the client sends next may be that.
     switching: bool,
-    /// No request begins from now on.
-    gate: bool,
-    /// The response head that comes in now is kept until it is complete.
-    hold: bool,
-    held: Vec<u8>,
-    /// Ours is the word that the open request's answer is the last.
-    parted: bool,
+    goodbye: Goodbye,
     /// The last exchange let the connection go on.
     persistent: bool,
     /// The answer under way is an event stream.
@@ -60,10 +56,6 @@ struct Open {
 }
 
 impl Http1 {
-    pub(super) fn is_gated(&self) -> bool {
-        self.gate && self.requests.is_between()
-    }
-
     pub(super) fn is_idle(&self) -> bool {
         self.open.is_empty()
     }
@@ -71,12 +63,6 @@ impl Http1 {
     /// True if every request has its answer, and no byte of another has come.
     pub(super) fn is_between_requests(&self) -> bool {
         self.open.is_empty() && self.requests.is_between()
-    }
-
-    /// True if the last answer is out and the client has said all of what it answers. An answer may
-    /// come early; its request's body goes on to the app.
-    pub(super) fn is_over(&self) -> bool {
-        self.parted && self.open.is_empty() && self.requests.is_between()
     }
 
     pub(super) fn head_began(&self) -> Option<Instant> {
@@ -93,20 +79,8 @@ impl Http1 {
         self.taken > 0 || self.head_began.is_some()
     }
 
-    /// The pod does not leave any more: unless a goodbye was said, requests go on.
-    pub(super) fn stay(&mut self) {
-        if !self.hold && !self.parted {
-            self.gate = false;
-        }
-    }
-
     /// Goes over the client's bytes: so many of them go to the app.
-    pub(super) fn client_sent(
-        &mut self,
-        input: &[u8],
-        line: &Connection,
-        now: Instant,
-    ) -> Result<usize, Odd> {
+    pub(super) fn client_sent(&mut self, input: &[u8], at: At<'_>) -> Result<usize, Odd> {
         let mut used = 0;
         loop {
             if self.is_gated() {
@@ -123,40 +97,34 @@ impl Http1 {
             used += step.used;
             match step.event {
                 None => break,
-                Some(RequestEvent::Head(head)) => self.request_began(head, line, now)?,
+                Some(RequestEvent::Head(head)) => self.request_began(head, at)?,
                 Some(RequestEvent::End) => {}
             }
         }
         self.taken += used as u64;
         if self.requests.is_in_head() && self.head_began.is_none() {
-            self.head_began = Some(now);
-            line.head_began(now);
+            self.head_began = Some(at.now);
+            at.line.head_began(at.now);
         }
         Ok(used)
     }
 
     /// The client has said what is no HTTP/1 and may be the start of HTTP/2: as good as a head that
     /// is not complete.
-    pub(super) fn wait_for_preface(&mut self, line: &Connection, now: Instant) {
+    pub(super) fn wait_for_preface(&mut self, at: At<'_>) {
         if self.head_began.is_none() {
-            self.head_began = Some(now);
-            line.head_began(now);
+            self.head_began = Some(at.now);
+            at.line.head_began(at.now);
         }
     }
 
     /// Goes over the app's bytes.
-    pub(super) fn app_sent<'a>(
-        &mut self,
-        input: &'a [u8],
-        leaving: bool,
-        line: &Connection,
-        now: Instant,
-    ) -> Passed<'a> {
+    pub(super) fn app_sent<'a>(&mut self, input: &'a [u8], at: At<'_>) -> Passed<'a> {
         let mut edit = Edit::new(input);
         let mut used = 0;
         loop {
             let rest = &input[used..];
-            if leaving && !rest.is_empty() && self.responses.is_between() {
+            if at.is_leaving() && !rest.is_empty() && self.responses.is_between() {
                 self.prepare_goodbye();
             }
             let method = self.open.front().map(|open| open.method);
@@ -168,34 +136,23 @@ impl Http1 {
                 }
             };
             let piece = used..used + step.used;
-            if let Some(length) = self.stream_ends(&input[piece.clone()], now) {
+            if let Some(length) = self.stream_ends(&input[piece.clone()], at) {
                 let end = used + length;
-                self.end_stream(line);
+                self.end_stream(at);
                 edit.put(end, end, LAST_CHUNK);
                 return edit.last(end);
             }
             used = piece.end;
             match step.event {
                 None => {
-                    if self.hold {
-                        self.held.extend_from_slice(&input[piece.clone()]);
+                    if self.holds(&input[piece.clone()]) {
                         edit.put(piece.start, piece.end, b"");
                     }
                     return edit.same();
                 }
                 Some(ResponseEvent::Head(head)) => {
-                    if self.hold {
-                        self.hold = false;
-                        let mut held = std::mem::take(&mut self.held);
-                        held.extend_from_slice(&input[piece.clone()]);
-                        if leaving && head.status >= 200 && head.persistent {
-                            self.parted = true;
-                            held = with_close(&held);
-                        }
-                        edit.put(piece.start, piece.end, &held);
-                        if !leaving {
-                            self.gate = false;
-                        }
+                    if let Some(whole) = self.complete_head(&head, &input[piece.clone()], at) {
+                        edit.put(piece.start, piece.end, &whole);
                     }
                     if self.switches(&head) {
                         return match head.upgrade {
@@ -203,10 +160,10 @@ impl Http1 {
                             _ => edit.opaque(Odd::Upgrade),
                         };
                     }
-                    self.answer_began(&head, line);
+                    self.answer_began(&head, at);
                 }
                 Some(ResponseEvent::End) => {
-                    self.request_ended(line);
+                    self.request_ended(at);
                     if self.is_over() {
                         return edit.last(used);
                     }
@@ -223,12 +180,12 @@ impl Http1 {
     }
 
     /// The app closed or reset its side.
-    pub(super) fn app_closed(&mut self, leaving: bool, line: &Connection) -> AppEnd {
-        if leaving && self.is_between_requests() && self.persistent {
+    pub(super) fn app_closed(&mut self, at: At<'_>) -> AppEnd {
+        if at.is_leaving() && self.is_between_requests() && self.persistent {
             return AppEnd::Keep;
         }
-        line.settled();
-        self.hold = false;
+        at.line.settled();
+        self.give_head_up();
         self.stream = None;
         AppEnd::Pass
     }
@@ -254,36 +211,7 @@ impl Http1 {
         NoApp::Answer(UNAVAILABLE)
     }
 
-    /// What to do at the deadline; the last `unwritten` bytes have not reached the app.
-    pub(super) fn deadline(&self, unwritten: u64) -> Deadline {
-        let Some(open) = self.open.front() else {
-            return Deadline::Close;
-        };
-        if self.responses.is_until_close() {
-            return Deadline::Reset;
-        }
-        let nothing_is_out =
-            self.responses.is_between() || (self.responses.is_in_head() && self.hold);
-        if !nothing_is_out {
-            Deadline::Close
-        } else if open.start >= self.taken.saturating_sub(unwritten) {
-            Deadline::Answer(UNAVAILABLE.into())
-        } else {
-            Deadline::Answer(TIMEOUT.into())
-        }
-    }
-
-    /// Lets go of what was held as the beginning of a response head.
-    pub(super) fn release(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.held)
-    }
-
-    fn request_began(
-        &mut self,
-        head: RequestHead,
-        line: &Connection,
-        now: Instant,
-    ) -> Result<(), Odd> {
+    fn request_began(&mut self, head: RequestHead, at: At<'_>) -> Result<(), Odd> {
         if self.open.len() == OPEN_LIMIT {
             return Err(Odd::TooMany);
         }
@@ -292,26 +220,13 @@ impl Http1 {
         self.open.push_back(Open {
             method: head.method,
             start: self.start,
-            began: now,
+            began: at.now,
             persistent: head.persistent,
             health_check: head.health_check,
             accepts_event_stream: head.event_stream,
         });
-        line.request_began(now, !head.health_check);
+        at.line.request_began(at.now, !head.health_check);
         Ok(())
-    }
-
-    /// The first byte of a response came while the pod leaves. From here on no request begins, so
-    /// that some answer is the last; it is this one if no other request is open or has begun.
-    fn prepare_goodbye(&mut self) {
-        let Some(open) = self.open.front() else {
-            return;
-        };
-        if open.method == Method::Connect {
-            return;
-        }
-        self.gate = true;
-        self.hold = self.open.len() == 1 && !self.requests.is_in_head();
     }
 
     /// Whether the connection is something else behind this head (RFC 9110, sections 7.8 and 9.3.6).
@@ -329,18 +244,18 @@ impl Http1 {
         self.open.len() == 1 && self.requests.is_between()
     }
 
-    fn answer_began(&mut self, head: &ResponseHead, line: &Connection) {
+    fn answer_began(&mut self, head: &ResponseHead, at: At<'_>) {
         if head.status < 200 {
             return;
         }
         self.switching = false;
         let asked = self.open.front().is_some_and(|open| open.persistent);
         self.persistent = asked && head.persistent;
-        if self.parted || head.framing == Framing::UntilClose || !self.persistent {
-            line.told();
+        if self.has_parted() || head.framing == Framing::UntilClose || !self.persistent {
+            at.line.told();
         }
         if let Some(body) = head.event_stream {
-            self.begin_stream(body, line);
+            self.begin_stream(body, at);
         }
     }
 
@@ -361,11 +276,11 @@ impl Http1 {
         }
     }
 
-    fn request_ended(&mut self, line: &Connection) {
-        self.answered(line);
+    fn request_ended(&mut self, at: At<'_>) {
+        self.answered(at.line);
         // The next head may have begun long ago.
         if let Some(began) = self.head_began.filter(|_| self.open.is_empty()) {
-            line.head_began(began);
+            at.line.head_began(began);
         }
     }
 }

@@ -21,12 +21,11 @@
 pub(in crate::relay) mod bytes;
 mod goodbye;
 
+use super::At;
 use super::edit::{Edit, Passed};
-use crate::census::Connection;
 use crate::track::Odd;
 use crate::track::http2::{App, AppEvent, Client, ClientEvent, PREFACE};
 use bytes::PING;
-pub(super) use goodbye::Goodbye;
 use std::time::Instant;
 
 /// The most streams that may be open on one connection, which bounds the memory of each to 100 KB;
@@ -117,8 +116,7 @@ impl Http2 {
         &mut self,
         input: &'a [u8],
         mut used: usize,
-        line: &Connection,
-        now: Instant,
+        at: At<'_>,
     ) -> Passed<'a> {
         let mut edit = Edit::new(input);
         let rest = &input[used..];
@@ -159,15 +157,15 @@ impl Http2 {
             match step.event {
                 None => break,
                 Some(event) => {
-                    if let Err(odd) = self.client_did(event, line, now) {
+                    if let Err(odd) = self.client_did(event, at) {
                         return edit.opaque(odd);
                     }
                 }
             }
         }
         if self.client.is_in_head() && self.head_began.is_none() {
-            self.head_began = Some(now);
-            line.head_began(now);
+            self.head_began = Some(at.now);
+            at.line.head_began(at.now);
         }
         edit.same()
     }
@@ -177,14 +175,8 @@ impl Http2 {
         std::mem::take(&mut self.held)
     }
 
-    /// Goes over the app's bytes; `leaving` since then.
-    pub(super) fn app_sent<'a>(
-        &mut self,
-        input: &'a [u8],
-        leaving: Option<Instant>,
-        line: &Connection,
-        now: Instant,
-    ) -> Passed<'a> {
+    /// Goes over the app's bytes.
+    pub(super) fn app_sent<'a>(&mut self, input: &'a [u8], at: At<'_>) -> Passed<'a> {
         let mut edit = Edit::new(input);
         let mut used = 0;
         loop {
@@ -196,12 +188,12 @@ impl Http2 {
             match step.event {
                 None => return edit.same(),
                 Some(event) => {
-                    if let Err(odd) = self.app_did(event, line, now) {
+                    if let Err(odd) = self.app_did(event, at) {
                         return edit.opaque(odd);
                     }
                 }
             }
-            if let Some(goodbye) = self.goodbye(leaving, line, now) {
+            if let Some(goodbye) = self.goodbye(at) {
                 edit.put(used, used, &goodbye.bytes);
                 if goodbye.last {
                     return edit.last(used);
@@ -212,74 +204,70 @@ impl Http2 {
 
     /// The app closed its side: it answers none of the streams that are open, and none that the
     /// client still begins.
-    pub(super) fn app_closed(&mut self, line: &Connection, now: Instant) {
+    pub(super) fn app_closed(&mut self, at: At<'_>) {
         self.app_closed = true;
-        self.drop_streams(line, now, |_| true);
-        line.settled();
+        self.drop_streams(at, |_| true);
+        at.line.settled();
     }
 
-    fn client_did(
-        &mut self,
-        event: ClientEvent,
-        line: &Connection,
-        now: Instant,
-    ) -> Result<(), Odd> {
+    fn client_did(&mut self, event: ClientEvent, at: At<'_>) -> Result<(), Odd> {
         match event {
             ClientEvent::Opened(stream) => {
                 self.head_began = None;
                 if self.first.is_none() {
-                    self.first = Some(now);
-                    self.probe = line.probe_until(now);
+                    self.first = Some(at.now);
+                    self.probe = at.line.probe_until(at.now);
                 } else {
-                    self.count_after_all(line, now);
+                    self.count_after_all(at);
                 }
-                return self.began(stream, line, now);
+                return self.began(stream, at);
             }
-            ClientEvent::Reset(stream) => self.drop_streams(line, now, |open| open == stream),
+            ClientEvent::Reset(stream) => self.drop_streams(at, |open| open == stream),
             ClientEvent::Takes(length) => self.app.allow(length),
             ClientEvent::Answered(_) | ClientEvent::Other => {}
         }
         Ok(())
     }
 
-    fn app_did(&mut self, event: AppEvent, line: &Connection, now: Instant) -> Result<(), Odd> {
+    fn app_did(&mut self, event: AppEvent, at: At<'_>) -> Result<(), Odd> {
         match event {
             AppEvent::Ended(stream) => {
                 if let Some(index) = self.open.iter().position(|open| open.stream == stream) {
                     self.open.remove(index);
                     if self.probe.is_none() {
-                        line.request_ended(self.open.first().map(|open| open.began));
+                        at.line
+                            .request_ended(self.open.first().map(|open| open.began));
                     }
-                    self.note_quiet(line, now);
+                    self.note_quiet(at);
                 }
             }
-            AppEvent::Reset(stream) => self.drop_streams(line, now, |open| open == stream),
+            AppEvent::Reset(stream) => self.drop_streams(at, |open| open == stream),
             AppEvent::Promised(stream) => {
                 // It belongs to a request (RFC 9113, section 8.4): without any it is odd.
                 if self.client.last() == 0 {
                     return Err(Odd::Unsolicited);
                 }
-                return self.began(stream, line, now);
+                return self.began(stream, at);
             }
             AppEvent::Takes(length) => self.client.allow(length),
             AppEvent::GoAway(last) => {
                 self.warned = true;
                 self.app_last = Some(self.app_last.map_or(last, |before| before.min(last)));
-                line.told();
+                at.line.told();
                 // It never answers those that its client began behind that, which may be sent again.
-                self.drop_streams(line, now, |open| open > last && !open.is_multiple_of(2));
+                self.drop_streams(at, |open| open > last && !open.is_multiple_of(2));
             }
             AppEvent::Other => {}
         }
         Ok(())
     }
 
-    fn began(&mut self, stream: u32, line: &Connection, now: Instant) -> Result<(), Odd> {
+    fn began(&mut self, stream: u32, at: At<'_>) -> Result<(), Odd> {
         let refused = !stream.is_multiple_of(2) && self.app_last.is_some_and(|last| stream > last);
         if refused || self.app_closed {
             if self.open.is_empty() {
-                line.settled();
-                self.note_quiet(line, now);
+                at.line.settled();
+                self.note_quiet(at);
             }
             return Ok(());
         }
@@ -289,45 +277,47 @@ impl Http2 {
         self.crowded |= !self.open.is_empty() && !stream.is_multiple_of(2);
         self.open.push(Open {
             stream,
-            began: now,
+            began: at.now,
             end: self.taken,
         });
         self.quiet = None;
         if self.probe.is_some() {
-            line.settled();
+            at.line.settled();
         } else {
-            line.request_began(now, true);
+            at.line.request_began(at.now, true);
         }
         Ok(())
     }
 
     /// A probe makes one request and is over in time: with a second one, or later, the first was a
     /// client's, too.
-    fn count_after_all(&mut self, line: &Connection, now: Instant) {
+    fn count_after_all(&mut self, at: At<'_>) {
         if self.probe.take().is_some() {
-            self.open.iter().for_each(|_| line.request_began(now, true));
+            self.open
+                .iter()
+                .for_each(|_| at.line.request_began(at.now, true));
         }
     }
 
     /// These streams end without an answer that is whole.
-    fn drop_streams(&mut self, line: &Connection, now: Instant, dropped: impl Fn(u32) -> bool) {
+    fn drop_streams(&mut self, at: At<'_>, dropped: impl Fn(u32) -> bool) {
         let before = self.open.len();
         self.open.retain(|open| !dropped(open.stream));
         let count = before - self.open.len();
         if count > 0 {
             let next_began = self.open.first().map(|open| open.began);
             if self.probe.is_none() {
-                line.requests_dropped(count as u32, next_began);
+                at.line.requests_dropped(count as u32, next_began);
             }
-            self.note_quiet(line, now);
+            self.note_quiet(at);
         }
     }
 
-    fn note_quiet(&mut self, line: &Connection, now: Instant) {
+    fn note_quiet(&mut self, at: At<'_>) {
         if self.open.is_empty() {
-            self.quiet = Some(now);
+            self.quiet = Some(at.now);
             if let Some(began) = self.head_began {
-                line.head_began(began);
+                at.line.head_began(began);
             }
         }
     }

@@ -8,12 +8,12 @@
 
 pub(in crate::relay) mod bytes;
 
-use super::Deadline;
 use super::edit::{Edit, Passed};
-use crate::census::Connection;
+use super::{At, Deadline, ToClient};
 use crate::track::Odd;
 use crate::track::websocket::{Ended, Frames};
 use bytes::GOING_AWAY;
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 /// The silence that is taken for the end of an exchange of messages. Behind a client's message it says
@@ -68,21 +68,15 @@ impl WebSocket {
     }
 
     /// Goes over the client's bytes, all of which go to the app.
-    pub(super) fn client_sent(
-        &mut self,
-        input: &[u8],
-        leaving: Option<Instant>,
-        line: &Connection,
-        now: Instant,
-    ) -> Result<(), Odd> {
-        self.moved = now;
+    pub(super) fn client_sent(&mut self, input: &[u8], at: At<'_>) -> Result<(), Odd> {
+        self.moved = at.now;
         let mut used = 0;
         while self.closing != Closing::Answered {
             let step = match self.client.advance(&input[used..]) {
                 Ok(step) => step,
                 Err(_) if self.has_parted() => {
                     // Noise is an answer too: what was said can't be unsaid.
-                    self.answered(line);
+                    self.answered(at);
                     break;
                 }
                 Err(odd) => return Err(odd),
@@ -91,30 +85,26 @@ impl WebSocket {
             match (step.event, self.closing) {
                 (None, _) => break,
                 (Some(Ended::Close), Closing::Open) => self.closing = Closing::Theirs,
-                (Some(Ended::Close), Closing::Ours(_)) => self.answered(line),
+                (Some(Ended::Close), Closing::Ours(_)) => self.answered(at),
                 (Some(Ended::Message), _) => self.asked = true,
                 _ => {}
             }
-            let any_place = leaving.is_some_and(|leaving| self.any_place_from(leaving) <= now);
+            let any_place = at
+                .leaving
+                .is_some_and(|leaving| self.any_place_from(leaving) <= at.now);
             self.ripe |= any_place && self.client.is_between_messages();
         }
         Ok(())
     }
 
-    /// Goes over the app's bytes; `leaving` since then.
-    pub(super) fn app_sent<'a>(
-        &mut self,
-        input: &'a [u8],
-        leaving: Option<Instant>,
-        line: &Connection,
-        now: Instant,
-    ) -> Passed<'a> {
+    /// Goes over the app's bytes.
+    pub(super) fn app_sent<'a>(&mut self, input: &'a [u8], at: At<'_>) -> Passed<'a> {
         let mut edit = Edit::new(input);
         if self.has_parted() {
             edit.put(0, input.len(), b"");
             return edit.same();
         }
-        self.moved = now;
+        self.moved = at.now;
         let mut used = 0;
         loop {
             let step = match self.app.advance(&input[used..]) {
@@ -128,7 +118,7 @@ impl WebSocket {
                 Some(Ended::Message) => self.asked = false,
                 Some(Ended::Frame) => {}
             }
-            if self.close(leaving, line, now) {
+            if self.close(at) {
                 edit.put(used, input.len(), &GOING_AWAY);
                 return edit.same();
             }
@@ -136,19 +126,18 @@ impl WebSocket {
     }
 
     /// What is to be said at this moment, and whether the connection is at its end.
-    pub(super) fn goodbye(
-        &mut self,
-        leaving: Option<Instant>,
-        line: &Connection,
-        now: Instant,
-    ) -> Option<(&'static [u8], bool)> {
+    pub(super) fn goodbye(&mut self, at: At<'_>) -> Option<ToClient<'static>> {
         match self.closing {
-            Closing::Open => self
-                .close(leaving, line, now)
-                .then_some((&GOING_AWAY[..], false)),
-            Closing::Ours(at) if at + ANSWER <= now => {
-                line.opaque_finished();
-                Some((b"", true))
+            Closing::Open => self.close(at).then_some(ToClient {
+                bytes: Cow::Borrowed(&GOING_AWAY),
+                last: false,
+            }),
+            Closing::Ours(said) if said + ANSWER <= at.now => {
+                at.line.opaque_finished();
+                Some(ToClient {
+                    bytes: Cow::Borrowed(b""),
+                    last: true,
+                })
             }
             Closing::Ours(_) | Closing::Theirs | Closing::Answered => None,
         }
@@ -157,7 +146,7 @@ impl WebSocket {
     /// When there will be something to do, if nothing happens before.
     pub(super) fn goodbye_at(&self, leaving: Option<Instant>) -> Option<Instant> {
         match self.closing {
-            Closing::Ours(at) => Some(at + ANSWER),
+            Closing::Ours(said) => Some(said + ANSWER),
             Closing::Open => self.due(leaving?),
             Closing::Theirs | Closing::Answered => None,
         }
@@ -177,9 +166,9 @@ impl WebSocket {
         }
     }
 
-    fn answered(&mut self, line: &Connection) {
+    fn answered(&mut self, at: At<'_>) {
         self.closing = Closing::Answered;
-        line.opaque_finished();
+        at.line.opaque_finished();
     }
 
     /// Our Close is out: what the app says now goes nowhere.
@@ -188,12 +177,12 @@ impl WebSocket {
     }
 
     /// Whether our Close is to be said here.
-    fn close(&mut self, leaving: Option<Instant>, line: &Connection, now: Instant) -> bool {
-        let due = leaving.and_then(|leaving| self.due(leaving));
-        let now_is_the_time = self.closing == Closing::Open && due.is_some_and(|due| due <= now);
+    fn close(&mut self, at: At<'_>) -> bool {
+        let due = at.leaving.and_then(|leaving| self.due(leaving));
+        let now_is_the_time = self.closing == Closing::Open && due.is_some_and(|due| due <= at.now);
         if now_is_the_time {
-            self.closing = Closing::Ours(now);
-            line.told();
+            self.closing = Closing::Ours(at.now);
+            at.line.told();
         }
         now_is_the_time
     }

@@ -47,7 +47,7 @@ fn it_is_known_as_one() {
     assert_eq!(snapshot.connections[&Protocol::Http1], 1);
     assert_eq!((snapshot.in_flight_in_all(), snapshot.finished), (0, 1));
     let played = Played::event_stream(ASK, BEGIN);
-    played.connection.exchange.line().cut(played.now);
+    played.connection.exchange.cut(played.now);
     let cut = played.census.snapshot(played.now).cut;
     assert_eq!(cut, [(Protocol::EventStream, 1)].into());
 }

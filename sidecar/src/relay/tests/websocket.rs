@@ -125,7 +125,7 @@ fn the_goodbye_comes_when_the_policy_says() {
     let listened = Duration::from_secs(1);
     assert_eq!(
         turn,
-        pace.turn(second.connection.exchange.line().place()) + listened
+        pace.turn(second.connection.exchange.place()) + listened
     );
     assert!(turn > pace.from + Duration::from_secs(100) && turn < pace.ends());
     conduct.connections.web_sockets = WebSockets::Wait;

@@ -1,12 +1,11 @@
 //! The start of a connection, for as long as it may be that of HTTP/2 (RFC 9113, section 3.4): the
 //! client says its preface, and the app its SETTINGS, whoever is first.
 
-use crate::census::Connection;
+use crate::relay::exchange::At;
 use crate::relay::exchange::edit::{Next, Passed};
 use crate::relay::exchange::http2::Http2;
 use crate::track::Odd;
 use crate::track::http2::PREFACE;
-use std::time::Instant;
 
 /// What was seen of such a start. Beside it everything is looked at as HTTP/1 too, with which the
 /// preface shares its first letters.
@@ -52,11 +51,10 @@ impl Preface {
     pub(in crate::relay::exchange) fn app_sent<'a>(
         &mut self,
         input: &'a [u8],
-        line: &Connection,
-        now: Instant,
+        at: At<'_>,
     ) -> Option<Passed<'a>> {
         let http2 = self.http2.get_or_insert_default();
-        let passed = http2.app_sent(input, None, line, now);
+        let passed = http2.app_sent(input, at.without_goodbye());
         (passed.next == Next::Same).then_some(passed)
     }
 
@@ -67,14 +65,10 @@ impl Preface {
     }
 
     /// It is HTTP/2.
-    pub(in crate::relay::exchange) fn into_http2(
-        self,
-        line: &Connection,
-        now: Instant,
-    ) -> Box<Http2> {
+    pub(in crate::relay::exchange) fn into_http2(self, at: At<'_>) -> Box<Http2> {
         let mut http2 = self.http2.unwrap_or_default();
         if self.app_closed {
-            http2.app_closed(line, now);
+            http2.app_closed(at);
         }
         http2
     }

@@ -1,9 +1,8 @@
 //! An answer that is an event stream: known as one, and ended between two events where the policy
 //! asks for it.
 
-use super::Http1;
-use super::bytes::LAST_CHUNK;
-use crate::census::Connection;
+use super::{Goodbye, Http1};
+use crate::relay::exchange::At;
 use crate::track::Step;
 use crate::track::event_stream::Boundary;
 use crate::track::http1::EventStreamBody;
@@ -17,9 +16,9 @@ impl Http1 {
     }
 
     /// The answer that has begun is one.
-    pub(super) fn begin_stream(&mut self, body: EventStreamBody, line: &Connection) {
+    pub(super) fn begin_stream(&mut self, body: EventStreamBody, at: At<'_>) {
         self.streams = true;
-        line.began_event_stream();
+        at.line.began_event_stream();
         let accepted = self
             .open
             .front()
@@ -27,24 +26,6 @@ impl Http1 {
         if accepted && body == EventStreamBody::Chunked {
             self.stream = Some(Box::default());
         }
-    }
-
-    /// What is to be said at this moment, and whether that ends the connection: the last chunk of an
-    /// event stream; or what was held of a response head that the app will never complete, of which
-    /// the client is to hear as much as it would without us.
-    pub(in crate::relay::exchange) fn goodbye(
-        &mut self,
-        line: &Connection,
-        now: Instant,
-    ) -> Option<(Vec<u8>, bool)> {
-        if !self.hold && !self.held.is_empty() {
-            return Some((self.release(), false));
-        }
-        let due = self.goodbye_at().is_some_and(|at| at <= now);
-        due.then(|| {
-            self.end_stream(line);
-            (LAST_CHUNK.to_vec(), true)
-        })
     }
 
     /// When there will be something to say, if nothing happens before.
@@ -55,8 +36,8 @@ impl Http1 {
     }
 
     /// Goes over a piece of the answer: at which length of it an event stream is to be ended.
-    pub(super) fn stream_ends(&mut self, piece: &[u8], now: Instant) -> Option<usize> {
-        let due = self.streams_end.is_some_and(|from| from <= now) && self.is_alone();
+    pub(super) fn stream_ends(&mut self, piece: &[u8], at: At<'_>) -> Option<usize> {
+        let due = self.streams_end.is_some_and(|from| from <= at.now) && self.is_alone();
         let stream = self.stream.as_mut()?;
         let mut length = 0;
         while let Ok(Step {
@@ -73,9 +54,9 @@ impl Http1 {
     }
 
     /// The answer that is an event stream ends here, and the connection with it.
-    pub(super) fn end_stream(&mut self, line: &Connection) {
-        self.parted = true;
-        line.told();
-        self.answered(line);
+    pub(super) fn end_stream(&mut self, at: At<'_>) {
+        self.goodbye = Goodbye::Said;
+        at.line.told();
+        self.answered(at.line);
     }
 }

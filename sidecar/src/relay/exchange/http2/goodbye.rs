@@ -2,8 +2,8 @@
 
 use super::bytes::{go_away, warning};
 use super::{Answer, Http2};
-use crate::census::{Connection, HEAD_PATIENCE};
-use crate::relay::exchange::Deadline;
+use crate::census::HEAD_PATIENCE;
+use crate::relay::exchange::{At, ToClient};
 use crate::track::http2::LAST_STREAM;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -26,39 +26,27 @@ enum Word {
     Warning,
 }
 
-/// Bytes of ours for the client.
-pub(in crate::relay::exchange) struct Goodbye {
-    pub(in crate::relay::exchange) bytes: Cow<'static, [u8]>,
-    /// Nothing comes behind them.
-    pub(in crate::relay::exchange) last: bool,
-}
-
 impl Http2 {
     /// What is to be said at this moment, if it can be: nothing comes before the app's SETTINGS,
     /// inside of a frame, or inside of a header block.
-    pub(in crate::relay::exchange) fn goodbye(
-        &mut self,
-        leaving: Option<Instant>,
-        line: &Connection,
-        now: Instant,
-    ) -> Option<Goodbye> {
-        if self.probe.is_some_and(|until| until <= now) {
-            self.count_after_all(line, now);
+    pub(in crate::relay::exchange) fn goodbye(&mut self, at: At<'_>) -> Option<ToClient<'static>> {
+        if self.probe.is_some_and(|until| until <= at.now) {
+            self.count_after_all(at);
         }
-        let (at, word) = self.next_word(leaving)?;
-        if at > now || !self.can_speak() {
+        let (due, word) = self.next_word(at.leaving)?;
+        if due > at.now || !self.can_speak() {
             return None;
         }
-        line.told();
+        at.line.told();
         Some(match word {
-            Word::Exact => Goodbye {
+            Word::Exact => ToClient {
                 bytes: go_away(self.last(0)).to_vec().into(),
                 last: true,
             },
             Word::Warning => {
                 self.warned = true;
-                self.answer = Answer::Awaited(now);
-                Goodbye {
+                self.answer = Answer::Awaited(at.now);
+                ToClient {
                     bytes: warning().to_vec().into(),
                     last: false,
                 }
@@ -78,13 +66,13 @@ impl Http2 {
             .min()
     }
 
-    /// What to do at the deadline; the last `unwritten` bytes have not reached the app.
-    pub(in crate::relay::exchange) fn deadline(&self, unwritten: u64) -> Deadline {
-        if self.can_speak() {
-            Deadline::Answer(go_away(self.last(unwritten)).to_vec().into())
-        } else {
-            Deadline::Close
-        }
+    /// The exact GOAWAY, where it can be said; the last `unwritten` bytes have not reached the app.
+    pub(in crate::relay::exchange) fn last_word(
+        &self,
+        unwritten: u64,
+    ) -> Option<Cow<'static, [u8]>> {
+        self.can_speak()
+            .then(|| go_away(self.last(unwritten)).to_vec().into())
     }
 
     fn can_speak(&self) -> bool {
