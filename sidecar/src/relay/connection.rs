@@ -1,15 +1,31 @@
 //! One connection: which step follows which, until it ends. Its legs are sockets, or the parties of a
 //! test that drives the very same steps.
+//!
+//! | stage | from the client | to the client | next |
+//! |---|---|---|---|
+//! | Dialing | waits for the app | nothing | Relaying; a reset if the app can't be reached |
+//! | Relaying | to the app, unless the exchange gates it | what the app says, with goodbyes | any of the following; the end when both sides have closed |
+//! | WithoutApp | its next request | nothing | Redialing, or an answer of ours and Closing |
+//! | Redialing | waits for the app | nothing | Relaying; WithoutApp if the app can't be reached |
+//! | HalfClosing | not read | what the app says | the end when the app has closed too, or after 2 s |
+//! | Closing | not read | what waits | the end when the client has taken it |
+//! | Cut | not read | what waits | the same, where something was in flight after 2 s at the latest |
+//!
+//! Every stage but Cut becomes Closing with the last word of a goodbye, and Cut at the deadline; there
+//! is no way back from these two.
 
 mod leaving;
 mod legs;
 mod redial;
 mod sockets;
+mod stage;
 
 use super::exchange::{AppEnd, Exchange};
 use crate::stance::{Conduct, Stance};
-pub(crate) use legs::{Leg, Legs, Reach};
+pub(crate) use legs::{Leg, Legs};
 pub(crate) use sockets::Sockets;
+use stage::Written;
+pub(crate) use stage::{Side, Stage};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -22,34 +38,7 @@ pub(crate) struct Connection<L = Sockets> {
     pub(super) behind_gate: Vec<u8>,
     client_side: Side,
     pub(super) app_side: Side,
-    /// The app has closed its side, and the client was kept: see [`AppEnd::Keep`].
-    pub(super) without_app: bool,
-    /// The app is dialed again for a request of a client that was kept.
-    redialing: bool,
-    /// Nothing but what waits goes to the client any more, then it is closed.
-    pub(super) closing: bool,
-    /// The deadline came.
-    pub(super) is_cut: bool,
-    /// The goodbye of an opaque connection began, or the deadline came: when it is over.
-    until: Option<Instant>,
-}
-
-/// What has ended of one of the two legs.
-#[derive(Default)]
-pub(super) struct Side {
-    /// It sent its FIN.
-    pub(super) read: bool,
-    /// We sent ours to it.
-    written: bool,
-    /// It takes nothing more: a write failed.
-    broken: bool,
-}
-
-impl Side {
-    /// Nothing more goes either way.
-    fn is_over(&self) -> bool {
-        self.read && self.written
-    }
+    pub(super) stage: Stage,
 }
 
 /// How a connection ends.
@@ -78,7 +67,8 @@ pub(crate) enum Rest {
 }
 
 impl<L: Legs> Connection<L> {
-    pub(crate) fn new(legs: L, exchange: Exchange) -> Connection<L> {
+    /// A connection at its first stage: that in which its legs are.
+    pub(crate) fn new(legs: L, stage: Stage, exchange: Exchange) -> Connection<L> {
         Connection {
             legs,
             exchange,
@@ -86,11 +76,7 @@ impl<L: Legs> Connection<L> {
             behind_gate: Vec::new(),
             client_side: Side::default(),
             app_side: Side::default(),
-            without_app: false,
-            redialing: false,
-            closing: false,
-            is_cut: false,
-            until: None,
+            stage,
         }
     }
 
@@ -107,13 +93,13 @@ impl<L: Legs> Connection<L> {
         scratch: &mut [u8],
         now: Instant,
     ) -> Turn {
-        if self.stance == Stance::Cut && !self.is_cut {
+        if self.stance == Stance::Cut && !matches!(self.stage, Stage::Cut { .. }) {
             self.cut(now)?;
         }
         let dialed = self.dial(context)?;
         self.say_goodbye(now);
         let down = self.move_down(context, scratch, now)?;
-        if self.closing {
+        if self.stage.is_closing() {
             return Ok(down);
         }
         self.release();
@@ -125,13 +111,13 @@ impl<L: Legs> Connection<L> {
     }
 
     fn dial(&mut self, context: &mut Context<'_>) -> Turn {
-        if self.legs.reach() != Reach::Dialing {
+        if !self.stage.is_dialing() {
             return Ok(false);
         }
         match self.legs.poll_dial(context) {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(())) => {
-                self.redialing = false;
+                self.stage = Stage::Relaying;
                 Ok(true)
             }
             Poll::Ready(Err(error)) => {
@@ -141,10 +127,9 @@ impl<L: Legs> Connection<L> {
                     %error,
                     "the app did not take the connection"
                 );
-                if !self.redialing {
+                if self.stage == Stage::Dialing {
                     return Err(End::Reset);
                 }
-                self.redialing = false;
                 self.go_on_without_app();
                 self.refuse(self.exchange.app_unreachable())
             }
@@ -159,13 +144,13 @@ impl<L: Legs> Connection<L> {
             Poll::Ready(Ok(())) if waited => self.exchange.handed_over(true, now),
             Poll::Ready(Ok(())) => {}
         }
-        if self.closing {
+        if self.stage.is_closing() {
             return Err(End::Close);
         }
         if self.app_side.read {
             return self.end_client_side(context);
         }
-        if self.legs.reach() != Reach::Open {
+        if !self.stage.has_app() {
             return Ok(waited);
         }
         if self.exchange.is_over() {
@@ -181,7 +166,9 @@ impl<L: Legs> Connection<L> {
         let passed = self.exchange.app_sent(&scratch[..read], now);
         self.log_doubt();
         // The end of an upload that was answered early still goes to the app first.
-        self.closing = passed.last && (self.legs.unsent(Leg::App) == 0 || !self.exchange.is_over());
+        if passed.last && (self.legs.unsent(Leg::App) == 0 || !self.exchange.is_over()) {
+            self.stage = Stage::Closing;
+        }
         let sent = self.legs.send(Leg::Client, &passed.bytes, context);
         sent.map_err(|_| End::Reset)?;
         let all = self.legs.unsent(Leg::Client) == 0;
@@ -196,7 +183,7 @@ impl<L: Legs> Connection<L> {
         let end = self.exchange.app_closed(now);
         if !self.client_side.read && end == AppEnd::Keep {
             self.go_on_without_app();
-        } else if reset || self.app_side.broken {
+        } else if reset || self.app_side.is_broken() {
             return Err(End::Reset);
         } else {
             self.app_side.read = true;
@@ -206,20 +193,20 @@ impl<L: Legs> Connection<L> {
 
     /// Tells the client that the app has said all.
     fn end_client_side(&mut self, context: &mut Context<'_>) -> Turn {
-        if self.until.is_some() {
+        if self.stage.is_half_closing() {
             return Err(End::Close);
         }
-        if self.client_side.written {
+        if self.client_side.is_finished() {
             return Ok(false);
         }
         if self.client_side.read && self.app_side.is_over() {
             // The close that follows says it.
-            self.client_side.written = true;
+            self.client_side.written = Written::Finished;
             return Ok(true);
         }
         match self.legs.poll_finish(Leg::Client, context) {
             Poll::Ready(Ok(())) => {
-                self.client_side.written = true;
+                self.client_side.written = Written::Finished;
                 Ok(true)
             }
             Poll::Ready(Err(_)) => Err(End::Reset),
@@ -233,24 +220,24 @@ impl<L: Legs> Connection<L> {
         scratch: &mut [u8],
         now: Instant,
     ) -> Turn {
-        if self.without_app {
+        if self.stage == Stage::WithoutApp {
             return self.read_without_app(context, scratch, now);
         }
         let waited = self.legs.unsent(Leg::App) > 0;
-        if self.legs.reach() == Reach::Open && !self.app_side.broken {
+        if self.stage.has_app() && !self.app_side.is_broken() {
             match self.legs.poll_flush(Leg::App, context) {
                 Poll::Pending => return Ok(false),
                 Poll::Ready(Err(_)) => return self.app_broke(),
                 Poll::Ready(Ok(())) => {}
             }
         }
-        if self.legs.unsent(Leg::App) > 0 || self.app_side.broken {
+        if self.legs.unsent(Leg::App) > 0 || self.app_side.is_broken() {
             return Ok(false);
         }
         if self.exchange.is_over() {
             return Ok(waited);
         }
-        if self.client_side.read || self.until.is_some() {
+        if self.client_side.read || self.stage.is_half_closing() {
             return self.end_app_side(context);
         }
         if !self.behind_gate.is_empty() {
@@ -281,14 +268,10 @@ impl<L: Legs> Connection<L> {
             self.behind_gate.is_empty() || self.exchange.is_gated(),
             "nothing waits at an open gate"
         );
-        match self.legs.reach() {
-            Reach::Open => {
-                if self.legs.send(Leg::App, &passed.bytes, context).is_err() {
-                    return self.app_broke();
-                }
-            }
-            Reach::Dialing => self.legs.push(Leg::App, &passed.bytes),
-            Reach::Gone => {}
+        if !self.stage.has_app() {
+            self.legs.push(Leg::App, &passed.bytes);
+        } else if self.legs.send(Leg::App, &passed.bytes, context).is_err() {
+            return self.app_broke();
         }
         Ok(true)
     }
@@ -306,9 +289,9 @@ impl<L: Legs> Connection<L> {
 
     /// The app takes nothing more. What it said before may still have to be read.
     fn app_broke(&mut self) -> Turn {
-        self.app_side.broken = true;
+        self.app_side.written = Written::Broken;
         self.legs.forget();
-        if self.client_side.written {
+        if self.client_side.is_finished() {
             // The client has its answer and our FIN: a reset would destroy it.
             return Err(End::Close);
         }
@@ -317,17 +300,17 @@ impl<L: Legs> Connection<L> {
 
     /// Tells the app that the client has said all.
     fn end_app_side(&mut self, context: &mut Context<'_>) -> Turn {
-        if self.legs.reach() != Reach::Open || self.app_side.written {
+        if !self.stage.has_app() || self.app_side.is_finished() {
             return Ok(false);
         }
         if self.app_side.read && self.client_side.is_over() {
             // The close that follows says it.
-            self.app_side.written = true;
+            self.app_side.written = Written::Finished;
             return Ok(true);
         }
         match self.legs.poll_finish(Leg::App, context) {
             Poll::Ready(Ok(())) => {
-                self.app_side.written = true;
+                self.app_side.written = Written::Finished;
                 Ok(true)
             }
             Poll::Ready(Err(_)) => self.app_broke(),

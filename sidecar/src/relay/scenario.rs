@@ -19,7 +19,7 @@ pub use acts::{Act, acts_from};
 pub use promises::hold;
 pub use start::Start;
 
-use super::connection::{Connection, End};
+use super::connection::{Connection, End, Stage};
 use super::exchange::Exchange;
 use crate::census::Census;
 use crate::stance::{Conduct, Stance};
@@ -48,7 +48,11 @@ impl Played {
         let now = Instant::now();
         let census = Census::new(now);
         let mut played = Played {
-            connection: Connection::new(Parties::new(), Exchange::new(census.connect())),
+            connection: Connection::new(
+                Parties::new(),
+                Stage::Relaying,
+                Exchange::new(census.connect()),
+            ),
             census,
             now,
             conduct: Conduct::default(),
@@ -121,7 +125,8 @@ impl Played {
             (false, false) => Until::Now,
         };
         let words = differences::to_client(self.app_said(), self.to_client(), until)?;
-        let waits = is_over || connection.without_app || !connection.behind_gate.is_empty();
+        let waits =
+            is_over || connection.stage == Stage::WithoutApp || !connection.behind_gate.is_empty();
         differences::to_app(self.client_said(), self.to_app(), &words, waits)
     }
 
@@ -129,7 +134,7 @@ impl Played {
     fn check_census(&self) -> Result<(), String> {
         let is_served = self.ended.is_none()
             && !self.connection.app_side.read
-            && !self.connection.without_app
+            && self.connection.stage != Stage::WithoutApp
             && !self.waits();
         let in_flight = self.in_flight();
         if is_served && in_flight > 0 && self.connection.exchange.is_idle(self.now) {
@@ -145,7 +150,12 @@ impl Played {
 
     /// Nothing goes on in either direction.
     pub(super) fn is_over(&self) -> bool {
-        self.connection.closing
+        self.connection.stage.is_closing()
+    }
+
+    /// The deadline came.
+    fn is_cut(&self) -> bool {
+        matches!(self.connection.stage, Stage::Cut { .. })
     }
 
     fn legs(&mut self) -> &mut Parties {

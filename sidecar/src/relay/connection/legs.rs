@@ -11,23 +11,10 @@ pub(crate) enum Leg {
     App,
 }
 
-/// How far the app is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// It is being dialed.
-    Dialing,
-    /// There is a connection to it.
-    Open,
-    /// There is none any more.
-    Gone,
-}
-
 /// The two legs of a connection, with the bytes that wait for each. Whatever is pending wakes the
 /// context's task when it is worth to be tried again.
 pub(crate) trait Legs {
-    fn reach(&self) -> Reach;
-
-    /// Goes on dialing; behind an error the app is still to be let go.
+    /// Goes on dialing the app; after an error it is still to be let go.
     fn poll_dial(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Begins to dial the app once more.

@@ -1,7 +1,7 @@
 //! A client that was kept when the app closed its side: it may be sending a request right now, and
 //! would take our FIN for the loss of it.
 
-use super::{Connection, End, Leg, Legs, Side, Turn};
+use super::{Connection, End, Leg, Legs, Side, Stage, Turn};
 use crate::relay::exchange::NoApp;
 use crate::stance::Stance;
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ impl<L: Legs> Connection<L> {
     pub(super) fn go_on_without_app(&mut self) {
         self.legs.leave_app();
         self.app_side = Side::default();
-        self.without_app = true;
+        self.stage = Stage::WithoutApp;
     }
 
     /// The app has closed its side and the client was kept. Its next request is answered here,
@@ -31,8 +31,7 @@ impl<L: Legs> Connection<L> {
         };
         // Of a request whose beginning found no app the rest goes to none either.
         if self.stance < Stance::Closing && self.exchange.is_between_requests() {
-            self.without_app = false;
-            self.redialing = true;
+            self.stage = Stage::Redialing;
             self.legs.redial();
             return self.pass_to_app(said, context, now);
         }
@@ -46,7 +45,7 @@ impl<L: Legs> Connection<L> {
             NoApp::Close => return Err(End::Close),
             NoApp::Answer(answer) => {
                 self.legs.push(Leg::Client, answer);
-                self.closing = true;
+                self.stage = Stage::Closing;
             }
         }
         Ok(true)

@@ -1,7 +1,7 @@
 //! A connection's legs are sockets, and its turns are those of a task.
 
-use super::legs::{Leg, Legs, Reach};
-use super::{Connection, End, Rest};
+use super::legs::{Leg, Legs};
+use super::{Connection, End, Rest, Stage};
 use crate::relay::buffer::with_scratch;
 use crate::relay::closing;
 use crate::relay::exchange::Exchange;
@@ -52,7 +52,7 @@ impl Connection {
             to_app: WriteBuffer::default(),
             timer: None,
         };
-        Connection::new(sockets, exchange)
+        Connection::new(sockets, Stage::Dialing, exchange)
     }
 
     /// Relays to the connection's end. Needs a task of its own.
@@ -140,14 +140,6 @@ impl Sockets {
 }
 
 impl Legs for Sockets {
-    fn reach(&self) -> Reach {
-        match self.app {
-            App::Dialing(_) => Reach::Dialing,
-            App::Open(_) => Reach::Open,
-            App::Gone => Reach::Gone,
-        }
-    }
-
     fn poll_dial(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let App::Dialing(dial) = &mut self.app {
             self.app = App::Open(ready!(dial.as_mut().poll(context))?);

@@ -93,6 +93,7 @@ async fn an_early_answer_does_not_cut_what_waits_for_the_app() {
         before += written;
     }
     connection.legs.app = App::Open(leg);
+    connection.stage = Stage::Relaying;
     let (_conduct, told) = watch::channel(Conduct {
         stance: Stance::Parting,
         ..Conduct::default()
@@ -149,6 +150,7 @@ async fn what_was_held_keeps_its_place() {
     leg.readable().await.unwrap();
     connection.legs.client.readable().await.unwrap();
     connection.legs.app = App::Open(leg);
+    connection.stage = Stage::Relaying;
     turn(&mut connection, warned);
     let mut heard = vec![0; PONG.len()];
     app.read_exact(&mut heard).await.unwrap();
@@ -178,16 +180,16 @@ async fn half_a_request_is_not_sent() {
     said(&GET[..10]);
     connection.legs.client.readable().await.unwrap();
     turn(&mut connection, now);
-    while connection.redialing {
+    while connection.stage == Stage::Redialing {
         tokio::task::yield_now().await;
         turn(&mut connection, now);
     }
-    assert!(connection.without_app);
+    assert_eq!(connection.stage, Stage::WithoutApp);
     let _app = TcpListener::bind(address).await.unwrap();
     said(&GET[10..]);
     connection.legs.client.readable().await.unwrap();
     turn(&mut connection, now + std::time::Duration::from_secs(60));
-    assert!(connection.closing);
+    assert_eq!(connection.stage, Stage::Closing);
     let mut heard = vec![0; UNAVAILABLE.len()];
     client.read_exact(&mut heard).await.unwrap();
     assert_eq!(heard, UNAVAILABLE);

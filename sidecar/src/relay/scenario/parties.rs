@@ -1,6 +1,6 @@
 //! The two parties of a conversation, as the legs of a connection without sockets.
 
-use crate::relay::connection::{Leg, Legs, Reach};
+use crate::relay::connection::{Leg, Legs};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +13,6 @@ pub(in super::super) struct Parties {
     /// Another connection to the app would be taken.
     pub(super) app_listens: bool,
     pub(super) client_takes: bool,
-    reach: Reach,
 }
 
 /// One end.
@@ -80,7 +79,6 @@ impl Parties {
             app: Party::default(),
             app_listens: true,
             client_takes: true,
-            reach: Reach::Open,
         }
     }
 
@@ -93,25 +91,17 @@ impl Parties {
 }
 
 impl Legs for Parties {
-    fn reach(&self) -> Reach {
-        self.reach
-    }
-
     fn poll_dial(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.app_listens {
             return Poll::Ready(Err(io::ErrorKind::ConnectionRefused.into()));
         }
-        self.reach = Reach::Open;
         self.app.end = None;
         Poll::Ready(Ok(()))
     }
 
-    fn redial(&mut self) {
-        self.reach = Reach::Dialing;
-    }
+    fn redial(&mut self) {}
 
     fn leave_app(&mut self) {
-        self.reach = Reach::Gone;
         self.app.forget();
     }
 

@@ -137,7 +137,7 @@ fn check_http2(played: &Played, client: usize, app: usize) {
     };
     let open = asked.opened.iter().find(is_open);
     assert!(
-        open.is_none() || played.connection.is_cut || played.connection.app_side.read,
+        open.is_none() || played.is_cut() || played.connection.app_side.read,
         "stream {open:?} was open"
     );
 }
@@ -151,7 +151,7 @@ fn check_websocket(played: &Played, app: usize) {
     let told = told.expect("the only word of ours");
     let (frames, messages) = frames::is_between_websocket_frames(&told[app..]);
     assert!(
-        messages || (played.connection.is_cut && frames),
+        messages || (played.is_cut() && frames),
         "a Close inside of something"
     );
 }

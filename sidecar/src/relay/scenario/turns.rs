@@ -2,7 +2,7 @@
 
 use super::Played;
 use crate::relay::buffer::with_scratch;
-use crate::relay::connection::{End, Leg, Legs, Reach, Rest};
+use crate::relay::connection::{End, Leg, Legs, Rest, Stage};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
@@ -48,7 +48,7 @@ impl Played {
                 Err(end) => self.end(end),
             }
         }
-        if self.connection.legs.reach() == Reach::Dialing {
+        if self.connection.stage == Stage::Redialing {
             self.go_on();
         }
     }
