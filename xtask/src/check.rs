@@ -3,6 +3,7 @@
 //!
 //! Each check fails with sentences that say what to do, and each was seen to fail.
 
+mod compile;
 mod crates;
 mod deny;
 mod metadata;
@@ -24,7 +25,7 @@ struct Check {
 }
 
 /// What is quick comes first.
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 10] = [
     Check {
         name: "formatting",
         run: formatting,
@@ -47,7 +48,15 @@ const CHECKS: [Check; 8] = [
     },
     Check {
         name: "lints",
-        run: lints,
+        run: compile::lints,
+    },
+    Check {
+        name: "documentation",
+        run: compile::documentation,
+    },
+    Check {
+        name: "crates-alone",
+        run: compile::alone,
     },
     Check {
         name: "generated-files",
@@ -101,18 +110,6 @@ fn formatting() -> Result<()> {
     succeeds(status(cargo().args(["fmt", "--all", "--check"])))?;
     let fuzz = workspace().join("fuzz");
     succeeds(status(cargo().args(["fmt", "--check"]).current_dir(fuzz)))
-}
-
-fn lints() -> Result<()> {
-    let clippy = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ];
-    succeeds(status(cargo().args(clippy)))
 }
 
 fn chart() -> Result<()> {

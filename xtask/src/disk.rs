@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::cache;
-use crate::programs::workspace;
+use crate::programs;
 
 /// What a first run writes into the cache (the programs and the cluster itself, 0.8 GB), and Go into
 /// its own caches, which are mostly beside it (4.6 GB).
@@ -30,10 +30,7 @@ pub(crate) fn shortage() -> Vec<String> {
     let Some(cache) = cache::from_environment() else {
         return vec!["no folder for the cache: set EBB_CACHE, or HOME".to_owned()];
     };
-    let target = match cache::variable("CARGO_TARGET_DIR") {
-        Some(folder) => workspace().join(folder),
-        None => workspace().join("target"),
-    };
+    let target = programs::target();
     // Once the programs and the images are built, little is written any more.
     let after = |is_built: bool, first: u64| if is_built { LATER_GIGABYTES } else { first };
     let needs = [
@@ -89,6 +86,7 @@ fn free_gigabytes(folder: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::programs::workspace;
 
     /// The folder itself need not be there: its file system is that of the one above.
     #[test]

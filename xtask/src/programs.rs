@@ -15,6 +15,14 @@ pub(crate) fn workspace() -> &'static Path {
         .expect("xtask is a folder of the workspace")
 }
 
+/// Cargo's target folder.
+pub(crate) fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty()) {
+        Some(folder) => workspace().join(folder),
+        None => workspace().join("target"),
+    }
+}
+
 /// A cargo that works on the workspace, in the version that runs this program.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

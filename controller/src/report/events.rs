@@ -54,7 +54,7 @@ pub struct PolicyName {
 }
 
 impl Events {
-    /// Where to hand Events in, and where they come out to be [written](write).
+    /// Where to hand Events in, and where they come out to be [written](write()).
     pub fn channel(metrics: Arc<Metrics>) -> (Events, mpsc::Receiver<Note>) {
         let (notes, receiver) = mpsc::channel(WAITING);
         (Events { notes, metrics }, receiver)

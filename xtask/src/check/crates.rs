@@ -20,6 +20,8 @@ struct Crate {
 
 /// What talks to an API server, and its types.
 const KUBERNETES: &[&str] = &["kube", "kube-client", "kube-core", "k8s-openapi"];
+/// A client, though not the types.
+const CLIENT: &[&str] = &["kube-client", "kube-runtime"];
 /// What waits and what is waited for: sockets, clocks and tasks.
 const INPUT_OUTPUT: &[&str] = &["tokio", "hyper", "hyper-util", "axum", "tower"];
 /// What makes or opens TLS.
@@ -39,9 +41,16 @@ const CRATES: &[Crate] = &[
         uses: &["ebb-api"],
         never: &[KUBERNETES, &["axum", "tower", "clap"], TLS],
     },
+    // Views, plan and texts, for whatever program shows or decides something: the types of Kubernetes,
+    // and nothing that acts.
+    Crate {
+        name: "ebb-model",
+        uses: &["ebb-api"],
+        never: &[CLIENT, INPUT_OUTPUT, TLS, &["prometheus-client"]],
+    },
     Crate {
         name: "ebb-controller",
-        uses: &["ebb-api"],
+        uses: &["ebb-api", "ebb-model"],
         never: &[],
     },
     // Its image builds without a Kubernetes client.
@@ -50,9 +59,15 @@ const CRATES: &[Crate] = &[
         uses: &[],
         never: &[KUBERNETES, TLS],
     },
+    // The sidecar's own tests stand on it.
+    Crate {
+        name: "ebb-netns",
+        uses: &["ebb-api"],
+        never: &[KUBERNETES, TLS],
+    },
     Crate {
         name: "ebb-tests",
-        uses: &["ebb-api", "ebb-sample-app"],
+        uses: &["ebb-api", "ebb-netns", "ebb-sample-app"],
         never: &[],
     },
     // The only door: it compiles in seconds, and where the rest does not.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 pub(crate) struct ToApp<'a> {
     pub(crate) bytes: Cow<'a, [u8]>,
     /// So much of the input is done with. The rest must be kept, and given again when
-    /// [`Exchange::is_gated`] is no longer true.
+    /// [`super::Exchange::is_gated`] is no longer true.
     pub(crate) taken: usize,
 }
 
