@@ -2,6 +2,7 @@
 //!
 //! One task holds all of it and never waits for the API server: the writes run beside it.
 
+pub mod condition;
 pub mod drains;
 pub mod events;
 pub mod policies;

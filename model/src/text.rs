@@ -1,6 +1,9 @@
 //! The words for what is known and decided, as they appear in statuses and Events.
 
+pub mod conditions;
+pub mod count;
 pub mod duration;
+pub mod gaps;
 pub mod sentence;
 pub mod truncate;
 pub mod values;

@@ -1,11 +1,12 @@
 //! The status of one policy, computed anew from all that is known: pure.
 
+use super::condition::{condition, whole_seconds};
 use super::drains::{DrainLog, Ending, PodDrain};
 use ebb_api::status::{Active, DrainPolicyStatus, InForce, RECORDS, Recent, Totals};
-use ebb_model::plan::conditions::{self, condition, whole_seconds};
 use ebb_model::plan::protection::NamespaceContext;
 use ebb_model::plan::reach::reach;
 use ebb_model::plan::select::in_force;
+use ebb_model::text::conditions;
 use ebb_model::text::sentence;
 use ebb_model::views::Contact;
 use ebb_model::views::{InvalidPolicy, PolicyView};

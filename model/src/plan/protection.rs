@@ -1,14 +1,11 @@
 //! Whether a pod can drain as its policy asks, and if not, why.
 
 use crate::views::{Contact, NamespaceView, PodView, PolicyView};
-use ebb_api::capture::{self, Mode, Step};
-use ebb_api::names::{ADMIN_PORT, INJECT_LABEL, Inject, REDIRECT_CONTAINER, RELAY_PORT};
-
-/// What is left where no connection passes the sidecar.
-const OBSERVED: &str = "who waits for an answer on those is waited for, as far as the kernel tells, and nobody is told to leave";
+use ebb_api::capture::{Mode, Step};
+use ebb_api::names::{Inject, REDIRECT_CONTAINER};
 
 /// The reason of pods that a node owns: the webhook never sees them made.
-const STATIC: &str = "Static";
+pub const STATIC: &str = "Static";
 
 /// The namespace of a policy's pods, and what the chart allows in it.
 #[derive(Clone, Copy, Debug)]
@@ -68,12 +65,19 @@ pub enum SteppedDown {
 pub enum Remedy {
     /// Making the pods anew, as they are.
     NewPods,
-    /// Making them otherwise: what is to change, as the end of a sentence.
-    Edit(&'static str),
+    /// Making them anew, with this change.
+    Edit(Change),
     /// What a container of this name says in its log.
     Logs(&'static str),
     /// No command of ours to give.
     None,
+}
+
+/// What is to change in pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Their preStop hook.
+    Hook,
 }
 
 /// Why the pod can't drain as the policy, which is in force for it, asks; `None` if it can, or if it
@@ -177,79 +181,6 @@ impl Gap {
         }
     }
 
-    /// What is wrong with these pods, as the end of the sentence "3 of 12 pods …".
-    pub fn sentence(&self) -> String {
-        match self {
-            Gap::NotInjected => {
-                "have no sidecar: they were made while Ebb's webhook did not answer, or did not \
-                 know the policy yet, or the webhook is not asked about this namespace \
-                 (webhook.excludeNamespaces)"
-                    .to_owned()
-            }
-            Gap::PodsPredatePolicy => "were made before the policy and have no sidecar".to_owned(),
-            Gap::Capture { why, .. } => format!(
-                "run a sidecar that their connections do not pass{}",
-                why.clause()
-            ),
-            Gap::HostNetwork => {
-                "use their node's network (hostNetwork), where no sidecar can stand between"
-                    .to_owned()
-            }
-            Gap::Refused(word) => match word.as_str() {
-                "PortTaken" => format!(
-                    "use TCP port {RELAY_PORT} or {ADMIN_PORT} themselves, which Ebb's sidecar needs"
-                ),
-                "NameTaken" => {
-                    "have a container or a volume with a name that Ebb's sidecar needs".to_owned()
-                }
-                "Windows" => "run on Windows, where Ebb has no sidecar".to_owned(),
-                STATIC => "are static pods, which kubelet makes without asking anybody".to_owned(),
-                word => format!("were left alone by Ebb's webhook ({word})"),
-            },
-            Gap::OwnHook(_) => {
-                "have a preStop hook that only kubelet can carry out (a command, or a call by \
-                 HTTPS), and whose container ends when the hook does, whatever is in flight"
-                    .to_owned()
-            }
-            Gap::GraceTooShort => {
-                "were made with a grace period too short for the timeout, and drain only as long \
-                 as it lasts"
-                    .to_owned()
-            }
-            Gap::Unreachable(why) => format!(
-                "have a sidecar that the controller cannot speak to ({why}): they drain by the \
-                 values that they were made with. A NetworkPolicy or mesh may be in the way of \
-                 TCP port {}",
-                ADMIN_PORT
-            ),
-            Gap::KeyLost => {
-                "were made with a key that the controller has no more, and drain by the values \
-                 that they were made with"
-                    .to_owned()
-            }
-            Gap::InjectionDisabled => format!(
-                "are left alone, as the label {}: disabled asks",
-                INJECT_LABEL
-            ),
-        }
-    }
-
-    /// The pod, as a message names it.
-    pub fn name(&self, pod: &str) -> String {
-        match self {
-            Gap::OwnHook(containers) => format!("{pod} ({})", containers.join(" and ")),
-            Gap::NotInjected
-            | Gap::PodsPredatePolicy
-            | Gap::Capture { .. }
-            | Gap::HostNetwork
-            | Gap::Refused(_)
-            | Gap::GraceTooShort
-            | Gap::Unreachable(_)
-            | Gap::KeyLost
-            | Gap::InjectionDisabled => pod.to_owned(),
-        }
-    }
-
     /// What mends it.
     pub fn remedy(&self) -> Remedy {
         match self {
@@ -257,10 +188,7 @@ impl Gap {
                 Remedy::NewPods
             }
             Gap::Capture { why, .. } => why.remedy(),
-            Gap::OwnHook(_) => Remedy::Edit(
-                "make the hook a sleep, or an httpGet by HTTP, which Ebb carries out itself, or \
-                 take it out",
-            ),
+            Gap::OwnHook(_) => Remedy::Edit(Change::Hook),
             Gap::HostNetwork | Gap::Refused(_) | Gap::Unreachable(_) | Gap::InjectionDisabled => {
                 Remedy::None
             }
@@ -271,27 +199,6 @@ impl Gap {
 // === impl SteppedDown ===
 
 impl SteppedDown {
-    /// What follows "run a sidecar that their connections do not pass" in the gap's sentence.
-    fn clause(&self) -> String {
-        let said = |steps: &[Step]| {
-            let said = capture::sentence(steps).map(|said| format!(" ({said})"));
-            said.unwrap_or_default()
-        };
-        match self {
-            SteppedDown::Failed(steps) => said(steps),
-            SteppedDown::NoInitStep => {
-                ", since they were made while the redirect was off or forbidden".to_owned()
-            }
-            SteppedDown::Forbidden(steps) => format!(
-                ", since the Pod Security level of the namespace forbids the redirect{}; {OBSERVED}",
-                said(steps)
-            ),
-            SteppedDown::Off => {
-                format!(", since the chart's sidecar.redirect is false; {OBSERVED}")
-            }
-        }
-    }
-
     fn remedy(&self) -> Remedy {
         match self {
             // New pods would fail in the same way.

@@ -1,5 +1,6 @@
 //! The sentences that a person reads about a drain.
 
+use super::count::count;
 use super::duration::{seconds, short};
 use ebb_api::phase::{Outcome, Phase};
 use ebb_api::report::{Census, Drain, Protocol, Report};
@@ -115,11 +116,6 @@ fn works(works: &BTreeMap<Protocol, u64>) -> String {
         Some((last, others)) if others.len() > 1 => format!("{} and {last}", others.join(", ")),
         _ => parts.join(" and "),
     }
-}
-
-fn count(number: u64, one: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{number} {one}{ending}")
 }
 
 #[cfg(test)]

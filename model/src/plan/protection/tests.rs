@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fixtures::{injected, pod, policy};
+use crate::text::gaps;
 use crate::views::NamespaceLabels;
 use ebb_api::capture::Why;
 use jiff::Timestamp;
@@ -92,7 +93,7 @@ fn new_pods_do_not_mend_a_redirect_that_fails_or_is_forbidden() {
         pod.sidecar.as_mut().unwrap().redirect_step = redirect_step;
         let gap = gap(context, &policy("web", 100), &pod, &observing).unwrap();
         assert_eq!(gap.reason(), "RedirectFailed");
-        (context.mode(), gap.remedy(), gap.sentence())
+        (context.mode(), gap.remedy(), gaps::sentence(&gap))
     };
     let (mode, remedy, sentence) = of(true, false, true);
     assert_eq!(
@@ -120,7 +121,7 @@ fn a_hook_that_only_kubelet_can_carry_out_is_a_gap() {
     pod.sidecar.as_mut().unwrap().unheld = vec!["app".to_owned(), "log".to_owned()];
     let gap_now = of(&pod, &Contact::None).unwrap();
     assert_eq!(gap_now.reason(), "OwnHook");
-    assert_eq!(gap_now.name("a"), "a (app and log)");
+    assert_eq!(gaps::name(&gap_now, "a"), "a (app and log)");
     let mut policy = policy("web", 100);
     policy.settings.enabled = false;
     let namespace = NamespaceView::default();

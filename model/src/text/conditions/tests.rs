@@ -157,17 +157,3 @@ fn a_policy_without_pods_has_no_targets() {
         "All pods that it selects are leaving or belong to older policies."
     );
 }
-
-/// The time of a condition moves only when its status does.
-#[test]
-fn a_condition_keeps_its_time_until_it_turns() {
-    let at = |second| Timestamp::from_second(second).unwrap();
-    let policy = policy("web", 1);
-    let first = condition(ready(&policy, &reach(1, vec![])), &[], 1, at(10));
-    let before = [first.clone()];
-    let more = condition(ready(&policy, &reach(2, vec![])), &before, 1, at(20));
-    assert_eq!(more.last_transition_time, first.last_transition_time);
-    assert_ne!(more.message, first.message);
-    let turned = condition(invalid("it is empty"), &before, 2, at(30));
-    assert_eq!(turned.last_transition_time.0, at(30));
-}

@@ -1,0 +1,201 @@
+//! What the two conditions of a policy say, with the command that mends what is wrong.
+
+use super::count::{count, names, plural};
+use super::gaps;
+use super::values::values;
+use crate::plan::conditions::{self, Protected, Ready, Shortfall};
+use crate::plan::protection::Remedy;
+use crate::plan::reach::{Reach, Short};
+use crate::views::PolicyView;
+use std::collections::BTreeSet;
+
+/// How many workloads a message gives the command for.
+const COMMANDS: usize = 3;
+
+/// What a condition says, before it is known since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// `Ready` or `Protected`.
+    pub kind: &'static str,
+    /// Whether it is true.
+    pub holds: bool,
+    /// Why, as one CamelCase word.
+    pub reason: String,
+    /// Why, as a sentence, with the command that mends it.
+    pub message: String,
+}
+
+/// The condition Ready of a valid policy.
+pub fn ready(policy: &PolicyView, reach: &Reach) -> Finding {
+    let ready = conditions::ready(reach);
+    let selected = reach.targets.selected;
+    let values = values(&policy.settings);
+    Finding {
+        kind: "Ready",
+        holds: ready.holds(),
+        reason: ready.reason().to_owned(),
+        message: match ready {
+            Ready::InForce => format!("In force for {}: {values}.", pods(selected)),
+            Ready::Overlapped => overlapped(reach, &values),
+        },
+    }
+}
+
+fn overlapped(reach: &Reach, values: &str) -> String {
+    let held: u32 = reach.held_by_older.values().sum();
+    let older = names(reach.held_by_older.keys().map(String::as_str));
+    let rest = match reach.targets.selected {
+        0 => "it is in force for none".to_owned(),
+        selected => format!("it is in force for {}: {values}", pods(selected)),
+    };
+    format!(
+        "{held} of the {} that it selects {} to the older {} {older}; {rest}. Where two \
+         policies select a pod, the oldest is in force: narrow a selector or delete one.",
+        pods(held + reach.targets.selected),
+        if held == 1 { "belongs" } else { "belong" },
+        plural(reach.held_by_older.len(), "policy", "policies"),
+    )
+}
+
+/// The condition Ready of a policy that selects nothing because of what it says.
+pub fn invalid(why: &str) -> Finding {
+    Finding {
+        kind: "Ready",
+        holds: false,
+        reason: "Invalid".to_owned(),
+        message: format!("The policy is not in force: {why}."),
+    }
+}
+
+/// The condition Protected of a valid policy.
+pub fn protected(policy: &PolicyView, reach: &Reach) -> Finding {
+    let protected = conditions::protected(reach);
+    Finding {
+        kind: "Protected",
+        holds: protected.holds(),
+        reason: protected.reason().to_owned(),
+        message: match &protected {
+            Protected::NoTargets => no_targets(policy, reach),
+            Protected::AllProtected => match reach.targets.selected {
+                1 => "Its 1 pod can drain.".to_owned(),
+                selected => format!("All {selected} pods can drain."),
+            },
+            Protected::Unprotected(shortfall) => unprotected(policy, reach, shortfall),
+        },
+    }
+}
+
+fn no_targets(policy: &PolicyView, reach: &Reach) -> String {
+    let held = !reach.held_by_older.is_empty();
+    match (held, reach.targets.leaving > 0) {
+        (false, false) => format!(
+            "No pod of the namespace {} has the labels that the selector asks for.",
+            policy.namespace
+        ),
+        (false, true) => "All pods that it selects are leaving.".to_owned(),
+        (true, false) => "All pods that it selects belong to older policies.".to_owned(),
+        (true, true) => {
+            "All pods that it selects are leaving or belong to older policies.".to_owned()
+        }
+    }
+}
+
+fn unprotected(policy: &PolicyView, reach: &Reach, shortfall: &Shortfall<'_>) -> String {
+    let Shortfall {
+        worst: (worst, example),
+        short,
+        others,
+    } = shortfall;
+    let named = short.iter().map(|(gap, short)| gaps::name(gap, &short.pod));
+    let named: BTreeSet<String> = named.collect();
+    let short: BTreeSet<&Short> = short.iter().map(|(_, short)| short).collect();
+    let mut message = format!(
+        "{} of {} {}: {}.",
+        short.len(),
+        pods(reach.targets.selected),
+        gaps::sentence(worst),
+        names(named.iter().map(String::as_str)),
+    );
+    let namespace = &policy.namespace;
+    match worst.remedy() {
+        Remedy::NewPods => {
+            let mending = mending(namespace, "rollout restart", &short);
+            message.push_str(&format!("{mending}."));
+        }
+        Remedy::Edit(change) => {
+            let mending = mending(namespace, "edit", &short);
+            message.push_str(&format!("{mending}: {}.", gaps::change(change)));
+        }
+        Remedy::Logs(container) => message.push_str(&format!(
+            " See `kubectl -n {namespace} logs {} -c {container}`.",
+            example.pod
+        )),
+        Remedy::None => {}
+    }
+    if !others.is_empty() {
+        let reasons: BTreeSet<_> = others.iter().map(|(gap, _)| gap.reason()).collect();
+        let reasons: Vec<_> = reasons.into_iter().collect();
+        message.push_str(&format!(
+            " {} more {} for other reasons: {}.",
+            others.len(),
+            plural(others.len(), "falls short", "fall short"),
+            reasons.join(", ")
+        ));
+    }
+    message
+}
+
+/// The sentence, without its last dot, with the kubectl command for what makes the pods, or the
+/// names of those that nothing makes.
+fn mending(namespace: &str, verb: &str, short: &BTreeSet<&Short>) -> String {
+    let mut workloads = BTreeSet::new();
+    let mut alone = BTreeSet::new();
+    for short in short {
+        match &short.owner {
+            Some(owner)
+                if matches!(
+                    owner.kind.as_str(),
+                    "Deployment" | "StatefulSet" | "DaemonSet"
+                ) =>
+            {
+                workloads.insert(format!("{}/{}", owner.kind.to_lowercase(), owner.name));
+            }
+            Some(_) | None => {
+                alone.insert(short.pod.as_str());
+            }
+        }
+    }
+    let mut sentence = String::new();
+    if !workloads.is_empty() {
+        let shown: Vec<_> = workloads
+            .iter()
+            .take(COMMANDS)
+            .map(String::as_str)
+            .collect();
+        let more = match workloads.len() - shown.len() {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        sentence.push_str(&format!(
+            " Mend it with `kubectl -n {namespace} {verb} {}`{more}",
+            shown.join(" ")
+        ));
+    }
+    if !alone.is_empty() {
+        if !sentence.is_empty() {
+            sentence.push('.');
+        }
+        sentence.push_str(&format!(
+            " Make anew what no rollout replaces: {}",
+            names(alone.into_iter())
+        ));
+    }
+    sentence
+}
+
+fn pods(number: u32) -> String {
+    count(number.into(), "pod")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! What is wrong with pods that can't drain.
+
+use crate::plan::protection::{Change, Gap, STATIC, SteppedDown};
+use ebb_api::capture::{self, Step};
+use ebb_api::names::{ADMIN_PORT, INJECT_LABEL, RELAY_PORT};
+
+/// What is left where no connection passes the sidecar.
+const OBSERVED: &str = "who waits for an answer on those is waited for, as far as the kernel tells, and nobody is told to leave";
+
+/// What is wrong with these pods, as the end of the sentence "3 of 12 pods …".
+pub fn sentence(gap: &Gap) -> String {
+    match gap {
+        Gap::NotInjected => {
+            "have no sidecar: they were made while Ebb's webhook did not answer, or did not \
+             know the policy yet, or the webhook is not asked about this namespace \
+             (webhook.excludeNamespaces)"
+                .to_owned()
+        }
+        Gap::PodsPredatePolicy => "were made before the policy and have no sidecar".to_owned(),
+        Gap::Capture { why, .. } => format!(
+            "run a sidecar that their connections do not pass{}",
+            clause(why)
+        ),
+        Gap::HostNetwork => {
+            "use their node's network (hostNetwork), where no sidecar can stand between".to_owned()
+        }
+        Gap::Refused(word) => match word.as_str() {
+            "PortTaken" => format!(
+                "use TCP port {RELAY_PORT} or {ADMIN_PORT} themselves, which Ebb's sidecar needs"
+            ),
+            "NameTaken" => {
+                "have a container or a volume with a name that Ebb's sidecar needs".to_owned()
+            }
+            "Windows" => "run on Windows, where Ebb has no sidecar".to_owned(),
+            STATIC => "are static pods, which kubelet makes without asking anybody".to_owned(),
+            word => format!("were left alone by Ebb's webhook ({word})"),
+        },
+        Gap::OwnHook(_) => {
+            "have a preStop hook that only kubelet can carry out (a command, or a call by \
+             HTTPS), and whose container ends when the hook does, whatever is in flight"
+                .to_owned()
+        }
+        Gap::GraceTooShort => {
+            "were made with a grace period too short for the timeout, and drain only as long \
+             as it lasts"
+                .to_owned()
+        }
+        Gap::Unreachable(why) => format!(
+            "have a sidecar that the controller cannot speak to ({why}): they drain by the \
+             values that they were made with. A NetworkPolicy or mesh may be in the way of \
+             TCP port {}",
+            ADMIN_PORT
+        ),
+        Gap::KeyLost => {
+            "were made with a key that the controller has no more, and drain by the values \
+             that they were made with"
+                .to_owned()
+        }
+        Gap::InjectionDisabled => format!(
+            "are left alone, as the label {}: disabled asks",
+            INJECT_LABEL
+        ),
+    }
+}
+
+/// The pod, as a message names it.
+pub fn name(gap: &Gap, pod: &str) -> String {
+    match gap {
+        Gap::OwnHook(containers) => format!("{pod} ({})", containers.join(" and ")),
+        Gap::NotInjected
+        | Gap::PodsPredatePolicy
+        | Gap::Capture { .. }
+        | Gap::HostNetwork
+        | Gap::Refused(_)
+        | Gap::GraceTooShort
+        | Gap::Unreachable(_)
+        | Gap::KeyLost
+        | Gap::InjectionDisabled => pod.to_owned(),
+    }
+}
+
+/// What is to change in the pods, as the end of a sentence.
+pub fn change(change: Change) -> &'static str {
+    match change {
+        Change::Hook => {
+            "make the hook a sleep, or an httpGet by HTTP, which Ebb carries out itself, or take \
+             it out"
+        }
+    }
+}
+
+/// What follows "run a sidecar that their connections do not pass" in the gap's sentence.
+fn clause(why: &SteppedDown) -> String {
+    let said = |steps: &[Step]| {
+        let said = capture::sentence(steps).map(|said| format!(" ({said})"));
+        said.unwrap_or_default()
+    };
+    match why {
+        SteppedDown::Failed(steps) => said(steps),
+        SteppedDown::NoInitStep => {
+            ", since they were made while the redirect was off or forbidden".to_owned()
+        }
+        SteppedDown::Forbidden(steps) => format!(
+            ", since the Pod Security level of the namespace forbids the redirect{}; {OBSERVED}",
+            said(steps)
+        ),
+        SteppedDown::Off => {
+            format!(", since the chart's sidecar.redirect is false; {OBSERVED}")
+        }
+    }
+}
