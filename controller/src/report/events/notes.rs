@@ -1,0 +1,110 @@
+//! What each Event says.
+
+use super::{Note, PolicyName};
+use crate::report::drains::{Beginning, Ending, PodName};
+use ebb_api::names::GROUP;
+use ebb_api::phase::Outcome;
+use ebb_model::text::count::count;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::EventType;
+
+/// A pod begins to drain. `None` where Ebb stands aside.
+pub fn began(beginning: &Beginning) -> Option<Note> {
+    let policy = beginning
+        .settings
+        .policy
+        .as_deref()
+        .filter(|_| beginning.settings.enabled)?;
+    Some(Note {
+        regarding: pod_reference(&beginning.pod),
+        related: None,
+        kind: EventType::Normal,
+        reason: "Draining".to_owned(),
+        note: format!(
+            "Leaving ({}): what is in flight has up to {} s to finish, by the policy {policy}",
+            beginning.trigger, beginning.settings.timeout_seconds
+        ),
+    })
+}
+
+/// A pod has drained, or not. `None` where Ebb stood aside.
+pub fn ended(ending: &Ending) -> Option<Note> {
+    Some(Note {
+        regarding: pod_reference(&ending.pod),
+        related: None,
+        kind: kind(ending.outcome)?,
+        reason: ending.outcome.to_string(),
+        note: ending.summary.clone(),
+    })
+}
+
+/// The policy's own warning about a pod that could not finish. `None` if it could.
+pub fn warning(policy: &PolicyName, ending: &Ending) -> Option<Note> {
+    kind(ending.outcome).filter(|kind| *kind == EventType::Warning)?;
+    Some(Note {
+        regarding: policy_reference(policy),
+        related: Some(pod_reference(&ending.pod)),
+        kind: EventType::Warning,
+        reason: ending.outcome.to_string(),
+        note: format!("{}: {}", ending.pod.name, ending.summary),
+    })
+}
+
+/// The pods of a policy that drained since the last such Event. `last` is the last of them.
+pub fn drained(policy: &PolicyName, pods: u64, finished: u64, last: &PodName) -> Note {
+    let what = match pods {
+        1 => format!("{} drained", last.name),
+        pods => format!("{pods} pods drained, {} last", last.name),
+    };
+    let finished = count(finished, "request");
+    Note {
+        regarding: policy_reference(policy),
+        // The recorder folds Events of one reason about one object and keeps the words of the first;
+        // with another object beside it, each keeps its own.
+        related: Some(pod_reference(last)),
+        kind: EventType::Normal,
+        reason: "Drained".to_owned(),
+        note: format!("{what}: {finished} finished, none cut"),
+    }
+}
+
+/// Not all pods of a policy can drain any more.
+pub fn unprotected(policy: &PolicyName, reason: &str, message: &str) -> Note {
+    Note {
+        regarding: policy_reference(policy),
+        related: None,
+        kind: EventType::Warning,
+        reason: reason.to_owned(),
+        note: message.to_owned(),
+    }
+}
+
+fn kind(outcome: Outcome) -> Option<EventType> {
+    match outcome {
+        Outcome::Drained | Outcome::Cancelled => Some(EventType::Normal),
+        Outcome::TimedOut | Outcome::Killed => Some(EventType::Warning),
+        Outcome::Skipped => None,
+    }
+}
+
+fn pod_reference(pod: &PodName) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Pod".to_owned()),
+        namespace: Some(pod.namespace.clone()),
+        name: Some(pod.name.clone()),
+        uid: Some(pod.uid.clone()),
+        ..ObjectReference::default()
+    }
+}
+
+fn policy_reference(policy: &PolicyName) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(format!("{GROUP}/v1alpha1")),
+        kind: Some("DrainPolicy".to_owned()),
+        namespace: Some(policy.namespace.clone()),
+        name: Some(policy.name.clone()),
+        uid: Some(policy.uid.clone()),
+        ..ObjectReference::default()
+    }
+}
