@@ -9,31 +9,54 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use std::fmt;
 
-/// The controller's metrics.
-#[derive(Debug)]
-pub struct Metrics {
-    /// Sidecars that are told what is wanted of them.
-    pub sidecars: Gauge,
-    /// Desired states that a sidecar has taken.
-    pub puts: Counter,
-    /// Attempts to tell a sidecar that came to nothing.
-    pub put_failures: Counter,
-    /// From seeing a deletion to the sidecar having been told, in seconds.
-    pub put_seconds: Histogram,
-    /// Pods that a policy selects, by whether they can drain as it asks.
-    pub targets: Family<TargetLabels, Gauge>,
-    /// Drains that ended, by how.
-    pub drains: Family<DrainLabels, Counter>,
-    /// Requests and connections cut at a timeout.
-    pub connections_cut: Counter,
-    /// Writes of a policy's status.
-    pub status_writes: Counter,
-    /// Writes that the API server refused or never answered, of status and Events.
-    pub writes_failed: Counter,
-    /// Events written.
-    pub events: Counter,
-    /// Events left out because too many were waiting.
-    pub events_dropped: Counter,
+/// Declares the metrics: a field each, the name and the help that it is registered with, and how it
+/// begins.
+macro_rules! metrics {
+    ($($field:ident: $kind:ty = $start:expr, $name:literal, $help:literal;)+) => {
+        /// The controller's metrics.
+        #[derive(Debug)]
+        pub struct Metrics {
+            $(#[doc = concat!($help, ".")] pub $field: $kind,)+
+        }
+
+        impl Metrics {
+            /// Makes the metrics and registers them.
+            pub fn register(registry: &mut Registry) -> Metrics {
+                let metrics = Metrics { $($field: $start,)+ };
+                $(registry.register($name, $help, metrics.$field.clone());)+
+                // Both are there from the start: an alert on a series that does not exist never
+                // fires.
+                metrics.targets(0, 0);
+                metrics
+            }
+        }
+    };
+}
+
+metrics! {
+    sidecars: Gauge = Gauge::default(),
+        "sidecars", "Sidecars that the controller speaks to";
+    puts: Counter = Counter::default(),
+        "signals", "Desired states that sidecars have taken";
+    put_failures: Counter = Counter::default(),
+        "signal_failures", "Attempts to tell a sidecar that came to nothing";
+    // 1 ms to 16 s.
+    put_seconds: Histogram = Histogram::new(exponential_buckets(0.001, 2.0, 15)),
+        "signal_seconds", "Time from seeing a deletion until the sidecar was told";
+    targets: Family<TargetLabels, Gauge> = Family::default(),
+        "targets", "Pods that a policy selects and that are not leaving";
+    drains: Family<DrainLabels, Counter> = Family::default(),
+        "drains", "Drains that ended";
+    connections_cut: Counter = Counter::default(),
+        "connections_cut", "Requests and connections cut at the end of a drain";
+    status_writes: Counter = Counter::default(),
+        "status_writes", "Writes of a policy's status";
+    writes_failed: Counter = Counter::default(),
+        "write_failures", "Writes of status and Events that failed";
+    events: Counter = Counter::default(),
+        "events", "Events written";
+    events_dropped: Counter = Counter::default(),
+        "events_dropped", "Events left out because too many were waiting";
 }
 
 /// Whether pods can drain, as a label.
@@ -73,74 +96,6 @@ impl EncodeLabelValue for OutcomeLabel {
 }
 
 impl Metrics {
-    /// Makes the metrics and registers them.
-    pub fn register(registry: &mut Registry) -> Metrics {
-        let metrics = Metrics {
-            sidecars: Gauge::default(),
-            puts: Counter::default(),
-            put_failures: Counter::default(),
-            // 1 ms to 16 s.
-            put_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
-            targets: Family::default(),
-            drains: Family::default(),
-            connections_cut: Counter::default(),
-            status_writes: Counter::default(),
-            writes_failed: Counter::default(),
-            events: Counter::default(),
-            events_dropped: Counter::default(),
-        };
-        registry.register(
-            "sidecars",
-            "Sidecars that the controller speaks to",
-            metrics.sidecars.clone(),
-        );
-        registry.register(
-            "signals",
-            "Desired states that sidecars have taken",
-            metrics.puts.clone(),
-        );
-        registry.register(
-            "signal_failures",
-            "Attempts to tell a sidecar that came to nothing",
-            metrics.put_failures.clone(),
-        );
-        registry.register(
-            "signal_seconds",
-            "Time from seeing a deletion until the sidecar was told",
-            metrics.put_seconds.clone(),
-        );
-        registry.register(
-            "targets",
-            "Pods that a policy selects and that are not leaving",
-            metrics.targets.clone(),
-        );
-        // Both are there from the start: an alert on a series that does not exist never fires.
-        metrics.targets(0, 0);
-        registry.register("drains", "Drains that ended", metrics.drains.clone());
-        registry.register(
-            "connections_cut",
-            "Requests and connections cut at the end of a drain",
-            metrics.connections_cut.clone(),
-        );
-        registry.register(
-            "status_writes",
-            "Writes of a policy's status",
-            metrics.status_writes.clone(),
-        );
-        registry.register(
-            "write_failures",
-            "Writes of status and Events that failed",
-            metrics.writes_failed.clone(),
-        );
-        registry.register("events", "Events written", metrics.events.clone());
-        registry.register(
-            "events_dropped",
-            "Events left out because too many were waiting",
-            metrics.events_dropped.clone(),
-        );
-        metrics
-    }
-
     /// Takes note of how many pods can drain as their policies ask, and how many can't.
     pub fn targets(&self, protected: u64, unprotected: u64) {
         for (state, count) in [
