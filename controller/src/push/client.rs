@@ -5,15 +5,15 @@
 use bytes::{Bytes, BytesMut};
 use ebb_api::names::{KEY_HEADER, SIGNATURE_HEADER};
 use ebb_api::report::Report;
-use futures::future::Either;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Frame, Incoming};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 /// How long a sidecar may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,10 +39,13 @@ pub struct Sidecar {
 pub struct Watching {
     sidecar: Sidecar,
     body: Incoming,
-    /// Until it has ended.
-    connection: Option<Driver>,
     line: BytesMut,
+    /// Ends with the stream.
+    _driver: Driver,
 }
+
+/// Drives a connection, for as long as somebody holds it.
+type Driver = JoinSet<()>;
 
 /// Why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -128,15 +131,15 @@ impl Sidecar {
     /// Fails if the stream can't be had.
     pub async fn watch(&self) -> Result<Watching, CallError> {
         let request = self.request("GET", "/v1/status?watch=true", Bytes::new());
-        let (response, connection) = self.within(CALL_TIMEOUT, self.open(request)).await??;
+        let (response, driver) = self.within(CALL_TIMEOUT, self.open(request)).await??;
         if response.status() != StatusCode::OK {
             return Err(self.strange(format!("status {}", response.status())));
         }
         Ok(Watching {
             sidecar: *self,
             body: response.into_body(),
-            connection: Some(connection),
             line: BytesMut::new(),
+            _driver: driver,
         })
     }
 
@@ -152,10 +155,9 @@ impl Sidecar {
 
     async fn call(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), CallError> {
         let whole = async {
-            let (response, connection) = self.open(request).await?;
+            let (response, _driver) = self.open(request).await?;
             let status = response.status();
-            let reading = Limited::new(response.into_body(), LONGEST).collect();
-            let body = alongside(connection, reading).await;
+            let body = Limited::new(response.into_body(), LONGEST).collect().await;
             let body = body.map_err(|source| CallError::Broken {
                 address: self.address,
                 source,
@@ -165,8 +167,8 @@ impl Sidecar {
         self.within(CALL_TIMEOUT, whole).await?
     }
 
-    /// Sends the request and returns the head of the answer, with the connection that its body still
-    /// needs to be driven by.
+    /// Sends the request and returns the head of the answer, with the driver of the connection, which
+    /// the body needs until it has been read.
     async fn open(
         &self,
         request: Request<Full<Bytes>>,
@@ -178,15 +180,14 @@ impl Sidecar {
             .map_err(|source| CallError::Connect { address, source })?;
         let handshake = http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|error| self.broken(error))?;
-        let mut connection = Box::pin(connection);
-        let asking = Box::pin(sender.send_request(request));
-        let response = match futures::future::select(asking, &mut connection).await {
-            Either::Left((response, _)) => response,
-            // It has ended; what it had read before is in the answer.
-            Either::Right((_, asking)) => asking.await,
-        };
+        let mut driver = Driver::new();
+        driver.spawn(async move {
+            // Why it failed is in what is read from it.
+            let _ = connection.await;
+        });
+        let response = sender.send_request(request).await;
         let response = response.map_err(|error| self.broken(error))?;
-        Ok((response, connection))
+        Ok((response, driver))
     }
 
     async fn within<T>(
@@ -216,8 +217,8 @@ impl Sidecar {
 }
 
 impl Watching {
-    /// The next state; nothing, when the stream has ended. Cancel safe: what a cancelled call has
-    /// read is there for the next one.
+    /// The next state; `None` when the stream has ended. Cancel safe: what a canceled call has read is
+    /// there for the next one.
     ///
     /// # Errors
     ///
@@ -237,40 +238,12 @@ impl Watching {
             if self.line.len() > LONGEST {
                 return Err(sidecar.strange(format!("a line of more than {LONGEST} bytes")));
             }
-            let Some(frame) = sidecar.within(SILENCE, self.frame()).await? else {
+            let Some(frame) = sidecar.within(SILENCE, self.body.frame()).await? else {
                 return Ok(None);
             };
             let frame = frame.map_err(|error| sidecar.broken(error))?;
             self.line
                 .extend_from_slice(&frame.into_data().unwrap_or_default());
         }
-    }
-
-    async fn frame(&mut self) -> Option<Result<Frame<Bytes>, hyper::Error>> {
-        let frame = self.body.frame();
-        let Some(connection) = &mut self.connection else {
-            return frame.await;
-        };
-        match futures::future::select(frame, connection).await {
-            Either::Left((frame, _)) => frame,
-            Either::Right((_, frame)) => {
-                // What it had read before it ended is still in the body.
-                let frame = frame.await;
-                self.connection = None;
-                frame
-            }
-        }
-    }
-}
-
-type Driver = std::pin::Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>;
-
-/// Drives the connection while something reads from it. A finished connection has handed over all
-/// that it had read, so the reading goes on to its own end.
-async fn alongside<T>(connection: Driver, reading: impl Future<Output = T>) -> T {
-    let reading = std::pin::pin!(reading);
-    match futures::future::select(reading, connection).await {
-        Either::Left((result, _)) => result,
-        Either::Right((_, reading)) => reading.await,
     }
 }
