@@ -21,6 +21,7 @@ pub use metrics::Metrics;
 pub use pod::ReviewedPod;
 
 use crate::cluster::SharedCluster;
+use crate::hexadecimal::hexadecimal;
 use crate::keyring::Keyring;
 use axum::Router;
 use axum::body::Bytes;
@@ -115,7 +116,7 @@ fn token() -> Result<String, String> {
     SystemRandom::new()
         .fill(&mut bytes)
         .map_err(|_| "the system's random number generator failed".to_owned())?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&bytes))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! put into the Secret and named by `current` is signed with and given to new pods, the old one
 //! serves the old pods.)
 
-use crate::admission::inject::PublicKey;
+use crate::hexadecimal::hexadecimal;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use k8s_openapi::ByteString;
@@ -36,6 +36,15 @@ const REREAD_EVERY: Duration = Duration::from_secs(30);
 pub struct Keyring {
     current: PublicKey,
     keys: BTreeMap<String, Ed25519KeyPair>,
+}
+
+/// The public half of a key of the controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey {
+    /// Its id.
+    pub id: String,
+    /// Ed25519, 32 bytes, in standard base64.
+    pub base64: String,
 }
 
 /// Why there are no keys.
@@ -236,10 +245,7 @@ fn fresh() -> Result<Secret, KeyringError> {
 /// another key by mistake.
 fn id(public: &[u8]) -> String {
     let hash = digest::digest(&digest::SHA256, public);
-    hash.as_ref()[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hexadecimal(&hash.as_ref()[..8])
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub mod app;
 pub mod certificate;
 pub mod cluster;
 pub mod config;
+pub mod hexadecimal;
 pub mod keyring;
 pub mod log_limit;
 pub mod metrics;

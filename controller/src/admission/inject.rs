@@ -31,6 +31,7 @@ pub use eligibility::{Refusal, SkipReason};
 pub use resources::SidecarResources;
 
 use super::pod::ReviewedPod;
+use crate::keyring::PublicKey;
 use app_containers::TakeOver;
 use ebb_api::bootstrap::Bootstrap;
 use ebb_api::capture::Wanted;
@@ -66,15 +67,6 @@ pub struct InForce {
     pub settings: Settings,
     /// TCP ports that it treats apart.
     pub ports: Ports,
-}
-
-/// The public half of a key of the controller.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicKey {
-    /// Its id.
-    pub id: String,
-    /// Ed25519, 32 bytes, in standard base64.
-    pub base64: String,
 }
 
 /// What becomes of a pod.

@@ -29,7 +29,7 @@ pub(super) const BANNED: [(&str, &str); 12] = [
     ("reqwest", "hyper is the one client of HTTP"),
     (
         "serde_yaml",
-        "nobody maintains it; serde_yaml_ng does the same",
+        "nobody maintains it; serde-saphyr does the same",
     ),
 ];
 
