@@ -5,24 +5,24 @@
 //! never worse than no Ebb.
 //!
 //! ```text
-//!  API server --TLS--> listener --> review (decode) --> inject (pure) --> review (encode) -->
+//!  API server --TLS--> server --> review (decode) --> inject (pure) --> review (encode) -->
 //!                                        ^                  ^
 //!                         cluster, keyring, sidecar      ReviewedPod
 //! ```
 
 pub mod inject;
-mod listener;
 mod metrics;
 mod pod;
 pub mod review;
 
-pub use listener::{Bound, bind};
 pub use metrics::Metrics;
 pub use pod::ReviewedPod;
 
+use crate::certificate::{self, Served};
 use crate::cluster::SharedCluster;
 use crate::hexadecimal::hexadecimal;
 use crate::keyring::Keyring;
+use crate::server::Port;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -33,8 +33,9 @@ use ebb_model::plan::select::in_force;
 use inject::{Context, Decision, InForce, SidecarConfig};
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// The path that the API server calls.
@@ -43,6 +44,13 @@ pub const INJECT_PATH: &str = "/inject";
 /// The largest review that is read. The API server takes no object above 1.5 MiB or so, and sends it
 /// once in a request to create it.
 const LARGEST_REVIEW: usize = 3 << 20;
+
+/// API servers keep a connection or a few each; more than this is somebody else.
+const MOST_CONNECTIONS: usize = 1024;
+
+/// How long calls are answered after the end was asked for: until no API server sends any here. They
+/// learn of it about a second after us, and whoever is refused makes a pod without a sidecar.
+const LINGER: Duration = Duration::from_secs(3);
 
 /// All that the webhook needs to know.
 #[derive(Debug)]
@@ -55,6 +63,17 @@ pub struct Admission {
     pub sidecar: SidecarConfig,
     /// What is counted.
     pub metrics: Metrics,
+}
+
+/// The webhook's port, with whatever certificate is in service.
+pub fn port(address: SocketAddr, served: Served) -> Port {
+    Port {
+        name: "the webhook's port",
+        address,
+        tls: Some(certificate::tls(served)),
+        most_connections: MOST_CONNECTIONS,
+        linger: LINGER,
+    }
 }
 
 /// Answers the API server's reviews at [`INJECT_PATH`].

@@ -12,6 +12,7 @@ use crate::planner::{self, Outlets};
 use crate::push::{Push, Sign};
 use crate::readiness::Readiness;
 use crate::report::{Reports, events};
+use crate::server;
 use crate::watch::{self, endpoints};
 use anyhow::{Context, bail};
 use ebb_api::policy::DrainPolicy;
@@ -24,7 +25,6 @@ use kube::runtime::watcher;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch as latest};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -101,7 +101,7 @@ pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> a
         sidecar: config.sidecar,
         metrics: admission::Metrics::register(registry.sub_registry_with_prefix("admission")),
     };
-    let bound = admission::bind(config.webhook, served)
+    let bound = server::bind(admission::port(config.webhook, served))
         .await
         .with_context(|| format!("cannot listen for the webhook at {}", config.webhook))?;
     info!(webhook = %bound.address(), "listening");
@@ -154,11 +154,11 @@ pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> a
     });
 
     // The controller's own port.
-    let listener = TcpListener::bind(config.admin)
+    let bound = server::bind(admin::port(config.admin))
         .await
         .with_context(|| format!("cannot listen at {}", config.admin))?;
-    info!(admin = %listener.local_addr()?, "listening");
-    let serving = admin::serve(listener, readiness, registry, stop.clone());
+    info!(admin = %bound.address(), "listening");
+    let serving = bound.serve(admin::router(readiness, registry), stop.clone());
     finishing.spawn(async move {
         serving.await;
         "admin"

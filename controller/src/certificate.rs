@@ -12,7 +12,7 @@ mod rotate;
 mod serve;
 
 pub use rotate::{CertificateError, follow, load};
-pub use serve::{Served, resolver};
+pub use serve::{Served, tls};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;

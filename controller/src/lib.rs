@@ -27,5 +27,6 @@ pub mod planner;
 pub mod push;
 pub mod readiness;
 pub mod report;
+pub mod server;
 pub mod timer;
 pub mod watch;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::certificate::tests::{Authority, certified};
 use crate::keyring;
+use crate::server::bind;
 use axum::http::Request;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -14,7 +15,6 @@ use prometheus_client::registry::Registry;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
@@ -88,7 +88,8 @@ async fn call(address: SocketAddr, authority: &Authority, body: Vec<u8>) -> (u16
 async fn a_review_is_answered_under_a_changing_certificate() {
     let first = Authority::new();
     let (certificates, served) = watch::channel(certified(&first));
-    let bound = bind("127.0.0.1:0".parse().unwrap(), served).await.unwrap();
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    let bound = bind(port(loopback, served)).await.unwrap();
     let address = bound.address();
     let stop = CancellationToken::new();
     let mut server = JoinSet::new();
