@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::cache;
 use crate::programs;
 
 /// What a first run writes into the cache (the programs and the cluster itself, 0.8 GB), and Go into
@@ -27,7 +26,7 @@ struct Need {
 
 /// Where room is missing.
 pub(crate) fn shortage() -> Vec<String> {
-    let Some(cache) = cache::from_environment() else {
+    let Some(cache) = ebb_paths::cache() else {
         return vec!["no folder for the cache: set EBB_CACHE, or HOME".to_owned()];
     };
     let target = programs::target();

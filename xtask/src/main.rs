@@ -1,12 +1,9 @@
 //! `cargo xtask`: the only door to the project's tasks.
 //!
 //! It knows the commands, checks at once what they need, and leaves the work to cargo and to the
-//! programs of the tests crate. So it is quick to compile, and on a computer that can't run the
+//! programs of the crates in `tests/`. So it is quick to compile, and on a computer that can't run the
 //! cluster the refusal comes before the long builds.
 
-#[cfg(target_os = "linux")]
-#[path = "../../tests/src/bed/cache.rs"]
-mod cache;
 mod check;
 #[cfg(target_os = "linux")]
 mod disk;
@@ -60,7 +57,7 @@ enum Task {
         /// Only the tests that need neither the cluster nor anything that has to be fetched.
         #[arg(long)]
         fast: bool,
-        /// For cargo test: for example `-p ebb-tests`, or `-- some_test_name`.
+        /// For cargo test: for example `-p ebb-cluster`, or `-- some_test_name`.
         #[arg(
             trailing_var_arg = true,
             allow_hyphen_values = true,
@@ -194,7 +191,10 @@ fn run(task: Task) -> Result<u8> {
             let report = report
                 .into_iter()
                 .flat_map(|file| ["--report".into(), file.into_os_string()]);
-            programs::bed("demo", report)
+            match programs::bed("prepare", [])? {
+                0 => programs::demo(report),
+                code => Ok(code),
+            }
         }
         Task::Test {
             fast: true,

@@ -1,4 +1,4 @@
-//! Runs cargo and the programs of the tests crate.
+//! Runs cargo and the programs of the crates in `tests/`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -37,24 +37,29 @@ pub(crate) fn bed(command: &str, arguments: impl IntoIterator<Item = OsString>) 
 
 /// Runs the benchmarks' program, in the folder where we are, and returns its status.
 pub(crate) fn bench(arguments: impl IntoIterator<Item = OsString>) -> Result<u8> {
-    status(built("ebb-bench")?.args(arguments))
+    status(built("ebb-bench", "ebb-bench")?.args(arguments))
 }
 
 /// Runs the soaks' program, in the folder where we are, and returns its status.
 pub(crate) fn soak(arguments: impl IntoIterator<Item = OsString>) -> Result<u8> {
-    status(built("ebb-soak")?.args(arguments))
+    status(built("ebb-clients", "ebb-soak")?.args(arguments))
+}
+
+/// Runs the demo's program, in the folder where we are, and returns its status.
+pub(crate) fn demo(arguments: impl IntoIterator<Item = OsString>) -> Result<u8> {
+    status(built("ebb-demo", "ebb-demo")?.args(arguments))
 }
 
 /// The test bed's program, freshly built.
 pub(crate) fn bed_command() -> Result<Command> {
-    built("ebb-bed")
+    built("ebb-bed", "ebb-bed")
 }
 
-/// A program of the tests crate, freshly built.
-fn built(name: &str) -> Result<Command> {
+/// A program of one of the crates in `tests/`, freshly built.
+fn built(package: &str, name: &str) -> Result<Command> {
     // Cargo puts the programs of a workspace beside each other.
     let program = std::env::current_exe()?.with_file_name(name);
-    build(name, &program)?;
+    build(package, name, &program)?;
     Ok(Command::new(program))
 }
 
@@ -72,9 +77,9 @@ pub(crate) fn status(command: &mut Command) -> Result<u8> {
     Ok(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
-fn build(name: &str, program: &Path) -> Result<()> {
+fn build(package: &str, name: &str, program: &Path) -> Result<()> {
     let mut build = cargo();
-    build.args(["build", "--package", "ebb-tests", "--bin", name]);
+    build.args(["build", "--package", package, "--bin", name]);
     if program.exists() {
         // Mostly there is nothing to do, and nothing to say.
         build.arg("--quiet");

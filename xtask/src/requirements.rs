@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
+use ebb_paths::LOCK;
 
 use crate::disk;
 use crate::nftables;
@@ -31,9 +32,6 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("cc", "gcc"),
     ("env", "coreutils"),
 ];
-
-/// Where a run that changes the bed holds a lock; the same file as in the tests crate's `bed::lock`.
-const LOCK: &str = "/run/ebb/lock";
 
 /// Refuses if the cluster can't run here, with everything that is in the way.
 pub(crate) fn of_the_cluster() -> Result<()> {

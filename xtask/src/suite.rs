@@ -56,10 +56,13 @@ mod tests {
             including_ignored(&arguments).join(" ")
         };
         assert_eq!(with(""), "-- --include-ignored");
-        assert_eq!(with("-p ebb-tests"), "-p ebb-tests -- --include-ignored");
         assert_eq!(
-            with("-p ebb-tests -- rollout"),
-            "-p ebb-tests -- --include-ignored rollout"
+            with("-p ebb-cluster"),
+            "-p ebb-cluster -- --include-ignored"
+        );
+        assert_eq!(
+            with("-p ebb-cluster -- rollout"),
+            "-p ebb-cluster -- --include-ignored rollout"
         );
     }
 }

@@ -1,4 +1,4 @@
-// What a client program counts, and how it starts and ends: see tests/src/clients/running.rs.
+// What a client program counts, and how it starts and ends: see tests/clients/src/running.rs.
 'use strict'
 
 const HELLO = 'hello from '

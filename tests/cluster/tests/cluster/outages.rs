@@ -1,0 +1,320 @@
+//! The controller is away, nodes are drained, Ebb is upgraded and taken away: pods drain all the
+//! same.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use ebb_api::phase::Outcome;
+use ebb_api::policy::DrainPolicy;
+use ebb_bed::machine::NODES;
+use ebb_cluster::eventually;
+use ebb_cluster::installation::{self, NAMESPACE, SELECTOR};
+use ebb_cluster::namespace::{TestNamespace, exclusive};
+use ebb_cluster::pods::{self, PodRecorder};
+use ebb_cluster::rolls::{restart, under_load};
+use ebb_cluster::setup::{NAME, Setup};
+use ebb_cluster::web::Web;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use serde_json::json;
+
+use crate::fixtures::{
+    any_pod, delete, in_flight, injected_pod, policy, protected, request_of, web,
+};
+
+/// How long a node's drain may take: its pods' drains, and new pods elsewhere.
+const NODE_DRAIN: &str = "--timeout=120s";
+
+async fn controllers(namespace: &TestNamespace) -> Result<Vec<Pod>> {
+    let selector = ListParams::default().labels(SELECTOR);
+    Ok(namespace
+        .cluster
+        .api::<Pod>(NAMESPACE)
+        .list(&selector)
+        .await?
+        .items)
+}
+
+async fn scale_controller(namespace: &TestNamespace, replicas: usize) -> Result<()> {
+    let replicas_argument = format!("--replicas={replicas}");
+    let arguments = [
+        "-n",
+        NAMESPACE,
+        "scale",
+        "deployment",
+        "-l",
+        SELECTOR,
+        &replicas_argument,
+    ];
+    namespace.cluster.kubectl(&arguments).await?;
+    if replicas > 0 {
+        return installation::wait_until_ready(&namespace.cluster).await;
+    }
+    eventually(
+        "the controller to be gone",
+        Duration::from_secs(60),
+        async || {
+            let left = controllers(namespace).await?.len();
+            ensure!(left == 0, "{left} are left");
+            Ok(())
+        },
+    )
+    .await
+}
+
+/// With no controller at all a pod drains by the policy that it was born with: a request in flight
+/// completes, one that is too long is cut at the timeout, and a rolling restart under load loses
+/// nothing.
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn pods_drain_without_a_controller() {
+    exclusive("no-controller", async |namespace| {
+        let rolled = Setup::Ebb.deploy(namespace).await?;
+        policy(namespace, "patient", json!({"timeoutSeconds": 60})).await?;
+        policy(
+            namespace,
+            "brief",
+            json!({"timeoutSeconds": 4, "shutdownSeconds": 2}),
+        )
+        .await?;
+        let patient = injected_pod(namespace, &web(namespace, "patient")).await?;
+        let brief = injected_pod(namespace, &web(namespace, "brief")).await?;
+        protected(namespace, NAME, "AllProtected").await?;
+        scale_controller(namespace, 0).await?;
+        let result = drain_by_bootstrap(namespace, &rolled, &patient, &brief).await;
+        scale_controller(namespace, 1).await?;
+        result?;
+        // Back again, it names the pods that were made while nobody could give them a sidecar.
+        protected(namespace, NAME, "NotInjected").await?;
+        Ok(())
+    });
+}
+
+async fn drain_by_bootstrap(
+    namespace: &TestNamespace,
+    rolled: &Web,
+    patient: &Pod,
+    brief: &Pod,
+) -> Result<()> {
+    let mut patient_recorder = PodRecorder::of(namespace, "patient", &["app", "ebb"]).await?;
+    let mut brief_recorder = PodRecorder::of(namespace, "brief", &["app", "ebb"]).await?;
+    let mut finished = request_of(patient, "/slow?seconds=10").await?;
+    let mut cut = request_of(brief, "/slow?seconds=60").await?;
+    in_flight(patient, 1).await?;
+    in_flight(brief, 1).await?;
+    delete(namespace, "patient").await?;
+    delete(namespace, "brief").await?;
+    let answer = finished
+        .read_until("slow hello from patient\n", Duration::from_secs(15))
+        .await?;
+    assert!(
+        answer.text.starts_with("HTTP/1.1 200 OK"),
+        "{}",
+        answer.text
+    );
+    let answer = cut.read_until("\0never", Duration::from_secs(10)).await?;
+    assert!(answer.text.starts_with("HTTP/1.1 504 "), "{}", answer.text);
+    for (recorder, outcome) in [
+        (&mut patient_recorder, Outcome::Drained),
+        (&mut brief_recorder, Outcome::TimedOut),
+    ] {
+        let record = recorder.gone(Duration::from_secs(60)).await?;
+        let drain = record
+            .final_report()?
+            .drain
+            .expect("the drain was reported");
+        assert_eq!(drain.outcome, outcome, "{drain:?}");
+    }
+    let tally = under_load(namespace, rolled, async |_| {
+        restart(namespace, rolled).await
+    })
+    .await?;
+    eprintln!("without a controller: {:?}", tally.summary());
+    assert_eq!(tally.failed, 0, "{:?}\n{:#?}", tally.reasons, tally.samples);
+    Ok(())
+}
+
+/// Draining the node that the controller runs on, and then one that it does not run on, loses
+/// nothing.
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn node_drains_lose_nothing() {
+    exclusive("node-drains", async |namespace| {
+        let web = Setup::Ebb.deploy(namespace).await?;
+        let result = drain_both_nodes(namespace, &web).await;
+        for node in NODES {
+            namespace.cluster.kubectl(&["uncordon", node]).await?;
+        }
+        installation::wait_until_ready(&namespace.cluster).await?;
+        result
+    });
+}
+
+async fn drain_both_nodes(namespace: &TestNamespace, web: &Web) -> Result<()> {
+    for of_the_controller in [true, false] {
+        // Pods that were made while the controller moved have no sidecar; and all may be on one node.
+        spread(namespace, web).await?;
+        let controller = controllers(namespace)
+            .await?
+            .first()
+            .and_then(node_of)
+            .context("no controller")?;
+        let node = NODES
+            .iter()
+            .find(|node| (**node == controller) == of_the_controller);
+        let node = *node.context("the controller runs on an unknown node")?;
+        let tally = under_load(namespace, web, async |_| {
+            let arguments = [
+                "drain",
+                node,
+                "--ignore-daemonsets",
+                "--delete-emptydir-data",
+                "--force",
+                NODE_DRAIN,
+            ];
+            namespace.cluster.kubectl(&arguments).await.map(drop)
+        })
+        .await?;
+        eprintln!(
+            "drain of {node}, controller there: {of_the_controller}: {:?}",
+            tally.summary()
+        );
+        assert_eq!(
+            tally.failed, 0,
+            "drain of {node}, controller there: {of_the_controller}: {:?}\n{:#?}",
+            tally.reasons, tally.samples
+        );
+        namespace.cluster.kubectl(&["uncordon", node]).await?;
+        installation::wait_until_ready(&namespace.cluster).await?;
+    }
+    Ok(())
+}
+
+/// Restarts the Deployment until it has protected pods on both nodes.
+async fn spread(namespace: &TestNamespace, web: &Web) -> Result<()> {
+    for _ in 0..5 {
+        restart(namespace, web).await?;
+        protected(namespace, NAME, "AllProtected").await?;
+        let selector = ListParams::default().labels(&format!("app={NAME}"));
+        let pods = namespace.api::<Pod>().list(&selector).await?;
+        let on_first = pods
+            .items
+            .iter()
+            .filter(|pod| node_of(pod).as_deref() == Some(NODES[0]))
+            .count();
+        if on_first > 0 && on_first < pods.items.len() {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the scheduler put all pods on one node five times")
+}
+
+fn node_of(pod: &Pod) -> Option<String> {
+    pod.spec.as_ref().and_then(|spec| spec.node_name.clone())
+}
+
+/// An upgrade of Ebb, and its removal, leave running pods serving and draining; after the removal
+/// new pods are made as if there had never been an Ebb, and the policies are still there for the
+/// next installation.
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn ebb_can_be_upgraded_and_taken_away() {
+    exclusive("helm", async |namespace| {
+        let web = Setup::Ebb.deploy(namespace).await?;
+        let result = upgrade_and_remove(namespace, &web).await;
+        installation::install(&namespace.cluster).await?;
+        result?;
+        namespace.policy_in_force(NAME).await?;
+        protected(namespace, NAME, "AllProtected").await?;
+        Ok(())
+    });
+}
+
+async fn upgrade_and_remove(namespace: &TestNamespace, served: &Web) -> Result<()> {
+    let cluster = &namespace.cluster;
+    policy(namespace, "leaving", json!({"timeoutSeconds": 30})).await?;
+    let leaving = injected_pod(namespace, &web(namespace, "leaving")).await?;
+    policy(namespace, "newcomer", json!({})).await?;
+    let tally = under_load(namespace, served, async |_| {
+        let before = controllers(namespace).await?;
+        let chart = installation::chart();
+        let chart = chart.to_str().context("the checkout's path is not UTF-8")?;
+        let arguments = [
+            "upgrade",
+            installation::RELEASE,
+            chart,
+            "--namespace",
+            NAMESPACE,
+            "--reuse-values",
+            "--set",
+            "controller.log=debug",
+            "--wait",
+            "--timeout",
+            "90s",
+        ];
+        cluster.helm(&arguments).await?;
+        installation::wait_until_ready(cluster).await?;
+        let after = controllers(namespace).await?;
+        // The old one may still be on its way out.
+        ensure!(
+            after.iter().any(|new| before
+                .iter()
+                .all(|old| old.metadata.uid != new.metadata.uid)),
+            "the upgrade replaced nothing"
+        );
+        cluster
+            .helm(&[
+                "uninstall",
+                installation::RELEASE,
+                "--namespace",
+                NAMESPACE,
+                "--wait",
+            ])
+            .await?;
+        eventually(
+            "the controller to be gone",
+            Duration::from_secs(60),
+            async || {
+                ensure!(
+                    controllers(namespace).await?.is_empty(),
+                    "it is still there"
+                );
+                Ok(())
+            },
+        )
+        .await
+    })
+    .await?;
+    assert_eq!(tally.failed, 0, "{:?}\n{:#?}", tally.reasons, tally.samples);
+
+    let mut recorder = PodRecorder::of(namespace, "leaving", &["ebb"]).await?;
+    let mut client = request_of(&leaving, "/slow?seconds=6").await?;
+    in_flight(&leaving, 1).await?;
+    delete(namespace, "leaving").await?;
+    let answer = client
+        .read_until("slow hello from leaving\n", Duration::from_secs(15))
+        .await?;
+    assert!(
+        answer.text.starts_with("HTTP/1.1 200 OK"),
+        "{}",
+        answer.text
+    );
+    let drain = recorder
+        .gone(Duration::from_secs(60))
+        .await?
+        .final_report()?
+        .drain;
+    assert_eq!(
+        drain.expect("the drain was reported").outcome,
+        Outcome::Drained
+    );
+
+    let policies = namespace.api::<DrainPolicy>();
+    policies
+        .get("newcomer")
+        .await
+        .context("the policy went with the chart")?;
+    let newcomer = any_pod(namespace, &web(namespace, "newcomer")).await?;
+    assert!(!pods::is_injected(&newcomer));
+    Ok(())
+}
