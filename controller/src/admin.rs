@@ -1,5 +1,5 @@
-//! The controller's own port: `/livez` (the process answers), `/readyz` (it is of use: caches
-//! filled, webhook trusted) and `/metrics`. It changes nothing.
+//! The controller's own port: `/livez` (the process answers), `/readyz` (caches are filled and the
+//! API server trusts the webhook) and `/metrics`. All of it is read-only.
 
 use crate::readiness::Readiness;
 use crate::server::Port;
@@ -31,7 +31,7 @@ pub fn port(address: SocketAddr) -> Port {
         address,
         tls: None,
         most_connections: MOST_CONNECTIONS,
-        // Nobody who asks here is worse off for a closed port than for an answer of one that ends.
+        // A process that ends has no more to show; kubelet and Prometheus cope with a closed port.
         linger: Duration::ZERO,
     }
 }
@@ -90,8 +90,8 @@ mod tests {
         answer
     }
 
-    /// Strangers that open many connections and say nothing give way to one that asks; and the end
-    /// waits for nobody who asks nothing.
+    /// Strangers that open many connections and send nothing give way to one that asks; and the end
+    /// does not wait for silent connections.
     #[tokio::test]
     async fn idle_strangers_keep_no_probe_out() {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

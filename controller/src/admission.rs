@@ -41,23 +41,23 @@ use tokio::sync::watch;
 /// The path that the API server calls.
 pub const INJECT_PATH: &str = "/inject";
 
-/// The largest review that is read. The API server takes no object above 1.5 MiB or so, and sends it
-/// once in a request to create it.
+/// The largest review that is read. The API server takes no object above 1.5 MiB or so, and sends
+/// it once in a request to create it.
 const LARGEST_REVIEW: usize = 3 << 20;
 
-/// API servers keep a connection or a few each; more than this is somebody else.
+/// API servers keep a connection or a few each; more than this are not API servers.
 const MOST_CONNECTIONS: usize = 1024;
 
-/// How long calls are answered after the end was asked for: until no API server sends any here. They
-/// learn of it about a second after us, and whoever is refused makes a pod without a sidecar.
+/// How long calls are answered after the end was asked for: until no API server sends any here.
+/// They learn of it about a second after us, and whoever is refused makes a pod without a sidecar.
 const LINGER: Duration = Duration::from_secs(3);
 
-/// All that the webhook needs to know.
+/// What the webhook decides from.
 #[derive(Debug)]
 pub struct Admission {
-    /// What is known about namespaces and policies.
+    /// The views of namespaces and policies.
     pub cluster: Arc<SharedCluster>,
-    /// The keys that pods are born with.
+    /// The keys; new pods are injected with the current one.
     pub keyring: watch::Receiver<Arc<Keyring>>,
     /// Our containers.
     pub sidecar: SidecarConfig,
@@ -90,8 +90,8 @@ async fn answer(State(admission): State<Arc<Admission>>, body: Bytes) -> Respons
     admission.metrics.count(answer.outcome, began.elapsed());
     match answer.body {
         Some(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
-        // Not even a review: there is nothing to answer it with. `failurePolicy: Ignore` lets
-        // whatever it was through.
+        // Not even a review: it has no UID to answer to. `failurePolicy: Ignore` lets through
+        // whatever it was.
         None => StatusCode::BAD_REQUEST.into_response(),
     }
 }

@@ -1,10 +1,10 @@
 //! The webhook's serving certificate, made and renewed by the controller itself: no other component
-//! to install, nothing that expires because nobody remembered it.
+//! has to be installed, and no certificate expires because it was forgotten.
 //!
 //! An authority of our own lives for ten years; the API server trusts it for this one webhook. The
 //! serving certificate lives for 90 days and is renewed after 60. So a renewal changes nothing that
-//! the API server must learn first, and no call fails over it. Both lie in a Secret, so that all
-//! replicas and restarts serve the same.
+//! the API server must learn first, and no call fails over it. Both are stored in a Secret, so that
+//! all replicas and restarts serve the same.
 //!
 //! The authority is replaced a year before its end; the old one stays in the bundle until then.
 
@@ -31,7 +31,7 @@ const AUTHORITY_DAYS: i32 = 3650;
 const AUTHORITY_LEFT_DAYS: i32 = 365;
 const SERVING_DAYS: i32 = 90;
 const SERVING_LEFT_DAYS: i32 = 30;
-/// Valid from a while before now: the API server's clock may be behind ours.
+/// Valid from an hour before now: the API server's clock may be slow.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
 
 const AUTHORITY: &str = "ca.crt";
@@ -53,10 +53,10 @@ pub struct Webhook {
     pub configuration: String,
 }
 
-/// An authority and a certificate by it, as they lie in the Secret.
+/// An authority and a certificate that it has signed, as they are stored in the Secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Material {
-    /// PEM: the authority, then an earlier one that may still be served by.
+    /// PEM: the authority, then an earlier one whose certificate may still be in service.
     authority: String,
     authority_key: String,
     authority_ends: Timestamp,
@@ -83,7 +83,7 @@ impl Webhook {
 // === impl Material ===
 
 impl Material {
-    /// A new authority and a certificate by it.
+    /// A new authority, and a certificate that it has signed.
     fn make(webhook: &Webhook, now: Timestamp) -> Result<Material, rcgen::Error> {
         let key = KeyPair::generate()?;
         let ends = now + DAY * AUTHORITY_DAYS;
@@ -103,7 +103,7 @@ impl Material {
         Ok(material)
     }
 
-    /// What takes the place of this one, if its time has come or it is for other names.
+    /// The replacement, if this one is due for renewal or is for other names.
     fn renewed(&self, webhook: &Webhook, now: Timestamp) -> Result<Option<Material>, rcgen::Error> {
         if now + DAY * AUTHORITY_LEFT_DAYS > self.authority_ends {
             let mut material = Material::make(webhook, now)?;
@@ -119,7 +119,7 @@ impl Material {
         Ok(None)
     }
 
-    /// Puts a new certificate by the present authority in the place of the present one.
+    /// Replaces the serving certificate with a new one, signed by the present authority.
     fn issue(&mut self, webhook: &Webhook, now: Timestamp) -> Result<(), rcgen::Error> {
         let authority = KeyPair::from_pem(&self.authority_key)?;
         let issuer = Issuer::new(authority_parameters(), authority);
@@ -139,7 +139,7 @@ impl Material {
         Ok(())
     }
 
-    /// What the API server is to trust.
+    /// The certificates of authorities that the API server is to trust, for `caBundle`.
     fn bundle(&self) -> ByteString {
         ByteString(self.authority.clone().into_bytes())
     }
@@ -216,7 +216,7 @@ impl std::fmt::Debug for Material {
     }
 }
 
-/// The same every time: a certificate names its issuer by these words, and by a hash of its key.
+/// The same every time: a certificate names its issuer by this name and by a hash of its key.
 fn authority_parameters() -> CertificateParams {
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = named("ebb-webhook-authority");
@@ -241,7 +241,7 @@ fn set_validity(parameters: &mut CertificateParams, now: Timestamp, ends: Timest
     parameters.not_after = date(ends);
 }
 
-/// The first certificate of a PEM text, with its last line's end.
+/// The first certificate of a PEM text, with its final newline.
 fn first_certificate(pem: &str) -> &str {
     const END: &str = "-----END CERTIFICATE-----";
     let end = pem.find(END).map_or(pem.len(), |start| start + END.len());

@@ -1,10 +1,10 @@
 //! The keys that desired states are signed with.
 //!
-//! They live in one Secret of the controller's own namespace, so that every replica, and every start
-//! after this one, signs with the same. A sidecar accepts one key, the one that its pod was born
-//! with, so a key is never taken out while a pod names it. (Nothing rotates them yet: a second key
-//! put into the Secret and named by `current` is signed with and given to new pods, the old one
-//! serves the old pods.)
+//! They live in one Secret of the controller's own namespace, so that every replica, and every
+//! start after this one, signs with the same. A sidecar accepts one key, the one that its pod was
+//! born with, so a key is never taken out while a pod names it. (Keys are not rotated automatically
+//! yet: a second key that is put into the Secret and named by `current` is given to new pods, and
+//! the old one still signs for the old pods.)
 
 use crate::hexadecimal::hexadecimal;
 use base64::Engine;
@@ -28,8 +28,8 @@ pub const KEYRING_SECRET: &str = "ebb-keyring";
 /// The entry of the Secret that names the key to sign new pods' states with.
 const CURRENT: &str = "current";
 
-/// How often the Secret is read again. What changes it is rare and in no hurry: a key must be known
-/// to all replicas before `current` names it.
+/// How often the Secret is read again. Changes are rare and not urgent: a key must be known to all
+/// replicas before `current` names it.
 const REREAD_EVERY: Duration = Duration::from_secs(30);
 
 /// The keys, and which of them new pods are born with.
@@ -47,7 +47,7 @@ pub struct PublicKey {
     pub base64: String,
 }
 
-/// Why there are no keys.
+/// Why the keyring cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// The API server did not answer, or not as hoped.
@@ -71,7 +71,7 @@ pub enum KeyringError {
         /// What is wrong with it.
         why: String,
     },
-    /// Somebody has deleted the Secret of a controller that runs.
+    /// The Secret was deleted while the controller runs.
     #[error(
         "the Secret {namespace}/{KEYRING_SECRET} is gone; restore it, or restart the controller to \
          have a new one made (pods made before then drain by what they were born with)"
@@ -111,9 +111,8 @@ pub async fn load(client: &Client, namespace: &str) -> Result<Keyring, KeyringEr
     Keyring::of(&stored, namespace)
 }
 
-/// Reads the keyring again and again, and hands on what has changed. Never returns; a failure, or a
-/// Secret that is gone, is logged and leaves the keys as they are: the pods that run believe no
-/// others.
+/// Reads the keyring periodically, and publishes changes. Never returns. A failure, or a Secret
+/// that is gone, is logged and leaves the keys as they are: running pods accept no others.
 pub async fn follow(client: Client, namespace: String, keyring: watch::Sender<Arc<Keyring>>) {
     loop {
         tokio::time::sleep(REREAD_EVERY).await;
@@ -161,7 +160,8 @@ impl Keyring {
         &self.current
     }
 
-    /// Signs a body with the key of that id, in standard base64; nothing, if there is no such key.
+    /// The signature of a body by the key of that id, in standard base64; `None` if there is no
+    /// such key.
     pub fn sign(&self, key: &str, body: &[u8]) -> Option<String> {
         let key = self.keys.get(key)?;
         Some(BASE64.encode(key.sign(body)))

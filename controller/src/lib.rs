@@ -1,5 +1,5 @@
-//! The controller of Ebb: watches policies, pods and endpoints, tells the sidecars what is wanted of
-//! them, and writes down what came of it. The webhook that injects the sidecars lives here too.
+//! The controller of Ebb: watches policies, pods and endpoints, sends each sidecar its desired
+//! state, and reports the outcome. The webhook that injects the sidecars is part of it.
 //!
 //! ```text
 //!  API server --> watch --> cluster --> planner --+--> push ------> sidecars

@@ -1,4 +1,4 @@
-//! Ready is who waits for nothing any more: all named guards are dropped.
+//! The process is ready once all named guards are dropped.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,16 +6,16 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::info;
 
-/// What the process still waits for before it is of use.
+/// What the process still waits for before it is ready.
 #[derive(Clone, Debug)]
 pub struct Readiness {
     waiting: Arc<watch::Sender<BTreeSet<&'static str>>>,
     since: Instant,
 }
 
-/// One thing that is waited for; dropping it says that it is there.
+/// One thing that is waited for; drop it when it is there.
 #[derive(Debug)]
-#[must_use = "dropping it says that what it names is there"]
+#[must_use = "dropping it reports that what it names is there"]
 pub struct Guard {
     name: &'static str,
     readiness: Readiness,
@@ -42,12 +42,12 @@ impl Readiness {
         }
     }
 
-    /// What is still waited for; nothing, when the process is ready.
+    /// The names of the guards that are still held; empty when the process is ready.
     pub fn waiting(&self) -> BTreeSet<&'static str> {
         self.waiting.borrow().clone()
     }
 
-    /// Waits until nothing is waited for.
+    /// Waits until all guards are dropped.
     pub async fn ready(&self) {
         let mut waiting = self.waiting.subscribe();
         waiting

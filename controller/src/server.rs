@@ -9,8 +9,8 @@
 //! servers, which stay on theirs for hours, and closing none would let strangers who hold theirs
 //! open keep out everybody else. A connection on which a call was just made is the last to go.
 //!
-//! Once `stop` is cancelled a port goes on for its `linger`, closes, and lets open calls finish. How
-//! long that may take is for the caller to say, who drops the future.
+//! Once `stop` is cancelled a port goes on for its `linger`, closes, and lets open calls finish.
+//! How long that may take is for the caller to say, who drops the future.
 
 mod connection;
 mod eviction;

@@ -1,17 +1,18 @@
-//! What the webhook makes of a pod: a pure function of the pod and of what is known about it.
+//! What the webhook makes of a pod: a pure function of the pod and its [`Context`].
 //!
 //! ```text
-//!  initContainers: ebb-redirect   one-shot: writes the redirect rules (where the namespace permits)
+//!  initContainers: ebb-redirect   one-shot: writes the redirect rules (if the namespace permits)
 //!                  ebb            the sidecar, before all others, so that it outlives them
 //!                  …              the pod's own
 //!  containers:     each with a preStop hook to the sidecar; its own hook moves into the bootstrap
 //!  grace:          raised by what the drain needs; liveness and startup kills keep the old one
 //! ```
 //!
-//! One file for each thing that is put in: `containers` (with their `resources`), `volume`, `hooks`,
-//! `probes`, `grace`, `metadata`; `app_containers` does what concerns the app's own containers.
+//! One file for each thing that is put in: `containers` (with their `resources`), `volume`,
+//! `hooks`, `probes`, `grace`, `metadata`; `app_containers` does what concerns the app's own
+//! containers.
 //!
-//! A second pass over a pod that has the sidecar adds nothing that is there: see [`reinvocation`].
+//! A second pass over a pod that has the sidecar adds nothing that is there: see `reinvocation`.
 //! Our containers then stay as they are, whatever others have made of them (a mirror's image, a
 //! default for resources), and only go to the front again.
 
@@ -43,7 +44,7 @@ use grace::Grace;
 use reinvocation::EarlierPass;
 use serde_json::{Value, json};
 
-/// What is known about a pod under admission, besides the pod.
+/// What the decision depends on, besides the pod.
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
     /// What the label of its namespace says.
@@ -54,7 +55,7 @@ pub struct Context<'a> {
     pub policy: Option<InForce>,
     /// The key whose signatures the sidecar is to accept.
     pub key: PublicKey,
-    /// A token that nobody has seen, for the hook calls.
+    /// A fresh random token for the hook calls.
     pub token: String,
     /// Our containers.
     pub sidecar: &'a SidecarConfig,
@@ -80,8 +81,8 @@ pub enum Decision {
     Skip(SkipReason),
 }
 
-/// Decides what becomes of a pod. No IO, no clock, no chance: the same pod and context give the same
-/// decision, and a pod that comes out of it goes through unchanged the next time.
+/// Decides what becomes of a pod. No IO, no clock, no randomness: the same pod and context give the
+/// same decision, and a pod that was injected goes through unchanged the next time.
 pub fn inject(pod: &ReviewedPod, context: &Context<'_>) -> Decision {
     let earlier = EarlierPass::find(pod);
     let asked = Asked {

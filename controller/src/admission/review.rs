@@ -1,7 +1,7 @@
 //! An AdmissionReview in, an AdmissionReview out.
 //!
-//! The pod is taken as untyped JSON, and the patch is the difference between the pod as it came and
-//! as it is to be: what we don't know is in neither.
+//! The patch is the difference between the pod as it came and as it is to be, both untyped JSON: a
+//! field that this version does not know is the same in both, and so not in the patch.
 
 use super::inject::Decision;
 use super::pod::ReviewedPod;
@@ -14,14 +14,14 @@ use tracing::{debug, info, warn};
 /// An answer for the API server.
 #[derive(Debug)]
 pub struct Answer {
-    /// The review with its response, as JSON; nothing, where there was no review to answer.
+    /// The review with its response, as JSON; `None` if there was no review to answer.
     pub body: Option<Vec<u8>>,
     /// What came of it, in one word for metrics: `Injected`, `Undecodable`, or the reason of a
     /// refusal or of leaving the pod alone.
     pub outcome: &'static str,
 }
 
-/// What we read of a request. The rest of it is of no interest.
+/// The fields of a request that the webhook reads.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Request {
@@ -42,8 +42,8 @@ struct Review {
 /// Answers a review. `inject` gets the pod and its namespace, which the pod itself often does not
 /// say.
 ///
-/// The answer always allows: a pod that cannot be read, or that nothing can be decided about, goes
-/// through as it came.
+/// The answer always allows: a pod that cannot be read, or for which `inject` fails, goes through
+/// as it came.
 pub fn answer(
     body: &[u8],
     inject: impl FnOnce(&ReviewedPod, &str) -> Result<Decision, String>,
@@ -122,7 +122,7 @@ fn patch(
     }
 }
 
-/// The patch as JSON; nothing, where nothing is to change.
+/// The patch as JSON; `None` if the pod stays as it is.
 fn difference(pod: &ReviewedPod, wanted: &Value) -> Option<String> {
     let patch = json_patch::diff(pod.object(), wanted);
     (!patch.0.is_empty()).then(|| json!(patch).to_string())

@@ -25,13 +25,13 @@ const LOOK_SOON: Duration = Duration::from_secs(1);
 /// How often a write may be lost to another replica in a row.
 const ATTEMPTS: usize = 5;
 
-/// Why there is no certificate.
+/// Why there is no certificate in service.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// The API server did not answer, or not as hoped.
     #[error("cannot read or write the Secret {CERTIFICATE_SECRET} of the controller's namespace")]
     Secret(#[source] Box<kube::Error>),
-    /// The API server can't be told what to trust.
+    /// The bundle that the API server trusts can't be written.
     #[error("cannot read or patch the MutatingWebhookConfiguration {configuration}")]
     Configuration {
         /// Its name.
@@ -114,8 +114,8 @@ pub async fn load(
     Err(CertificateError::Contended)
 }
 
-/// Keeps the certificate fresh and the API server's trust in it, for good; never returns. `trusted`
-/// is dropped as soon as the API server trusts us, or nothing there would call us.
+/// Keeps the certificate fresh, and trusted by the API server; never returns. `trusted` is dropped
+/// as soon as the API server trusts us, or has no configuration by which it would call us.
 pub async fn follow<G>(
     client: Client,
     webhook: Webhook,
@@ -162,7 +162,7 @@ pub async fn follow<G>(
     }
 }
 
-/// Without a configuration no API server calls us, so nobody needs to wait for its trust.
+/// Without a configuration no API server calls us, so its trust need not be waited for.
 fn is_absent(error: &CertificateError) -> bool {
     matches!(error, CertificateError::Configuration { source, .. }
         if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 404))

@@ -24,7 +24,7 @@ use tracing::{debug, warn};
 /// HTTP/1 may idle for as long before it.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often an API server that keeps its connection open is asked whether it is still there: one
-/// whose machine is gone says nothing, and would keep its place for ever.
+/// whose machine is gone sends no FIN, and would keep its place for ever.
 const ARE_YOU_THERE: Duration = Duration::from_secs(30);
 /// How much of a request of HTTP/1 is buffered: a head has some hundred bytes.
 const MOST_BUFFERED: usize = 16 * 1024;
@@ -43,8 +43,8 @@ pub(super) struct Service {
 // === impl Service ===
 
 impl Service {
-    /// Serves one connection. That it ends early is its client's business; that it speaks something
-    /// else is logged.
+    /// Serves one connection. A client that leaves early is logged at debug level, one that speaks
+    /// another protocol as a warning.
     pub(super) async fn serve(
         self: Arc<Self>,
         stream: TcpStream,
@@ -106,7 +106,7 @@ impl Service {
         }
     }
 
-    /// Logs what was wrong, unless somebody else has just given cause for the same.
+    /// Logs what was wrong; at debug level if a warning was just written.
     fn complain(&self, client: SocketAddr, error: impl Display, what: &str) {
         let port = self.port;
         match self.complaints.allow(Instant::now()) {

@@ -29,7 +29,7 @@ pub(super) struct Activity {
 // === impl Connections ===
 
 impl Connections {
-    /// None so far, and never more than `most`.
+    /// No connections yet, and never more than `most`.
     pub(super) fn new(most: usize) -> Connections {
         Connections {
             most,
@@ -58,7 +58,7 @@ impl Connections {
         self.open.push(Open { task, activity });
     }
 
-    /// Waits until one has ended; for ever, if there are none. Cancel safe.
+    /// Waits until one has ended; for ever if there are none. Cancel safe.
     pub(super) async fn one_ended(&mut self) {
         if self.tasks.join_next().await.is_none() {
             std::future::pending().await

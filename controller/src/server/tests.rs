@@ -88,7 +88,7 @@ async fn who_asks_stays_and_the_most_silent_goes() {
     served.ends().await;
 }
 
-/// The end waits for a call that has begun, and for nobody who asks nothing.
+/// The end waits for a call that has begun, and not for a silent connection.
 #[tokio::test]
 async fn a_call_that_has_begun_is_answered_at_the_end() {
     let (begun, proceed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));

@@ -1,6 +1,6 @@
 //! Our two init containers: the redirect and the sidecar.
 //!
-//! They take nothing that they don't need: no privilege but the one that the redirect needs, and that
+//! They have what they need and no more: no privilege but the one that the redirect needs, and that
 //! only in the container that ends at once; no root file system to write to; none of the app's
 //! credentials; no liveness or startup probe that could ever keep the pod from running.
 
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::num::NonZeroU8;
 
-/// A user that is nobody in particular, the same as in many images without a distribution.
+/// An unprivileged user, the same number as in many distroless images.
 const SIDECAR_USER: u32 = 65532;
 
 /// What the chart says about our containers.

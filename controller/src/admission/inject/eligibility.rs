@@ -18,15 +18,15 @@ pub(super) enum Eligibility {
     Inject,
     /// It should get the sidecar, and can't.
     Refuse(Refusal),
-    /// Nobody wants it to have the sidecar, or it must not be touched.
+    /// It was not asked for, or must not be touched.
     Skip(SkipReason),
 }
 
 /// Why a pod that should get the sidecar can't.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// It uses its node's network: a redirect would hit everybody there, and kubelet's hooks would
-    /// reach whichever pod has the port.
+    /// It uses its node's network: a redirect would affect all that runs there, and kubelet's hooks
+    /// would reach whichever pod has the port.
     HostNetwork,
     /// It runs on Windows.
     Windows,
@@ -47,7 +47,7 @@ pub enum SkipReason {
     Mirror,
 }
 
-/// What others say about a pod.
+/// What the namespace and the policies say about a pod.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
     /// The namespace's label.
@@ -73,8 +73,8 @@ impl Eligibility {
             return Eligibility::Skip(SkipReason::OptedOut);
         }
         let labeled = own == Inject::Enabled || asked.namespace == Inject::Enabled;
-        // A pod that already has the sidecar is gone over again whoever asked for it the first time:
-        // the policy may have gone between two passes.
+        // A pod that already has the sidecar is gone over again whoever asked for it the first
+        // time: the policy may have gone between two passes.
         if !labeled && !asked.selected && earlier.is_none() {
             return Eligibility::Skip(SkipReason::NotAsked);
         }

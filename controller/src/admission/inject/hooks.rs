@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// What stands in the preStop hook of one of the app's containers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PreStop {
-    /// Nothing.
+    /// There is none, or one without effect.
     Absent,
     /// Our own hook, from an earlier pass.
     Ours,

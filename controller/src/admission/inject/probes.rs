@@ -5,8 +5,8 @@ use super::hooks::port_number;
 use ebb_api::bootstrap::{ConnectingProbe, ProbeKind};
 use k8s_openapi::api::core::v1::{Container, Probe};
 
-/// What is added to the original grace for liveness and startup kills: the sidecar holds the hook of
-/// a container that kubelet restarts for at most this long, and the app keeps its own time.
+/// What is added to the original grace for liveness and startup kills: the sidecar holds the hook
+/// of a container that kubelet restarts for at most this long, and the app keeps its own time.
 const RESTART_HOLD_SECONDS: u32 = 10;
 
 /// Kubernetes' default for `periodSeconds`.
@@ -24,8 +24,8 @@ pub(super) struct ProbeGrace {
 /// What kubelet does to a container whose liveness or startup probe fails.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RestartGrace {
-    /// The probes that have none of their own and need one, or a raised pod grace would make a hung
-    /// app hang for minutes.
+    /// The probes that have none of their own and need one: with the pod's raised grace, a hung app
+    /// would hang for minutes before it is killed.
     pub missing: Vec<ProbeGrace>,
     /// The shortest grace of all, in seconds, once those are set.
     pub shortest_seconds: Option<u32>,
@@ -41,7 +41,7 @@ pub(super) fn restart_grace(container: &Container, pod: Grace) -> RestartGrace {
         let Some(probe) = probe else { continue };
         let seconds = match probe.termination_grace_period_seconds {
             Some(seconds) => u32::try_from(seconds).unwrap_or(0),
-            // With the pod's own grace, nothing is to be kept from getting longer.
+            // The pod's grace was not raised, so these kills take no longer than before.
             None if pod.raised == pod.original => pod.original,
             None => {
                 let seconds = pod.original.saturating_add(RESTART_HOLD_SECONDS);

@@ -1,7 +1,7 @@
 //! What an earlier pass of the webhook has left in a pod.
 //!
 //! The API server calls the webhook again when another one has changed the pod after us. The second
-//! pass must add nothing that the first one added, so it finds its way by what the first one wrote
+//! pass must not add again what the first one added, so it reads what the first one wrote
 //! down: the sidecar's own [`Bootstrap`], and the original grace period in an annotation.
 
 use crate::admission::pod::ReviewedPod;
@@ -37,7 +37,7 @@ impl EarlierPass {
     }
 
     /// The pod's grace period before an earlier pass raised it, in seconds. A number that is larger
-    /// than the pod's present one is none of ours.
+    /// than the pod's present one was not written by us.
     pub(super) fn original_grace_seconds(pod: &ReviewedPod, present: u32) -> Option<u32> {
         let original = pod.annotation(ORIGINAL_GRACE_ANNOTATION)?;
         let original = original.parse().ok()?;

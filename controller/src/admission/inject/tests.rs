@@ -106,7 +106,8 @@ fn plain() {
     assert_injected!("plain", web());
 }
 
-/// Ours come before the pod's own init containers and other native sidecars, which stay as they are.
+/// Ours come before the pod's own init containers and other native sidecars, which stay as they
+/// are.
 #[test]
 fn first_of_the_init_containers() {
     let pod = pod(&json!({

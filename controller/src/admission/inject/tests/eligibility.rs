@@ -3,7 +3,7 @@
 use super::*;
 use ebb_api::names::{INJECT_LABEL, REFUSED_ANNOTATION};
 
-/// Who can't have the sidecar keeps its spec and is told why.
+/// A pod that can't have the sidecar keeps its spec, and an annotation says why.
 #[test]
 fn refusals_are_said_and_change_nothing_else() {
     let port = json!([{"containerPort": 17441}]);
@@ -41,7 +41,7 @@ fn refusals_are_said_and_change_nothing_else() {
     }
 }
 
-/// `disabled` wins over everything, on either side; a word that we don't know counts for nothing.
+/// `disabled` wins over everything, on either side; an unknown word is ignored.
 #[test]
 fn labels_decide_and_disabled_wins() {
     let sidecar = sidecar();

@@ -65,8 +65,8 @@ fn a_second_pass_takes_in_what_came_between() {
     );
 }
 
-/// A pod that was copied from a running one brings a bootstrap that no key of ours fits: it gets a new
-/// one, and keeps the hooks that the old one had taken over.
+/// A pod that was copied from a running one brings a bootstrap that no key of ours fits: it gets a
+/// new one, and keeps the hooks that the old one had taken over.
 #[test]
 fn a_stale_bootstrap_is_replaced() {
     let sidecar = sidecar();
