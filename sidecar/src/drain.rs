@@ -1,22 +1,39 @@
 //! When a pod leaves, how far it has come, and when its hooks may be answered: decisions only.
 //!
-//! A [`Machine`] is told what happened ([`Event`]), what the connections look like ([`Snapshot`]) and
+//! A [`Machine`] is given what happened ([`Event`]), what the connections look like ([`Snapshot`]) and
 //! what time it is; it answers with [`Orders`], a level that the rest of the process follows. It
 //! does no IO, holds no clock and never waits: [`Orders::wake`] says when to ask again.
 //!
 //! ```text
 //!             app's hook alone         still alone after 1 s
-//!   Serving ------------------> Suspected -----------------> Restarting --> Ended --+
-//!    ^  |                          | own hook, or the controller says so   (restart) |
-//!    |  +--------------------------+                                                 |
-//!    |  v                                                                            |
-//!    | LameDuck --> Unready --> Draining --> (Cutting) --> Ended                     |
-//!    |  least time,  not serving   idle                      |                       |
-//!    |  endpoints    any more,                               |                       |
-//!    |  gone, quiet  quiet                                   |                       |
-//!    +-------------------------------------------------------+-----------------------+
+//!   Serving ------------------> Suspected -----------------> Restarting --> Restarted --+
+//!    ^  |                          | own hook, or the controller says so                |
+//!    |  +--------------------------+                                                    |
+//!    |  v                                                                               |
+//!    | LameDuck --> Unready --> Draining --> (Cutting) --> Released                     |
+//!    |  least time,  not serving   idle                      |                          |
+//!    |  endpoints    any more,                               |                          |
+//!    |  gone, quiet  quiet                                   |                          |
+//!    +-------------------------------------------------------+--------------------------+
 //!      no SIGTERM and no controller's word in time: it heals      the app answers again
 //! ```
+//!
+//! | stage | phase | stance | ready | hooks | goodbyes | what ends it |
+//! |---|---|---|---|---|---|---|
+//! | Serving | Serving | Serving | yes | held | none | a hook, or the controller says that the pod leaves |
+//! | Suspected | Serving | Serving | yes | held | none | 1 s without the pod's own hook (Restarting); that hook or the controller (LameDuck) |
+//! | Restarting | Deregistering | Parting | no | held | at once | idle, nothing moved for 2 s, or the deadline: at most 10 s (Restarted) |
+//! | LameDuck | Deregistering | Serving, then Parting | yes for Deleted, else no | held; own alone and idle for 100 ms: released | when the endpoints are gone; without a controller 1 s after the signal | least time, endpoints gone and quiet; at the latest 2 s before the greatest time; without a controller quiet, at the latest 2 s after the signal (Unready) |
+//! | Unready | Deregistering | Parting | no | as above | at once; without a controller 1 s after the signal | 1 s after "not serving", at most 3 s after readiness went, and quiet; without a controller 2 s; at the latest the greatest time (Draining) |
+//! | Draining | Draining | Draining | no | as above | go on | idle, and HTTP/1 clients are not expected back any more (Released); the deadline with work in flight (Cutting) |
+//! | Cutting | Draining | Cut | no | held | too late | nothing is left to cut, at most 500 ms (Released) |
+//! | Restarted | Ended | Parting | no | released | at once | the container answers, or 10 s (Serving); the pod goes (LameDuck) |
+//! | Released | Ended | Draining; Cut after TimedOut, Serving after Skipped | no; yes after Skipped | released | go on | SIGTERM and idle: the process exits; neither SIGTERM nor the controller's word in time (Serving) |
+//!
+//! The deadline ends LameDuck and Unready, too. So does SIGTERM each stage of a leaving pod (Released,
+//! with the stance Closing at least), a policy that is disabled (Released or, for a restart, Serving),
+//! and a controller that takes its word back where kubelet called no hook (Serving). Where the policy
+//! is disabled, and after SIGTERM, hooks are answered at once in every stage.
 //!
 //! What the design leaves open is decided like this:
 //!
@@ -36,29 +53,32 @@
 //! - The restart of a container cuts nothing itself. What is in flight when its hook is released
 //!   is counted as cut, and lost with the app.
 
+mod apply;
 mod clock;
 mod facts;
 mod milestone;
 mod orders;
 mod state;
 mod transition;
+mod trigger;
 
 pub use facts::Pod;
 pub use milestone::Milestone;
 pub use orders::{Orders, Release};
 
 pub(crate) use state::milliseconds;
+pub(crate) use trigger::{Source, rules};
 
 use crate::census::Snapshot;
+use apply::Moment;
 use ebb_api::desired::Desired;
-use ebb_api::phase::{Outcome, Phase, Trigger};
+use ebb_api::phase::Phase;
 use ebb_api::report::{Drain, Leaving as LeavingReport};
 use ebb_api::settings::Settings;
 use facts::{Facts, Hooks, Word};
-use state::{Ended, Leaving, Stage, State};
+use state::{Ended, Restart, Stage, State};
 use std::fmt;
 use std::time::{Duration, Instant};
-use transition::Transition;
 
 /// How many transitions one event may cause. More would be a circle of rules; the machine then
 /// rests for [`REST`] instead of spinning.
@@ -144,7 +164,13 @@ impl Machine {
             self.observe(snapshot, now, &mut milestones);
             match transition::next(&self.state, &self.facts, snapshot, now) {
                 Some((due, transition)) if due <= now => {
-                    self.apply(transition, snapshot, now, &mut milestones)
+                    let milestones = &mut milestones;
+                    let mut moment = Moment {
+                        snapshot,
+                        now,
+                        milestones,
+                    };
+                    self.apply(transition, &mut moment);
                 }
                 _ => break,
             }
@@ -183,25 +209,25 @@ impl Machine {
     /// The last drain that ended since the process started.
     pub fn last(&self) -> Option<&Drain> {
         match &self.state {
-            State::Ended(ended) => Some(&ended.drain),
+            State::Restarted(Restart { ended, .. }) | State::Released(ended) => Some(&ended.drain),
             State::Serving | State::Leaving(_) => self.last.as_ref(),
         }
     }
 
     /// The drain that ended the pod, once its hooks are released.
     pub fn ending(&self) -> Option<&Drain> {
-        self.ended().map(|ended| &ended.drain)
+        self.released().map(|ended| &ended.drain)
     }
 
     /// The same as it is to be told if the process ends at this moment.
     pub fn last_words(&self, snapshot: &Snapshot) -> Option<Drain> {
-        self.ended().map(|ended| ended.last_words(snapshot))
+        self.released().map(|ended| ended.last_words(snapshot))
     }
 
-    fn ended(&self) -> Option<&Ended> {
+    fn released(&self) -> Option<&Ended> {
         match &self.state {
-            State::Ended(ended) if !ended.is_restart() => Some(ended),
-            _ => None,
+            State::Released(ended) => Some(ended),
+            State::Serving | State::Leaving(_) | State::Restarted(_) => None,
         }
     }
 
@@ -230,8 +256,9 @@ impl Machine {
                 self.facts.sigterm.get_or_insert(now);
             }
             Event::AppAnswered => {
-                if matches!(&self.state, State::Ended(ended) if ended.is_restart()) {
-                    self.give_back(milestones);
+                if let State::Restarted(_) = &self.state {
+                    let restarted = std::mem::replace(&mut self.state, State::Serving);
+                    self.state = self.come_back(restarted, milestones);
                 }
             }
             Event::Tick => {}
@@ -266,130 +293,10 @@ impl Machine {
                     milestones.push(Milestone::LastByte);
                 }
             }
-            State::Ended(ended) if ended.is_restart() => {}
-            State::Ended(ended) => ended.recount(snapshot),
+            State::Restarted(_) => {}
+            State::Released(ended) => ended.recount(snapshot),
         }
         self.was_busy = busy;
-    }
-
-    /// The one place where the state changes, but for the app's answer after a restart.
-    fn apply(
-        &mut self,
-        transition: Transition,
-        snapshot: &Snapshot,
-        now: Instant,
-        milestones: &mut Vec<Milestone>,
-    ) {
-        let state = std::mem::replace(&mut self.state, State::Serving);
-        self.state = match (transition, state) {
-            (Transition::Suspect, _) => State::Leaving(Leaving::begin(
-                Stage::Suspected,
-                Trigger::ContainerRestart,
-                snapshot,
-                now,
-            )),
-            (Transition::HoldRestart, State::Leaving(leaving)) => {
-                milestones.push(Milestone::Signal(Trigger::ContainerRestart));
-                State::Leaving(leaving.at_stage(Stage::Restarting, now))
-            }
-            (Transition::Leave(trigger), state) => {
-                milestones.push(Milestone::Signal(trigger));
-                let mut leaving = match state {
-                    State::Leaving(suspected) if suspected.stage == Stage::Suspected => {
-                        suspected.at_stage(Stage::LameDuck, now)
-                    }
-                    _ => Leaving::begin(Stage::LameDuck, trigger, snapshot, now),
-                };
-                leaving.restate(trigger, now);
-                State::Leaving(leaving)
-            }
-            (Transition::Restate(trigger), State::Leaving(mut leaving)) => {
-                milestones.push(Milestone::Restated(trigger));
-                leaving.restate(trigger, now);
-                State::Leaving(leaving)
-            }
-            (Transition::Unready, State::Leaving(mut leaving)) => {
-                milestones.push(Milestone::Unready);
-                leaving.unready.get_or_insert(now);
-                State::Leaving(leaving.at_stage(Stage::Unready, now))
-            }
-            (Transition::Drain, State::Leaving(mut leaving)) => {
-                milestones.push(Milestone::Draining {
-                    in_flight: snapshot.in_flight_in_all(),
-                });
-                leaving.deregistered = Some(now);
-                State::Leaving(leaving.at_stage(Stage::Draining, now))
-            }
-            (Transition::Cut, State::Leaving(mut leaving)) => {
-                let in_flight = self.facts.to_cut(snapshot);
-                leaving.handed_over = self.facts.to_hand_over(snapshot);
-                milestones.push(Milestone::Cutting {
-                    in_flight,
-                    handed_over: leaving.handed_over,
-                });
-                leaving.oldest_cut = snapshot.oldest;
-                State::Leaving(leaving.at_stage(Stage::Cutting, now))
-            }
-            (Transition::Finish(outcome), State::Leaving(leaving)) => {
-                self.finish(leaving, outcome, snapshot, now, milestones)
-            }
-            (Transition::Cancel, State::Leaving(leaving)) => {
-                let ended = leaving.end(Outcome::Cancelled, snapshot, now);
-                milestones.push(Milestone::CalledOff(Box::new(ended.drain.clone())));
-                self.last = Some(ended.drain);
-                self.give_back(milestones);
-                State::Serving
-            }
-            (Transition::Cancel, State::Ended(mut ended)) => {
-                ended.drain.outcome = Outcome::Cancelled;
-                milestones.push(Milestone::CalledOff(Box::new(ended.drain.clone())));
-                self.last = Some(ended.drain);
-                self.give_back(milestones);
-                State::Serving
-            }
-            (Transition::Return, state) => {
-                if let State::Ended(ended) = state {
-                    self.last = Some(ended.drain);
-                }
-                self.give_back(milestones);
-                State::Serving
-            }
-            // No other pair is ever due.
-            (_, state) => state,
-        };
-    }
-
-    fn finish(
-        &mut self,
-        mut leaving: Leaving,
-        outcome: Outcome,
-        snapshot: &Snapshot,
-        now: Instant,
-        milestones: &mut Vec<Milestone>,
-    ) -> State {
-        // SIGTERM on top of a hook: it was the pod after all.
-        if outcome == Outcome::Killed && leaving.trigger == Trigger::ContainerRestart {
-            leaving.trigger = Trigger::Deleted;
-        }
-        let restart = leaving.trigger == Trigger::ContainerRestart;
-        let mut ended = leaving.end(outcome, snapshot, now);
-        milestones.push(Milestone::Ended(Box::new(ended.drain.clone())));
-        if restart {
-            // Whoever calls from now on calls for another restart.
-            let hooks = std::mem::take(&mut self.facts.hooks);
-            ended.restarting = hooks.apps.into_keys().collect();
-        }
-        State::Ended(ended)
-    }
-
-    /// Back to service: the next hook begins anew.
-    fn give_back(&mut self, milestones: &mut Vec<Milestone>) {
-        if let State::Ended(ended) = &self.state {
-            self.last = Some(ended.drain.clone());
-        }
-        milestones.push(Milestone::BackInService);
-        self.facts.hooks = Hooks::default();
-        self.state = State::Serving;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::response::{json, sentence};
 use super::{Admin, Body};
+use crate::drain::{Source, rules};
 use crate::lifecycle::{Message, Refusal};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -43,8 +44,8 @@ enum Refused {
     Signature,
     #[error("the body is no desired state: {0}")]
     Garbage(serde_json::Error),
-    #[error("a pod cannot be told to leave for a ContainerRestart: that is kubelet's to say")]
-    Trigger,
+    #[error("a pod cannot be told to leave for a {0}: that is kubelet's to say")]
+    Trigger(Trigger),
     #[error("this is another pod")]
     OtherPod,
     #[error("not newer than the state that is in force, or meant for another start of the sidecar")]
@@ -81,11 +82,10 @@ async fn accept(
         .to_bytes();
     verify(admin, &head.headers, &body)?;
     let desired: Desired = serde_json::from_slice(&body).map_err(Refused::Garbage)?;
-    if desired
-        .leave
-        .is_some_and(|leave| leave.trigger == Trigger::ContainerRestart)
+    if let Some(leave) = desired.leave
+        && rules(leave.trigger).source == Source::Kubelet
     {
-        return Err(Refused::Trigger);
+        return Err(Refused::Trigger(leave.trigger));
     }
     let (answer, verdict) = oneshot::channel();
     let request = Message::Desired {
@@ -128,7 +128,7 @@ impl Refused {
             Refused::Slow => StatusCode::REQUEST_TIMEOUT,
             Refused::Large => StatusCode::PAYLOAD_TOO_LARGE,
             Refused::NoKey | Refused::OtherKey | Refused::Signature => StatusCode::UNAUTHORIZED,
-            Refused::Garbage(_) | Refused::Trigger => StatusCode::BAD_REQUEST,
+            Refused::Garbage(_) | Refused::Trigger(_) => StatusCode::BAD_REQUEST,
             Refused::OtherPod => StatusCode::FORBIDDEN,
             Refused::Conflict(_) => StatusCode::CONFLICT,
         }
@@ -140,7 +140,7 @@ impl Refused {
             Refused::Slow | Refused::Large => "body",
             Refused::NoKey | Refused::OtherKey => "key",
             Refused::Signature => "signature",
-            Refused::Garbage(_) | Refused::Trigger => "garbage",
+            Refused::Garbage(_) | Refused::Trigger(_) => "garbage",
             Refused::OtherPod => "pod",
             Refused::Conflict(_) => "revision",
         }

@@ -2,23 +2,15 @@
 
 use super::clock::{self, Grace};
 use super::state::{Leaving, Stage};
+use super::trigger::{Limit, Subject, rules};
 use crate::census::Snapshot;
 use crate::stance::Pace;
 use ebb_api::bootstrap::{Bootstrap, OwnHook};
 use ebb_api::connections::AtTimeout;
 use ebb_api::desired::{Desired, Endpoints, Leave};
-use ebb_api::phase::Trigger;
 use ebb_api::settings::Settings;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-
-/// How long a pod may take that kubelet ends without a deletionTimestamp: the grace it has then is
-/// in kubelet's configuration, where nobody can see it.
-const SECRET_GRACE: Duration = Duration::from_secs(20);
-
-/// The longest hold of a restart of an app's container. A container is restarted because it is
-/// sick; holding it long helps nobody.
-const RESTART_HOLD: Duration = Duration::from_secs(10);
 
 /// What a sign that the pod goes may be late by, before a drain is taken for nothing.
 const HEALING_MARGIN: Duration = Duration::from_secs(10);
@@ -175,7 +167,7 @@ impl Facts {
     /// go, they may take what is left of the grace, and not only their shutdown time.
     pub(crate) fn heals_at(&self, released: Instant) -> Instant {
         let after_shutdown = released + self.shutdown() + HEALING_MARGIN;
-        match (self.hooks.own, self.grace(false)) {
+        match (self.hooks.own, self.grace()) {
             (Some(_), Some(grace)) if !self.hooks.apps.is_empty() => {
                 after_shutdown.max(grace.from + grace.length + HEALING_MARGIN)
             }
@@ -185,34 +177,37 @@ impl Facts {
 
     /// The last moment of this drain.
     pub(crate) fn deadline(&self, leaving: &Leaving) -> Instant {
-        let mut timeout = Duration::from_secs(self.settings.timeout_seconds.into());
-        let restarting = matches!(leaving.stage, Stage::Suspected | Stage::Restarting);
-        if restarting {
-            timeout = timeout.min(RESTART_HOLD);
-        }
-        let limit = clock::deadline(
-            leaving.signal,
-            timeout,
-            self.shutdown(),
-            self.grace(restarting),
-        );
-        match leaving.trigger {
-            Trigger::Terminating => {
-                limit.min(self.hooks.first().unwrap_or(leaving.signal) + SECRET_GRACE)
+        let rules = rules(leaving.trigger);
+        let policy = Duration::from_secs(self.settings.timeout_seconds.into());
+        let timeout = match rules.limit {
+            Limit::Policy | Limit::SinceHook(_) => policy,
+            Limit::Hold(longest) => policy.min(longest),
+        };
+        let grace = match rules.subject {
+            Subject::Pod => self.grace(),
+            Subject::Container => self.restart_grace(),
+        };
+        let deadline = clock::deadline(leaving.signal, timeout, self.shutdown(), grace);
+        match rules.limit {
+            Limit::Policy | Limit::Hold(_) => deadline,
+            Limit::SinceHook(longest) => {
+                deadline.min(self.hooks.first().unwrap_or(leaving.signal) + longest)
             }
-            Trigger::Deleted | Trigger::ContainerRestart => limit,
         }
     }
 
-    fn grace(&self, restarting: bool) -> Option<Grace> {
+    /// The shortest grace of the containers that kubelet restarts.
+    fn restart_grace(&self) -> Option<Grace> {
+        let shortest = |name: &String| self.pod.containers.get(name);
+        Some(Grace {
+            from: self.hooks.first()?,
+            length: *self.hooks.apps.keys().filter_map(shortest).min()?,
+        })
+    }
+
+    /// The pod's.
+    fn grace(&self) -> Option<Grace> {
         let first = self.hooks.first()?;
-        if restarting {
-            let shortest = |name: &String| self.pod.containers.get(name);
-            return Some(Grace {
-                from: first,
-                length: *self.hooks.apps.keys().filter_map(shortest).min()?,
-            });
-        }
         let told = self.told_to_leave().and_then(|leave| leave.grace_seconds);
         let length = told.map_or(self.pod.grace, |told| Duration::from_secs(told.into()));
         // Kubelet ignores a second, shorter delete; Ebb honors it from when it hears of it.

@@ -2,6 +2,7 @@
 
 use super::facts::Facts;
 use super::state::{Leaving, Stage, State};
+use super::trigger::{Readiness, rules};
 use crate::census::Snapshot;
 use crate::stance::{Pace, Stance};
 use ebb_api::phase::{Outcome, Phase, Trigger};
@@ -60,7 +61,7 @@ pub struct Orders {
 pub(crate) fn give(state: &State, facts: &Facts, snapshot: &Snapshot, now: Instant) -> Orders {
     let deadline = match state {
         State::Leaving(leaving) => Some(facts.deadline(leaving)),
-        State::Serving | State::Ended(_) => None,
+        State::Serving | State::Restarted(_) | State::Released(_) => None,
     };
     let (release, own_due) = release(state, facts, snapshot, now);
     let (stance, goodbyes_due) = stance(state, facts, now);
@@ -68,7 +69,7 @@ pub(crate) fn give(state: &State, facts: &Facts, snapshot: &Snapshot, now: Insta
         stance,
         pace: match state {
             State::Leaving(leaving) => facts.pace(leaving),
-            State::Serving | State::Ended(_) => None,
+            State::Serving | State::Restarted(_) | State::Released(_) => None,
         },
         ready: ready(state, facts),
         release,
@@ -79,7 +80,7 @@ pub(crate) fn give(state: &State, facts: &Facts, snapshot: &Snapshot, now: Insta
         },
         deadline,
         restarting: match state {
-            State::Ended(ended) if facts.sigterm.is_none() => ended.restarting.clone(),
+            State::Restarted(restart) if facts.sigterm.is_none() => restart.containers.clone(),
             _ => BTreeSet::new(),
         },
         exit: facts.sigterm.is_some() && snapshot.relay_is_idle(),
@@ -101,7 +102,7 @@ fn release(
     now: Instant,
 ) -> (Release, Option<Instant>) {
     let leaving = match state {
-        State::Ended(_) => return (Release::All, None),
+        State::Restarted(_) | State::Released(_) => return (Release::All, None),
         _ if !facts.settings.enabled || facts.sigterm.is_some() => return (Release::All, None),
         State::Serving => return (Release::Hold, None),
         State::Leaving(leaving) => leaving,
@@ -122,12 +123,12 @@ fn release(
 fn stance(state: &State, facts: &Facts, now: Instant) -> (Stance, Option<Instant>) {
     match state {
         State::Serving => (sigterm_or(facts, Stance::Serving), None),
-        State::Ended(ended) => {
+        State::Restarted(_) => (sigterm_or(facts, Stance::Parting), None),
+        State::Released(ended) => {
             let stance = match ended.outcome {
-                Outcome::TimedOut if !ended.is_restart() => Stance::Cut,
+                Outcome::TimedOut => Stance::Cut,
                 Outcome::Skipped => Stance::Serving,
-                _ if ended.is_restart() => Stance::Parting,
-                _ => Stance::Draining,
+                Outcome::Drained | Outcome::Cancelled | Outcome::Killed => Stance::Draining,
             };
             (sigterm_or(facts, stance), None)
         }
@@ -147,7 +148,7 @@ fn stance(state: &State, facts: &Facts, now: Instant) -> (Stance, Option<Instant
 /// When the books of a drain are to be looked at again although nothing tells of a change: of many
 /// that are in flight when the process is killed, those that ended by then were not cut.
 fn recount_due(state: &State, facts: &Facts, snapshot: &Snapshot, now: Instant) -> Option<Instant> {
-    let ends = matches!(state, State::Ended(ended) if !ended.is_restart());
+    let ends = matches!(state, State::Released(_));
     let going = ends && facts.sigterm.is_some() && snapshot.in_flight_in_all() > 0;
     going.then(|| now + RECOUNT)
 }
@@ -192,12 +193,11 @@ fn sigterm_or(facts: &Facts, stance: Stance) -> Stance {
 fn ready(state: &State, facts: &Facts) -> bool {
     match state {
         State::Serving => facts.sigterm.is_none(),
-        State::Ended(ended) => ended.outcome == Outcome::Skipped && facts.sigterm.is_none(),
-        // A deletion takes the pod out of the endpoints by itself, and readiness is kept as long
-        // as kube-proxy may want to fall back on this pod. For all else readiness is the lever.
+        State::Restarted(_) => false,
+        State::Released(ended) => ended.outcome == Outcome::Skipped && facts.sigterm.is_none(),
         State::Leaving(leaving) => match leaving.stage {
             Stage::Suspected => true,
-            Stage::LameDuck => leaving.trigger == Trigger::Deleted,
+            Stage::LameDuck => rules(leaving.trigger).readiness == Readiness::AfterEndpoints,
             Stage::Restarting | Stage::Unready | Stage::Draining | Stage::Cutting => false,
         },
     }

@@ -1,5 +1,6 @@
 //! The named states of a drain.
 
+use super::trigger::{Readiness, rules};
 use crate::census::Snapshot;
 use ebb_api::phase::{Outcome, Phase, Trigger};
 use ebb_api::report::{Drain, Protocol};
@@ -13,8 +14,10 @@ pub(crate) enum State {
     Serving,
     /// On the way out.
     Leaving(Leaving),
-    /// Hooks released.
-    Ended(Ended),
+    /// The hook of one of the app's containers is released, and kubelet restarts it; the pod stays.
+    Restarted(Restart),
+    /// All hooks are released: the pod goes, or is about to come back to service.
+    Released(Ended),
 }
 
 /// How far a leaving pod has come.
@@ -68,8 +71,14 @@ pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
     pub(crate) at: Instant,
     pub(crate) drain: Drain,
-    /// The app's containers that kubelet was left to restart; none where the pod goes.
-    pub(crate) restarting: BTreeSet<String>,
+}
+
+/// A restart of some of the app's containers that kubelet carries out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Restart {
+    /// The drain before it.
+    pub(crate) ended: Ended,
+    pub(crate) containers: BTreeSet<String>,
 }
 
 // === impl State ===
@@ -83,7 +92,7 @@ impl State {
                 Stage::Restarting | Stage::LameDuck | Stage::Unready => Phase::Deregistering,
                 Stage::Draining | Stage::Cutting => Phase::Draining,
             },
-            State::Ended(_) => Phase::Ended,
+            State::Restarted(_) | State::Released(_) => Phase::Ended,
         }
     }
 }
@@ -119,10 +128,10 @@ impl Leaving {
         self
     }
 
-    /// Takes up another reason. For all but a deletion readiness goes at once.
+    /// Takes up another reason.
     pub(crate) fn restate(&mut self, trigger: Trigger, now: Instant) {
         self.trigger = trigger;
-        if trigger != Trigger::Deleted {
+        if rules(trigger).readiness == Readiness::AtOnce {
             self.unready.get_or_insert(now);
         }
     }
@@ -138,7 +147,6 @@ impl Leaving {
             outcome,
             at: now,
             drain,
-            restarting: BTreeSet::new(),
         }
     }
 
@@ -216,10 +224,6 @@ impl Ended {
     /// are still relayed, and requests still finish or are lost.
     pub(crate) fn recount(&mut self, snapshot: &Snapshot) {
         self.drain = self.leaving.record(self.outcome, snapshot, self.at);
-    }
-
-    pub(crate) fn is_restart(&self) -> bool {
-        self.leaving.trigger == Trigger::ContainerRestart
     }
 }
 

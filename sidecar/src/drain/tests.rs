@@ -11,6 +11,7 @@ use super::*;
 use crate::stance::Stance;
 use ebb_api::connections::ConnectionSettings;
 use ebb_api::desired::{Endpoints, Leave, Revision};
+use ebb_api::phase::{Outcome, Trigger};
 use ebb_api::report::Protocol;
 use ebb_api::settings::DeregistrationSettings;
 use std::collections::{BTreeMap, BTreeSet};

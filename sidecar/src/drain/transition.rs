@@ -84,8 +84,8 @@ pub(crate) fn next(
             Stage::Restarting => earliest.restarting(leaving, facts, snapshot, now),
             _ => earliest.leaving(leaving, facts, snapshot, now),
         },
-        State::Ended(ended) if ended.is_restart() => earliest.restarted(ended, facts, now),
-        State::Ended(ended) => earliest.ended(ended, facts, now),
+        State::Restarted(restart) => earliest.restarted(&restart.ended, facts, now),
+        State::Released(ended) => earliest.released(ended, facts, now),
     }
     earliest.0
 }
@@ -258,7 +258,8 @@ impl Earliest {
         }
     }
 
-    fn ended(&mut self, ended: &Ended, facts: &Facts, now: Instant) {
+    /// All hooks are released: a sign that the pod really goes comes in time, or it serves again.
+    fn released(&mut self, ended: &Ended, facts: &Facts, now: Instant) {
         let stood_aside = ended.outcome == Outcome::Skipped;
         if facts.sigterm.is_some() {
             return;
