@@ -1,12 +1,6 @@
 //! The admin port: everything that kubelet, the controller and Prometheus ask of a sidecar.
 //!
-//! | request | for | who may |
-//! |---|---|---|
-//! | `GET /livez`, `GET /readyz` | kubelet's probes | anybody |
-//! | `GET /metrics` | Prometheus | anybody |
-//! | `GET /v1/status`, `?watch=true` | the controller, a person | anybody: it holds no secret |
-//! | `GET /hook/{container}` | kubelet's preStop hooks | who knows the pod's token |
-//! | `PUT /v1/desired` | the controller | who holds the signing key |
+//! [`route`] has the table of requests, with what each is for and who may call it.
 //!
 //! It is reachable for everybody who reaches the pod, so nothing that comes in is trusted: heads,
 //! bodies, connections and the time they take are bounded.
@@ -17,6 +11,7 @@ mod hook;
 mod metrics;
 mod probe;
 mod response;
+mod route;
 mod status;
 
 pub(crate) use metrics::Metrics;
@@ -30,9 +25,10 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use response::sentence;
+use route::Endpoint;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -60,15 +56,15 @@ type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub(crate) struct Admin {
     pub(crate) lifecycle: mpsc::Sender<Message>,
     pub(crate) published: watch::Receiver<Published>,
-    /// Nothing: no hook call is accepted.
+    /// If there is none, no hook call is accepted.
     pub(crate) token: Option<String>,
-    /// Nothing: no desired state is accepted.
+    /// If there is none, no desired state is accepted.
     pub(crate) key: Option<Key>,
     /// The app's containers, by name.
     pub(crate) containers: BTreeSet<String>,
     pub(crate) metrics: Metrics,
     streams: Arc<Semaphore>,
-    /// What is no HTTP, in the log.
+    /// For the log line about what is no HTTP.
     garbage: LogLimit,
 }
 
@@ -183,31 +179,20 @@ impl Admin {
 
     async fn answer(&self, request: Request<Incoming>, client: &Client) -> Response<Body> {
         let path = request.uri().path().to_owned();
-        match (request.method(), path.as_str()) {
-            (&Method::GET, "/livez") => probe::live(),
-            (&Method::GET, "/readyz") => probe::ready(&self.published),
-            (&Method::GET, "/metrics") => {
+        match route::find(request.method(), &path) {
+            Ok((Endpoint::Live, _)) => probe::live(),
+            Ok((Endpoint::Ready, _)) => probe::ready(&self.published),
+            Ok((Endpoint::Metrics, _)) => {
                 self.look().await;
                 self.metrics.scrape()
             }
-            (&Method::GET, "/v1/status") => {
-                status::serve(self, request.uri().query(), client).await
+            Ok((Endpoint::Status, _)) => status::serve(self, request.uri().query(), client).await,
+            Ok((Endpoint::Desired, _)) => desired::serve(self, request, client.peer).await,
+            Ok((Endpoint::Hook, name)) => hook::serve(self, name, request.headers(), client).await,
+            Err(status @ StatusCode::METHOD_NOT_ALLOWED) => {
+                sentence(status, "this method is not for this path")
             }
-            (&Method::PUT, "/v1/desired") => desired::serve(self, request, client.peer).await,
-            (&Method::GET, path) if path.starts_with("/hook/") => {
-                hook::serve(self, &path["/hook/".len()..], request.headers(), client).await
-            }
-            (_, path) => {
-                let known = ["/livez", "/readyz", "/metrics", "/v1/status", "/v1/desired"];
-                if known.contains(&path) || path.starts_with("/hook/") {
-                    sentence(
-                        StatusCode::METHOD_NOT_ALLOWED,
-                        "this method is not for this path",
-                    )
-                } else {
-                    sentence(StatusCode::NOT_FOUND, "no such path")
-                }
-            }
+            Err(status) => sentence(status, "no such path"),
         }
     }
 }

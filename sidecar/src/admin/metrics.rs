@@ -2,7 +2,7 @@
 
 use super::Body;
 use super::response::{sentence, whole};
-use crate::census::Census;
+use crate::census::{Census, Snapshot};
 use crate::lifecycle::Published;
 use crate::upstream::Upstream;
 use ebb_api::phase::Phase;
@@ -15,6 +15,7 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -97,61 +98,28 @@ impl Metrics {
 // === impl Scrape ===
 
 impl Collector for Scrape {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let snapshot = self.census.snapshot(Instant::now());
         let published = self.published.borrow();
         let encoder = &mut encoder;
-        family(
-            encoder,
-            ("phase", "How far the pod has come on its way out"),
-            "phase",
-            [
-                Phase::Serving,
-                Phase::Deregistering,
-                Phase::Draining,
-                Phase::Ended,
-            ]
-            .map(|phase| (phase.as_str(), gauge(published.phase == phase))),
-        )?;
-        let of = |numbers: &std::collections::BTreeMap<Protocol, u64>| {
-            let number = |protocol| numbers.get(&protocol).copied().unwrap_or(0);
-            Protocol::ALL.map(|protocol| (protocol.as_str(), number(protocol)))
-        };
-        family(
-            encoder,
-            ("connections", "Open client connections"),
-            "protocol",
-            of(&snapshot.connections).map(|(word, number)| (word, gauge(number))),
-        )?;
-        family(
-            encoder,
-            ("in_flight", "Requests and opaque connections in flight"),
-            "protocol",
-            of(&snapshot.in_flight).map(|(word, number)| (word, gauge(number))),
-        )?;
-        let bypassing: ConstGauge<i64> = gauge(snapshot.bypassing);
-        let descriptor = encoder.encode_descriptor(
-            "bypassing",
-            "Open connections to the app that do not pass the relay, which should have been in the way",
-            None,
-            MetricType::Gauge,
-        )?;
-        bypassing.encode(descriptor)?;
-        family(
-            encoder,
-            ("cut", "Requests and opaque connections cut at a deadline"),
-            "protocol",
-            of(&snapshot.cut).map(|(word, number)| (word, ConstCounter::new(number))),
-        )?;
-        family(
-            encoder,
-            ("drains", "Drains that ended, by outcome"),
-            "outcome",
-            published
-                .drains
-                .iter()
-                .map(|(word, number)| (*word, ConstCounter::new(*number))),
-        )?;
+        phase(encoder, published.phase)?;
+        connections(encoder, &snapshot)?;
+        in_flight(encoder, &snapshot)?;
+        bypassing(encoder, &snapshot)?;
+        cut(encoder, &snapshot)?;
+        drains(encoder, &published)?;
+        self.counters(encoder, &snapshot, &published)
+    }
+}
+
+impl Scrape {
+    /// The counters without a label.
+    fn counters(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        snapshot: &Snapshot,
+        published: &Published,
+    ) -> fmt::Result {
         for (name, help, number) in [
             (
                 "finished",
@@ -201,12 +169,56 @@ impl Collector for Scrape {
     }
 }
 
+fn phase(encoder: &mut DescriptorEncoder<'_>, phase: Phase) -> fmt::Result {
+    let help = "How far the pod has come on its way out";
+    let values = Phase::ALL.map(|each| (each.as_str(), gauge(phase == each)));
+    family(encoder, ("phase", help), "phase", values)
+}
+
+fn connections(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let help = "Open client connections";
+    let values = by_protocol(&snapshot.connections).map(|(word, number)| (word, gauge(number)));
+    family(encoder, ("connections", help), "protocol", values)
+}
+
+fn in_flight(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let help = "Requests and opaque connections in flight";
+    let values = by_protocol(&snapshot.in_flight).map(|(word, number)| (word, gauge(number)));
+    family(encoder, ("in_flight", help), "protocol", values)
+}
+
+fn bypassing(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let help =
+        "Open connections to the app that do not pass the relay, which should have been in the way";
+    let descriptor = encoder.encode_descriptor("bypassing", help, None, MetricType::Gauge)?;
+    gauge(snapshot.bypassing).encode(descriptor)
+}
+
+fn cut(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let help = "Requests and opaque connections cut at a deadline";
+    let counter = |(word, number)| (word, ConstCounter::new(number));
+    let values = by_protocol(&snapshot.cut).map(counter);
+    family(encoder, ("cut", help), "protocol", values)
+}
+
+fn drains(encoder: &mut DescriptorEncoder<'_>, published: &Published) -> fmt::Result {
+    let help = "Drains that ended, by outcome";
+    let counter = |(word, number): (&&'static str, &u64)| (*word, ConstCounter::new(*number));
+    let values = published.drains.iter().map(counter);
+    family(encoder, ("drains", help), "outcome", values)
+}
+
+fn by_protocol(numbers: &BTreeMap<Protocol, u64>) -> [(&'static str, u64); Protocol::ALL.len()] {
+    let number = |protocol| numbers.get(&protocol).copied().unwrap_or(0);
+    Protocol::ALL.map(|protocol| (protocol.as_str(), number(protocol)))
+}
+
 fn family<M: EncodeMetric>(
     encoder: &mut DescriptorEncoder<'_>,
     (name, help): (&str, &str),
     label: &'static str,
     values: impl IntoIterator<Item = (&'static str, M)>,
-) -> Result<(), fmt::Error> {
+) -> fmt::Result {
     let mut values = values.into_iter().peekable();
     let Some((_, first)) = values.peek() else {
         return Ok(());
