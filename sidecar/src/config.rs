@@ -1,35 +1,40 @@
-//! What the process is told at its start, read once from the environment.
+//! The configuration of the process, read once from the environment at its start.
 //!
-//! A bad value never keeps the pod down: what cannot be understood is left out and said in
+//! A bad value never keeps the pod down: what cannot be understood is left out and stands in
 //! [`Config::complaint`], and the sidecar then passes bytes through as if no policy selected the
 //! pod. It would be worse to crash, for a pod with a crashing sidecar serves nobody.
 
+mod bootstrap;
+mod log;
+
+pub use bootstrap::Key;
+
 use crate::census::Probes;
 use crate::drain::Pod;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use ebb_api::bootstrap::Bootstrap;
-use ebb_api::capture::{NamedPort, Wanted};
+use ebb_api::capture::Wanted;
 use ebb_api::names::{
     ADMIN_PORT, BOOTSTRAP_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
     RELAY_PORT, WORKERS_VARIABLE,
 };
 use ebb_api::settings::Settings;
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// The most threads for connections: more cores than any pod's sidecar has a use for.
-const MOST_WORKERS: NonZeroUsize = NonZeroUsize::new(64).expect("it is not nought");
+const MOST_WORKERS: NonZeroUsize = NonZeroUsize::new(64).expect("it is not 0");
 
-/// What the process is told at its start.
+/// The configuration of the process.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The pod's UID; empty where it is not known, and then no desired state is accepted.
+    /// The pod's name; empty where it is not known.
+    pub name: String,
+    /// Its namespace; empty where it is not known.
+    pub namespace: String,
+    /// Its UID; empty where it is not known, and then no desired state is accepted.
     pub uid: String,
-    /// What the sidecar was born with, where it could be read.
+    /// What the webhook wrote into the pod's spec, where it could be read.
     pub bootstrap: Option<Bootstrap>,
     /// The key that desired states must be signed with, where it could be read.
     pub key: Option<Key>,
@@ -48,45 +53,13 @@ pub struct Config {
     pub termination: PathBuf,
 }
 
-/// The public half of a signing key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    /// Its id.
-    pub id: String,
-    /// Its 32 bytes (Ed25519, RFC 8032).
-    pub public: [u8; 32],
-}
-
-/// Why a bootstrap could not be used.
-#[derive(Debug, thiserror::Error)]
-enum BootstrapError {
-    #[error("the variable {BOOTSTRAP_VARIABLE} is not set")]
-    Missing,
-    #[error("the variable {BOOTSTRAP_VARIABLE} cannot be read")]
-    Garbage(#[source] serde_json::Error),
-    #[error("the variable {BOOTSTRAP_VARIABLE} has no hook token")]
-    NoToken,
-    #[error("the public key {id:?} in {BOOTSTRAP_VARIABLE} is not 32 bytes in base64")]
-    Key { id: String },
-}
-
 // === impl Config ===
 
 impl Config {
     /// Reads the environment through `variable`.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Config {
         let mut complaints = Vec::new();
-        let mut bootstrap = read_bootstrap(variable(BOOTSTRAP_VARIABLE))
-            .map_err(|error| complaints.push(sentence(&error)))
-            .ok();
-        if let Some(bootstrap) = &mut bootstrap {
-            complaints.extend(drop_circles(&mut bootstrap.capture.ports));
-        }
-        let key = bootstrap.as_ref().and_then(|bootstrap| {
-            read_key(bootstrap)
-                .map_err(|error| complaints.push(sentence(&error)))
-                .ok()
-        });
+        let (bootstrap, key) = bootstrap::read(variable(BOOTSTRAP_VARIABLE), &mut complaints);
         let uid = variable(POD_UID_VARIABLE).unwrap_or_default();
         if uid.is_empty() {
             complaints.push(format!(
@@ -98,6 +71,8 @@ impl Config {
             NonZeroUsize::MIN
         });
         Config {
+            name: variable(POD_NAME_VARIABLE).unwrap_or_default(),
+            namespace: variable(POD_NAMESPACE_VARIABLE).unwrap_or_default(),
             uid,
             bootstrap,
             key,
@@ -112,19 +87,7 @@ impl Config {
 
     /// The process's own environment.
     pub fn from_environment() -> Config {
-        let config = Config::read(|name| std::env::var(name).ok());
-        let name = |variable| std::env::var(variable).unwrap_or_default();
-        tracing::info!(
-            pod.name = name(POD_NAME_VARIABLE),
-            pod.namespace = name(POD_NAMESPACE_VARIABLE),
-            pod.uid = config.uid,
-            policy = config.settings().policy,
-            "starting"
-        );
-        if let Some(complaint) = &config.complaint {
-            tracing::error!(%complaint, "the environment that the webhook wrote is damaged");
-        }
-        config
+        Config::read(|name| std::env::var(name).ok())
     }
 
     /// How connections are to reach the sidecar.
@@ -139,7 +102,7 @@ impl Config {
         bootstrap.map_or(&[], |bootstrap| &bootstrap.proxy_protocol_ports)
     }
 
-    /// The settings that the pod was born with.
+    /// The settings that the pod was made with.
     pub fn settings(&self) -> Settings {
         self.bootstrap
             .as_ref()
@@ -162,57 +125,6 @@ impl Config {
     }
 }
 
-// === impl Pod ===
-
-impl Pod {
-    /// A pod of which nothing is known: Kubernetes' default grace, and no containers.
-    fn unknown() -> Pod {
-        let grace_seconds = ebb_api::settings::DEFAULT_GRACE_SECONDS;
-        Pod {
-            grace: Duration::from_secs(grace_seconds.into()),
-            original_grace_seconds: grace_seconds,
-            own_sleep: Duration::ZERO,
-            containers: std::collections::BTreeMap::new(),
-        }
-    }
-}
-
-fn read_bootstrap(text: Option<String>) -> Result<Bootstrap, BootstrapError> {
-    let text = text.ok_or(BootstrapError::Missing)?;
-    let bootstrap: Bootstrap = serde_json::from_str(&text).map_err(BootstrapError::Garbage)?;
-    // An empty token would let everybody in.
-    if bootstrap.token.is_empty() {
-        return Err(BootstrapError::NoToken);
-    }
-    Ok(bootstrap)
-}
-
-/// Leaves out ports of the app that are the relay's own: it would connect to itself without end.
-fn drop_circles(ports: &mut Vec<NamedPort>) -> Option<String> {
-    let relays: BTreeSet<u16> = ports.iter().map(|port| port.listen).collect();
-    let is_circle = |port: &NamedPort| relays.contains(&port.app);
-    let circles: Vec<_> = ports.iter().copied().filter(is_circle).collect();
-    ports.retain(|port| !is_circle(port));
-    let circle = circles.first()?;
-    Some(format!(
-        "the variable {BOOTSTRAP_VARIABLE} names port {} both as the app's and as the relay's: port {} is not relayed",
-        circle.app, circle.listen
-    ))
-}
-
-fn read_key(bootstrap: &Bootstrap) -> Result<Key, BootstrapError> {
-    let garbage = || BootstrapError::Key {
-        id: bootstrap.key.clone(),
-    };
-    let public = BASE64_STANDARD
-        .decode(&bootstrap.public_key)
-        .map_err(|_| garbage())?;
-    Ok(Key {
-        id: bootstrap.key.clone(),
-        public: public.try_into().map_err(|_| garbage())?,
-    })
-}
-
 fn read_workers(text: Option<String>) -> Result<NonZeroUsize, String> {
     let Some(text) = text else {
         return Ok(NonZeroUsize::MIN);
@@ -227,17 +139,14 @@ fn read_workers(text: Option<String>) -> Result<NonZeroUsize, String> {
         })
 }
 
-fn sentence(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD;
+    use ebb_api::capture::NamedPort;
     use serde_json::json;
+    use std::time::Duration;
 
     fn read(bootstrap: Option<serde_json::Value>) -> Config {
         let bootstrap = bootstrap.map(|bootstrap| bootstrap.to_string());

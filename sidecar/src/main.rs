@@ -19,6 +19,7 @@ async fn main() -> anyhow::Result<()> {
         None => {
             let mut sigterm = signal(SignalKind::terminate()).context("SIGTERM is not heard")?;
             let config = Config::from_environment();
+            config.log();
             let sidecar = app::bind(config).await;
             let sigterm = async {
                 sigterm.recv().await;
@@ -27,7 +28,9 @@ async fn main() -> anyhow::Result<()> {
         }
         Some("redirect") => {
             // It ends well whatever happens: a pod without the redirect is better than none.
-            init::run(&Config::from_environment()).await;
+            let config = Config::from_environment();
+            config.log();
+            init::run(&config).await;
             Ok(())
         }
         Some(other) => bail!("unknown argument {other:?}: say nothing, or redirect"),

@@ -65,7 +65,18 @@ pub(crate) struct Facts {
 // === impl Pod ===
 
 impl Pod {
-    /// The pod that a sidecar was born in.
+    /// A pod of which nothing is known: Kubernetes' default grace, and no containers.
+    pub fn unknown() -> Pod {
+        let grace_seconds = ebb_api::settings::DEFAULT_GRACE_SECONDS;
+        Pod {
+            grace: Duration::from_secs(grace_seconds.into()),
+            original_grace_seconds: grace_seconds,
+            own_sleep: Duration::ZERO,
+            containers: BTreeMap::new(),
+        }
+    }
+
+    /// The pod that the webhook described.
     pub fn of(bootstrap: &Bootstrap) -> Pod {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         let own_sleep = bootstrap
