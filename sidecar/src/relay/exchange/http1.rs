@@ -35,6 +35,8 @@ pub(super) struct Http1 {
     /// The last request asked for another protocol: what the client sends next may be that.
     switching: bool,
     goodbye: Goodbye,
+    /// The app has closed its side, and the client was told.
+    app_closed: bool,
     /// The last exchange let the connection go on.
     persistent: bool,
     /// The answer under way is an event stream.
@@ -185,7 +187,7 @@ impl Http1 {
             return AppEnd::Keep;
         }
         at.line.settled();
-        self.give_head_up();
+        self.app_closed = true;
         self.stream = None;
         AppEnd::Pass
     }

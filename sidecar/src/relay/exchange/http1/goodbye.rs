@@ -5,8 +5,8 @@
 //!    |                                                 Gated, else: one of the next answers is the last
 //!  Holding --its head is complete, the app goes on---> Said: the head goes out with `Connection: close`
 //!          --1xx, or the app closes by itself--------> Gated: it goes out as it is
-//!          --the app closes inside of it-------------> Released, and then Gated
-//!  Gated, Holding --the pod stays after all----------> None
+//!          --the app has closed inside of it---------> Gated: the client hears as much as it would
+//!  Gated, Holding --the pod stays after all----------> None             without the relay
 //! ```
 
 use super::Http1;
@@ -24,9 +24,6 @@ pub(super) enum Goodbye {
     Gated,
     /// The same, and the response head that comes in is kept until it is complete: these bytes so far.
     Holding(Vec<u8>),
-    /// The same, but the app closed before the head was complete: the client hears as much of it as it
-    /// would without the relay.
-    Released(Vec<u8>),
     /// The client was told that the open request's answer is the last.
     Said,
 }
@@ -105,17 +102,10 @@ impl Http1 {
         Some(with_close(&whole))
     }
 
-    /// The app closed: a head that is held will never be complete.
-    pub(super) fn give_head_up(&mut self) {
-        if let Goodbye::Holding(held) = &mut self.goodbye {
-            self.goodbye = Goodbye::Released(std::mem::take(held));
-        }
-    }
-
     /// Lets go of what was held as the beginning of a response head, as this is no HTTP/1 any more.
     pub(in crate::relay::exchange) fn release(&mut self) -> Vec<u8> {
         match std::mem::take(&mut self.goodbye) {
-            Goodbye::Holding(held) | Goodbye::Released(held) => held,
+            Goodbye::Holding(held) => held,
             Goodbye::None | Goodbye::Gated | Goodbye::Said => Vec::new(),
         }
     }
@@ -123,7 +113,9 @@ impl Http1 {
     /// What is to be said at this moment: the last chunk of an event stream, or what was held of a
     /// response head that the app will never complete.
     pub(in crate::relay::exchange) fn goodbye(&mut self, at: At<'_>) -> Option<ToClient<'static>> {
-        if let Goodbye::Released(held) = &mut self.goodbye {
+        if self.app_closed
+            && let Goodbye::Holding(held) = &mut self.goodbye
+        {
             let bytes = std::mem::take(held).into();
             self.goodbye = match at.is_leaving() {
                 true => Goodbye::Gated,
@@ -149,7 +141,7 @@ impl Http1 {
         if self.responses.is_until_close() {
             return Deadline::Reset;
         }
-        let is_held = matches!(self.goodbye, Goodbye::Holding(_));
+        let is_held = matches!(self.goodbye, Goodbye::Holding(_)) && !self.app_closed;
         let nothing_is_out = self.responses.is_between() || is_held;
         if !nothing_is_out {
             Deadline::Close
