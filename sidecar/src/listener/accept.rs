@@ -1,0 +1,179 @@
+//! Accepting: one connection after the other, or all that the kernel has queued before the port closes.
+
+use super::limit::ConnectionLimit;
+use super::pause::Pause;
+use super::socket;
+use super::workers::{WorkerLost, Workers};
+use crate::relay::Relay;
+use crate::stance::Stance;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::task::Poll;
+use tokio::net::{TcpListener, TcpStream};
+
+/// The relay's port, open or closed, and who runs what it accepts.
+pub(super) struct Acceptor {
+    address: SocketAddr,
+    listener: Option<TcpListener>,
+    limit: ConnectionLimit,
+    pause: Pause,
+    workers: Workers,
+}
+
+// === impl Acceptor ===
+
+impl Acceptor {
+    /// Must be called inside of a tokio runtime.
+    pub(super) fn new(listener: TcpListener, address: SocketAddr, relay: Relay) -> Acceptor {
+        Acceptor {
+            address,
+            listener: Some(listener),
+            limit: ConnectionLimit::new(relay.census().clone()),
+            pause: Pause::default(),
+            workers: Workers::new(relay),
+        }
+    }
+
+    /// Closes the port, or opens it again, as the stance wants it.
+    ///
+    /// # Errors
+    ///
+    /// Connections that the kernel had queued can't be served any more.
+    pub(super) fn follow(&mut self, stance: Stance) -> Result<(), WorkerLost> {
+        let accepts = stance < Stance::Draining;
+        match &self.listener {
+            Some(_) if !accepts => self.close()?,
+            None if accepts && !self.pause.is_on() => self.open_again(),
+            _ => {}
+        }
+        if self.listener.is_some() && !self.pause.is_on() && self.limit.is_full() {
+            self.failed();
+            self.pause.longer();
+        }
+        Ok(())
+    }
+
+    /// Accepts and serves one connection, or waits for a pause to end, or for ever where the port is
+    /// closed. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// Connections can't be served any more, or can't be told to leave.
+    pub(super) async fn next(&mut self) -> Result<(), WorkerLost> {
+        let is_paused = self.pause.is_on();
+        tokio::select! {
+            biased;
+            lost = self.workers.watch() => Err(lost),
+            () = self.pause.over(), if is_paused => Ok(()),
+            accepted = accept(self.listener.as_ref()), if !is_paused => self.serve(accepted),
+        }
+    }
+
+    fn serve(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) -> Result<(), WorkerLost> {
+        match accepted {
+            Ok((client, peer)) => {
+                self.pause.forget();
+                self.workers.run(client, peer)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "accept failed");
+                self.failed();
+                if !concerns_one_connection(&error) {
+                    tracing::warn!(%error, "the relay pauses accepting");
+                    self.pause.longer();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A close over connections that the kernel has queued would reset them: they are accepted first,
+    /// in the same tick.
+    fn close(&mut self) -> Result<(), WorkerLost> {
+        if let Some(listener) = self.listener.take() {
+            for (client, peer) in queued(&listener, self.workers.relay()) {
+                self.workers.run(client, peer)?;
+            }
+            drop(listener);
+            tracing::info!(address = %self.address, "the relay accepts nothing more");
+        }
+        Ok(())
+    }
+
+    fn open_again(&mut self) {
+        match socket::open(self.address) {
+            Ok(listener) => {
+                self.listener = Some(listener);
+                tracing::info!(address = %self.address, "the relay accepts again");
+            }
+            Err(error) => {
+                tracing::warn!(address = %self.address, %error, "the relay can't listen again yet");
+                self.failed();
+                self.pause.longer();
+            }
+        }
+    }
+
+    fn failed(&self) {
+        self.workers.relay().census().accept_failed();
+    }
+}
+
+/// Accepts one connection; never ready where there is no listener.
+async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    poll_fn(|context| match listener {
+        Some(listener) => listener.poll_accept(context),
+        None => Poll::Pending,
+    })
+    .await
+}
+
+/// Accepts all that the kernel has queued. It asks the kernel itself: tokio may not have heard yet
+/// of a connection that is there.
+fn queued(listener: &TcpListener, relay: &Relay) -> Vec<(TcpStream, SocketAddr)> {
+    let mut clients = Vec::new();
+    loop {
+        let client = socket2::SockRef::from(listener)
+            .accept()
+            .and_then(|(client, peer)| {
+                client.set_nonblocking(true)?;
+                let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
+                Ok((TcpStream::from_std(client.into())?, peer))
+            });
+        match client {
+            Ok(client) => clients.push(client),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return clients,
+            Err(error) => {
+                relay.census().accept_failed();
+                if !concerns_one_connection(&error) {
+                    tracing::warn!(%error, "connections that were queued are lost");
+                    return clients;
+                }
+            }
+        }
+    }
+}
+
+/// True for errors of the connection that was to be accepted (accept(2) passes them on): the next
+/// one has nothing to do with it.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(
+            Errno::CONNABORTED
+                | Errno::CONNRESET
+                | Errno::INTR
+                | Errno::NETDOWN
+                | Errno::PROTO
+                | Errno::NOPROTOOPT
+                | Errno::HOSTDOWN
+                | Errno::NONET
+                | Errno::HOSTUNREACH
+                | Errno::OPNOTSUPP
+                | Errno::NETUNREACH
+                | Errno::PERM
+        )
+    )
+}

@@ -1,0 +1,88 @@
+//! The listening socket, and what every connection that it accepts inherits from it.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// Connections that the kernel keeps until they are accepted; it lowers this to somaxconn, 4096 by
+/// default.
+const BACKLOG: i32 = 4096;
+
+/// How long the sender of a client's connection keeps quiet before its kernel asks whether the client
+/// is still there, how long it waits for each answer, and how many it misses. Forgotten connections
+/// go after 40 s, and conntrack's 60 s of close_wait can't swallow the answer to a client that has
+/// half-closed.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(25), Duration::from_secs(5), 3);
+
+/// Listens on this port for IPv6 and IPv4 with one socket, or for IPv4 alone where the node has no
+/// IPv6.
+pub(super) fn open_any(port: u16) -> io::Result<TcpListener> {
+    match open(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
+        Err(unsupported) if has_no_ipv6(&unsupported) => {
+            open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
+        }
+        opened => opened,
+    }
+}
+
+/// Listens on this address.
+pub(super) fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // Connections of an earlier start may still be in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    // Linux hands these two on to every connection that is accepted: one system call here is one less
+    // for each of them.
+    let (time, interval, retries) = KEEPALIVE;
+    let keepalive = TcpKeepalive::new()
+        .with_time(time)
+        .with_interval(interval)
+        .with_retries(retries);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn has_no_ipv6(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+    use tokio::net::TcpStream;
+
+    /// Every accepted connection sends small answers at once and finds out that its client is gone:
+    /// it has that from the listener.
+    #[tokio::test]
+    async fn connections_inherit_what_they_need() {
+        let listener = open_any(0).unwrap();
+        let address = (Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port());
+        let _client = TcpStream::connect(address).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let socket = SockRef::from(&accepted);
+        let probes = (
+            socket.tcp_keepalive_time().unwrap(),
+            socket.tcp_keepalive_interval().unwrap(),
+            socket.tcp_keepalive_retries().unwrap(),
+        );
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(probes, KEEPALIVE);
+    }
+}
