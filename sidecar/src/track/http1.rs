@@ -5,19 +5,18 @@
 //!  app bytes    --> Responses --Head, End-->  (a response is read knowing its request's method)
 //! ```
 
-use super::Step;
-
 mod body;
+mod fields;
+mod gather;
 mod head;
-mod requests;
-mod responses;
+mod messages;
 
 pub(in crate::track) use body::Chunk;
 pub use body::Framing;
-pub(crate) use head::tokens;
-pub use head::{EventStreamBody, HEAD_LIMIT, Method, RequestHead, ResponseHead, Upgrade};
-pub use requests::{RequestEvent, Requests};
-pub use responses::{ResponseEvent, Responses};
+pub(crate) use fields::tokens;
+pub use gather::HEAD_LIMIT;
+pub use head::{EventStreamBody, Method, RequestHead, ResponseHead, Upgrade};
+pub use messages::{MessageEvent, Messages, Requests, Responses};
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use crate::census::Connection;
 use crate::track::Odd;
 use crate::track::event_stream::EventStream;
 use crate::track::http1::{
-    Framing, Method, RequestEvent, RequestHead, Requests, ResponseEvent, ResponseHead, Responses,
+    Framing, MessageEvent, Method, RequestHead, Requests, ResponseHead, Responses,
 };
 use bytes::{LAST_CHUNK, UNAVAILABLE};
 use goodbye::Goodbye;
@@ -99,8 +99,8 @@ impl Http1 {
             used += step.used;
             match step.event {
                 None => break,
-                Some(RequestEvent::Head(head)) => self.request_began(head, at)?,
-                Some(RequestEvent::End) => {}
+                Some(MessageEvent::Head(head)) => self.request_began(head, at)?,
+                Some(MessageEvent::End) => {}
             }
         }
         self.taken += used as u64;
@@ -152,7 +152,7 @@ impl Http1 {
                     }
                     return edit.same();
                 }
-                Some(ResponseEvent::Head(head)) => {
+                Some(MessageEvent::Head(head)) => {
                     if let Some(whole) = self.complete_head(&head, &input[piece.clone()], at) {
                         edit.put(piece.start, piece.end, &whole);
                     }
@@ -164,7 +164,7 @@ impl Http1 {
                     }
                     self.answer_began(&head, at);
                 }
-                Some(ResponseEvent::End) => {
+                Some(MessageEvent::End) => {
                     self.request_ended(at);
                     if self.is_over() {
                         return edit.last(used);

@@ -3,20 +3,20 @@ use crate::track::Odd;
 use crate::track::pieces::{Told, track};
 use proptest::prelude::*;
 
-fn requests(stream: &[u8], cuts: &[usize]) -> Told<RequestEvent> {
+fn requests(stream: &[u8], cuts: &[usize]) -> Told<MessageEvent<RequestHead>> {
     let mut requests = Requests::default();
     track(stream, cuts, |input| requests.advance(input))
 }
 
-fn responses(stream: &[u8], cuts: &[usize]) -> Told<ResponseEvent> {
+fn responses(stream: &[u8], cuts: &[usize]) -> Told<MessageEvent<ResponseHead>> {
     let mut responses = Responses::default();
     track(stream, cuts, |input| {
         responses.advance(input, Some(Method::Other))
     })
 }
 
-fn ends(told: &Told<RequestEvent>) -> Vec<usize> {
-    let is_end = |(_, event): &&(usize, RequestEvent)| *event == RequestEvent::End;
+fn ends(told: &Told<MessageEvent<RequestHead>>) -> Vec<usize> {
+    let is_end = |(_, event): &&(usize, MessageEvent<RequestHead>)| *event == MessageEvent::End;
     told.0.iter().filter(is_end).map(|(at, _)| *at).collect()
 }
 
@@ -104,7 +104,7 @@ fn health_checkers_are_known() {
         let stream = format!("GET / HTTP/1.1\r\nUser-Agent: {agent}\r\n\r\n");
         let (told, _) = requests(stream.as_bytes(), &[]);
         assert!(
-            matches!(told[0].1, RequestEvent::Head(head) if head.health_check == known),
+            matches!(told[0].1, MessageEvent::Head(head) if head.health_check == known),
             "{agent}"
         );
     }
@@ -129,7 +129,7 @@ fn responses_end_by_their_framing_and_their_request() {
     ] {
         let stream = format!("HTTP/1.1 {head}\r\n\r\n");
         let step = Responses::default().advance(stream.as_bytes(), Some(method));
-        let Some(ResponseEvent::Head(read)) = step.unwrap().event else {
+        let Some(MessageEvent::Head(read)) = step.unwrap().event else {
             panic!("{head}: no head");
         };
         assert_eq!(read.framing, framing, "{head}");
