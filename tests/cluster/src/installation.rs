@@ -1,6 +1,5 @@
 //! Ebb on the bed's cluster, by its chart: what a user does with helm.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -16,7 +15,7 @@ use crate::eventually;
 pub const NAMESPACE: &str = "ebb-system";
 
 /// The name of its release.
-pub const RELEASE: &str = "ebb";
+const RELEASE: &str = "ebb";
 
 /// The labels of the controller's pods and of its Deployment.
 pub const SELECTOR: &str = "app.kubernetes.io/name=ebb";
@@ -41,37 +40,41 @@ pub async fn ensure_installed(cluster: &Cluster) -> Result<()> {
 /// Installs or upgrades Ebb, and waits until its controller is ready.
 pub async fn install(cluster: &Cluster) -> Result<()> {
     let images = &cluster.images;
-    let chart = chart();
-    let chart = chart.to_str().context("the checkout's path is not UTF-8")?;
     let controller = image_value("controller", &images.controller)?;
     let sidecar = image_value("sidecar", &images.sidecar)?;
     let arguments = [
-        "upgrade",
         "--install",
-        RELEASE,
-        chart,
-        "--namespace",
-        NAMESPACE,
         "--create-namespace",
         "--set",
         &controller,
         "--set",
         &sidecar,
-        "--wait",
-        "--timeout",
-        "90s",
     ];
-    let mut installed = cluster.helm(&arguments).await;
+    let mut installed = upgrade(cluster, &arguments).await;
     // A helm that was killed leaves its release locked for ever.
     let locked = |error: &anyhow::Error| format!("{error:#}").contains("another operation");
     if installed.as_ref().is_err_and(locked) {
-        cluster
-            .helm(&["uninstall", RELEASE, "--namespace", NAMESPACE])
-            .await?;
-        installed = cluster.helm(&arguments).await;
+        uninstall(cluster).await?;
+        installed = upgrade(cluster, &arguments).await;
     }
     installed.context("can't install Ebb")?;
     wait_until_ready(cluster).await
+}
+
+/// `helm upgrade` of the release to this checkout's chart, with further arguments.
+pub async fn upgrade(cluster: &Cluster, arguments: &[&str]) -> Result<()> {
+    let chart = workspace::folder().join("charts/ebb");
+    let chart = chart.to_str().context("the checkout's path is not UTF-8")?;
+    let usual = ["upgrade", RELEASE, chart, "--namespace", NAMESPACE];
+    let wait = ["--wait", "--timeout", "90s"];
+    let all = [&usual[..], &wait, arguments].concat();
+    cluster.helm(&all).await.map(drop)
+}
+
+/// `helm uninstall` of the release.
+pub async fn uninstall(cluster: &Cluster) -> Result<()> {
+    let arguments = ["uninstall", RELEASE, "--namespace", NAMESPACE, "--wait"];
+    cluster.helm(&arguments).await.map(drop)
 }
 
 /// Waits until the controller's Deployment has all its pods ready, new ones only.
@@ -101,11 +104,6 @@ pub async fn wait_until_ready(cluster: &Cluster) -> Result<()> {
         Ok(())
     })
     .await
-}
-
-/// The chart of this checkout.
-pub fn chart() -> PathBuf {
-    workspace::folder().join("charts/ebb")
 }
 
 /// The value that names an image, as the chart wants it.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use ebb_api::phase::{Outcome, Trigger};
 use ebb_api::report::Protocol;
-use ebb_cluster::client::{Client, End};
+use ebb_cluster::client::End;
 use ebb_cluster::namespace::in_parallel;
-use ebb_cluster::pods::{self, PodRecorder};
+use ebb_cluster::pods;
 use ebb_cluster::web::HTTP_PORT;
 use futures::{SinkExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
@@ -15,7 +15,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::fixtures::{delete, in_flight, injected_pod, policy, request_of, status, web};
+use crate::fixtures::{status, web};
+use crate::leaving::Leaving;
 
 /// A request of 20 s that is in flight when its pod is deleted completes; and the order is: the last
 /// byte is read, the hook is released, the application gets its SIGTERM. An idle keep-alive
@@ -24,24 +25,13 @@ use crate::fixtures::{delete, in_flight, injected_pod, policy, request_of, statu
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_request_in_flight_completes_before_the_app_is_told() {
     in_parallel("in-flight", async |namespace| {
-        policy(namespace, "web", json!({"timeoutSeconds": 60})).await?;
-        let pod = injected_pod(namespace, &web(namespace, "web")).await?;
-        let mut recorder = PodRecorder::of(namespace, "web", &["app", "ebb"]).await?;
-        let mut idle = Client::connect(pods::address(&pod, HTTP_PORT)?).await?;
-        idle.request("GET", "/whoami").await?;
-        idle.read_until("web\n", Duration::from_secs(5)).await?;
-        let mut client = request_of(&pod, "/slow?seconds=20").await?;
-        in_flight(&pod, 1).await?;
+        let policy = json!({"timeoutSeconds": 60});
+        let leaving = Leaving::of(namespace, policy).idle_client();
+        let mut leaving = leaving.request("/slow?seconds=20").ready().await?;
 
-        delete(namespace, "web").await?;
-        let answer = client
-            .read_until("slow hello from web\n", Duration::from_secs(25))
-            .await?;
-        assert!(
-            answer.text.starts_with("HTTP/1.1 200 OK"),
-            "{}",
-            answer.text
-        );
+        leaving.delete().await?;
+        let answer = leaving.answer(Duration::from_secs(25)).await?;
+        let recorder = &leaving.recorder;
         let answered = recorder
             .app_event("request", Duration::from_secs(5))
             .await?;
@@ -67,11 +57,7 @@ fn a_request_in_flight_completes_before_the_app_is_told() {
         );
         assert_eq!(sigterm["openRequests"], 0);
 
-        let record = recorder.gone(Duration::from_secs(30)).await?;
-        let drain = record
-            .final_report()?
-            .drain
-            .expect("the drain was reported");
+        let drain = leaving.drain(Duration::from_secs(30)).await?;
         assert_eq!(
             (drain.trigger, drain.outcome),
             (Trigger::Deleted, Outcome::Drained)
@@ -95,19 +81,11 @@ fn a_request_in_flight_completes_before_the_app_is_told() {
 #[ignore = "needs the cluster: cargo xtask test"]
 fn an_idle_connection_does_not_hold_a_pod() {
     in_parallel("idle", async |namespace| {
-        policy(namespace, "web", json!({"timeoutSeconds": 300})).await?;
-        let pod = injected_pod(namespace, &web(namespace, "web")).await?;
-        let mut recorder = PodRecorder::of(namespace, "web", &["app", "ebb"]).await?;
-        let mut idle = Client::connect(pods::address(&pod, HTTP_PORT)?).await?;
-        idle.request("GET", "/whoami").await?;
-        idle.read_until("web\n", Duration::from_secs(5)).await?;
+        let policy = json!({"timeoutSeconds": 300});
+        let mut leaving = Leaving::of(namespace, policy).idle_client().ready().await?;
 
-        delete(namespace, "web").await?;
-        let record = recorder.gone(Duration::from_secs(40)).await?;
-        let drain = record
-            .final_report()?
-            .drain
-            .expect("the drain was reported");
+        leaving.delete().await?;
+        let drain = leaving.drain(Duration::from_secs(40)).await?;
         assert_eq!(drain.outcome, Outcome::Drained);
         assert!(drain.took_ms < 20_000, "{drain:?}");
         assert_eq!(drain.cut_in_all(), 0);
@@ -122,30 +100,16 @@ fn an_idle_connection_does_not_hold_a_pod() {
 #[ignore = "needs the cluster: cargo xtask test"]
 fn grpc_probes_do_not_hold_a_pod() {
     in_parallel("grpc-probe", async |namespace| {
-        let deregistration = json!({"quietSeconds": 3, "maxSeconds": 60});
-        policy(namespace, "web", json!({"deregistration": deregistration})).await?;
+        let policy = json!({"deregistration": {"quietSeconds": 3, "maxSeconds": 60}});
         let probe = json!({"httpGet": null, "grpc": {"port": HTTP_PORT}, "periodSeconds": 1});
         let probed = web(namespace, "web")
             .container(json!({"readinessProbe": probe.clone(), "livenessProbe": probe}));
-        let pod = injected_pod(namespace, &probed).await?;
-        let mut recorder = PodRecorder::of(namespace, "web", &["app", "ebb"]).await?;
-        let mut client = request_of(&pod, "/slow?seconds=5").await?;
-        in_flight(&pod, 1).await?;
+        let leaving = Leaving::of(namespace, policy).app(probed);
+        let mut leaving = leaving.request("/slow?seconds=5").ready().await?;
 
-        delete(namespace, "web").await?;
-        let answer = client
-            .read_until("slow hello from web\n", Duration::from_secs(10))
-            .await?;
-        assert!(
-            answer.text.starts_with("HTTP/1.1 200 OK"),
-            "{}",
-            answer.text
-        );
-        let record = recorder.gone(Duration::from_secs(90)).await?;
-        let drain = record
-            .final_report()?
-            .drain
-            .expect("the drain was reported");
+        leaving.delete().await?;
+        leaving.answer(Duration::from_secs(10)).await?;
+        let drain = leaving.drain(Duration::from_secs(90)).await?;
         assert_eq!(drain.outcome, Outcome::Drained);
         assert!(drain.took_ms < 20_000, "{drain:?}");
         Ok(())
@@ -158,10 +122,9 @@ fn grpc_probes_do_not_hold_a_pod() {
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_web_socket_hears_that_the_pod_goes() {
     in_parallel("web-socket", async |namespace| {
-        policy(namespace, "web", json!({"timeoutSeconds": 300})).await?;
-        let pod = injected_pod(namespace, &web(namespace, "web")).await?;
-        let mut recorder = PodRecorder::of(namespace, "web", &["app", "ebb"]).await?;
-        let address = pods::address(&pod, HTTP_PORT)?;
+        let policy = json!({"timeoutSeconds": 300});
+        let mut leaving = Leaving::of(namespace, policy).ready().await?;
+        let address = leaving.address(HTTP_PORT)?;
         let stream = TcpStream::connect(address).await?;
         let (mut socket, _) =
             tokio_tungstenite::client_async(format!("ws://{address}/echo"), stream).await?;
@@ -169,7 +132,7 @@ fn a_web_socket_hears_that_the_pod_goes() {
         let echo = timeout(Duration::from_secs(5), socket.next()).await?;
         assert_eq!(echo.transpose()?, Some(Message::text("ping")));
 
-        delete(namespace, "web").await?;
+        leaving.delete().await?;
         let told = timeout(Duration::from_secs(20), socket.next()).await?;
         let Some(Message::Close(Some(frame))) = told.transpose()? else {
             panic!("it ended without a Close");
@@ -178,16 +141,13 @@ fn a_web_socket_hears_that_the_pod_goes() {
         // Our answer goes out while we read on to the end.
         let end = timeout(Duration::from_secs(5), socket.next()).await?;
         assert!(end.is_none(), "{end:?}");
-        let ended = recorder
-            .app_event("webSocket", Duration::from_secs(5))
-            .await?;
+        let ended = leaving
+            .recorder
+            .app_event("webSocket", Duration::from_secs(5));
+        let ended = ended.await?;
         assert_eq!(ended["code"], 1001, "{ended}");
 
-        let record = recorder.gone(Duration::from_secs(60)).await?;
-        let drain = record
-            .final_report()?
-            .drain
-            .expect("the drain was reported");
+        let drain = leaving.drain(Duration::from_secs(60)).await?;
         assert_eq!(drain.outcome, Outcome::Drained);
         assert_eq!(drain.cut_in_all(), 0, "{drain:?}");
         assert!(drain.took_ms < 20_000, "{drain:?}");
@@ -202,14 +162,14 @@ fn a_web_socket_hears_that_the_pod_goes() {
 #[ignore = "needs the cluster: cargo xtask test"]
 fn what_is_longer_than_the_timeout_is_cut_and_counted() {
     in_parallel("timeout", async |namespace| {
-        policy(namespace, "web", json!({"timeoutSeconds": 6})).await?;
-        let pod = injected_pod(namespace, &web(namespace, "web")).await?;
-        let mut recorder = PodRecorder::of(namespace, "web", &["app", "ebb"]).await?;
-        let mut silent = request_of(&pod, "/slow?seconds=60").await?;
-        let mut talking = request_of(&pod, "/stream?seconds=60").await?;
-        in_flight(&pod, 2).await?;
+        let leaving = Leaving::of(namespace, json!({"timeoutSeconds": 6}));
+        let leaving = leaving.request("/slow?seconds=60");
+        let mut leaving = leaving.request("/stream?seconds=60").ready().await?;
 
-        delete(namespace, "web").await?;
+        leaving.delete().await?;
+        let [silent, talking] = &mut leaving.clients[..] else {
+            panic!("two requests were made");
+        };
         let limit = Duration::from_secs(15);
         let refused = silent.read_until("\0never", limit).await?;
         assert!(
@@ -232,11 +192,7 @@ fn what_is_longer_than_the_timeout_is_cut_and_counted() {
         assert!(!broken.text.ends_with("0\r\n\r\n"), "it passes for whole");
         assert_ne!(broken.end, End::Mark);
 
-        let record = recorder.gone(Duration::from_secs(60)).await?;
-        let drain = record
-            .final_report()?
-            .drain
-            .expect("the drain was reported");
+        let drain = leaving.drain(Duration::from_secs(60)).await?;
         assert_eq!(drain.outcome, Outcome::TimedOut);
         assert_eq!(drain.cut.get(&Protocol::Http1), Some(&2), "{drain:?}");
         assert!((5_500..8_000).contains(&drain.took_ms), "{drain:?}");
@@ -261,28 +217,27 @@ fn what_is_longer_than_the_timeout_is_cut_and_counted() {
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_pod_keeps_its_own_grace_after_the_drain() {
     in_parallel("grace", async |namespace| {
-        policy(namespace, "web", json!({"timeoutSeconds": 10})).await?;
+        let policy = json!({"timeoutSeconds": 10});
         let slow = web(namespace, "web")
             .variable("SAMPLE_SHUTDOWN_SECONDS", "58")
             .pod(json!({"terminationGracePeriodSeconds": 60}));
-        let pod = injected_pod(namespace, &slow).await?;
-        let raised = pod
+        let leaving = Leaving::of(namespace, policy).app(slow);
+        let mut leaving = leaving.request("/slow?seconds=100").ready().await?;
+        let raised = leaving
+            .pod
             .spec
             .as_ref()
             .and_then(|spec| spec.termination_grace_period_seconds);
         assert_eq!(raised, Some(10 + 60 + 5));
-        let mut recorder = PodRecorder::of(namespace, "web", &["app", "ebb"]).await?;
-        let _cut = request_of(&pod, "/slow?seconds=100").await?;
-        in_flight(&pod, 1).await?;
-
-        delete(namespace, "web").await?;
+        leaving.delete().await?;
+        let recorder = &leaving.recorder;
         let sigterm = recorder
             .app_event("sigterm", Duration::from_secs(30))
             .await?;
         let exit = recorder.app_event("exit", Duration::from_secs(70)).await?;
         let lived = exit["at"].as_u64().unwrap() - sigterm["at"].as_u64().unwrap();
         assert!(lived >= 58_000, "the app had only {lived} ms after SIGTERM");
-        let record = recorder.gone(Duration::from_secs(30)).await?;
+        let record = leaving.gone(Duration::from_secs(30)).await?;
         let last: Pod = record.pod.expect("it was seen");
         let app = pods::container(&last, "app").and_then(|status| status.state.clone());
         let end = app

@@ -6,13 +6,12 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use ebb_cluster::eventually;
 use ebb_cluster::namespace::{TestNamespace, in_parallel};
-use ebb_cluster::pods::PodRecorder;
+
 use ebb_cluster::web::Web;
 use serde_json::json;
 
-use crate::fixtures::{
-    SOON, delete, in_flight, injected_pod, policy, protected, request_of, status, web,
-};
+use crate::fixtures::{SOON, protected, status, web};
+use crate::leaving::Leaving;
 
 /// A drain as `kubectl` tells it: the policy at rest, during the drain of a pod with a request in
 /// flight, and after it; then a drain that timed out, and the Events of all.
@@ -20,9 +19,9 @@ use crate::fixtures::{
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_drain_reads_well() {
     in_parallel("words", async |namespace| {
-        policy(namespace, "web", json!({"timeoutSeconds": 60})).await?;
-        let pod = injected_pod(namespace, &unprobed(namespace, "web")).await?;
-        let mut recorder = PodRecorder::of(namespace, "web", &[]).await?;
+        let leaving = Leaving::of(namespace, json!({"timeoutSeconds": 60}));
+        let leaving = leaving.app(unprobed(namespace, "web"));
+        let mut leaving = leaving.ready().await?;
         protected(namespace, "web", "AllProtected").await?;
         status(namespace, "web", "one serves", |status| {
             status.targets.serving == 1
@@ -30,9 +29,8 @@ fn a_drain_reads_well() {
         .await?;
         insta::assert_snapshot!("describe_at_rest", described(namespace, "web").await?);
 
-        let mut client = request_of(&pod, "/slow?seconds=9").await?;
-        in_flight(&pod, 1).await?;
-        delete(namespace, "web").await?;
+        leaving.request("/slow?seconds=9").await?;
+        leaving.delete().await?;
         status(namespace, "web", "it drains", |status| {
             status
                 .active
@@ -46,10 +44,8 @@ fn a_drain_reads_well() {
         );
         insta::assert_snapshot!("get_during_a_drain", got(namespace, &["get", "dp"]).await?);
 
-        client
-            .read_until("slow hello from web\n", Duration::from_secs(15))
-            .await?;
-        recorder.gone(Duration::from_secs(30)).await?;
+        leaving.answer(Duration::from_secs(15)).await?;
+        leaving.gone(Duration::from_secs(30)).await?;
         status(namespace, "web", "it drained", |status| {
             status.totals.drained == 1 && status.targets.leaving == 0
         })
@@ -57,18 +53,11 @@ fn a_drain_reads_well() {
         event(namespace, "web drained").await?;
         insta::assert_snapshot!("describe_after_a_drain", described(namespace, "web").await?);
 
-        policy(
-            namespace,
-            "brief",
-            json!({"timeoutSeconds": 4, "shutdownSeconds": 2}),
-        )
-        .await?;
-        let pod = injected_pod(namespace, &unprobed(namespace, "brief")).await?;
-        let mut recorder = PodRecorder::of(namespace, "brief", &[]).await?;
-        let _cut = request_of(&pod, "/slow?seconds=60").await?;
-        in_flight(&pod, 1).await?;
-        delete(namespace, "brief").await?;
-        recorder.gone(Duration::from_secs(40)).await?;
+        let brief = json!({"timeoutSeconds": 4, "shutdownSeconds": 2});
+        let brief = Leaving::of(namespace, brief).app(unprobed(namespace, "brief"));
+        let mut brief = brief.request("/slow?seconds=60").ready().await?;
+        brief.delete().await?;
+        brief.gone(Duration::from_secs(40)).await?;
         status(namespace, "brief", "it timed out", |status| {
             status.totals.timed_out == 1 && status.targets.leaving == 0
         })

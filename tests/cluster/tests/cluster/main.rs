@@ -7,6 +7,7 @@
 mod drains;
 mod fixtures;
 mod kubectl_output;
+mod leaving;
 mod outages;
 mod protection;
 mod restarts;

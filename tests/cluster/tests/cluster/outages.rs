@@ -10,7 +10,7 @@ use ebb_bed::machine::NODES;
 use ebb_cluster::eventually;
 use ebb_cluster::installation::{self, NAMESPACE, SELECTOR};
 use ebb_cluster::namespace::{TestNamespace, exclusive};
-use ebb_cluster::pods::{self, PodRecorder};
+use ebb_cluster::pods;
 use ebb_cluster::rolls::{restart, under_load};
 use ebb_cluster::setup::{NAME, Setup};
 use ebb_cluster::web::Web;
@@ -18,9 +18,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use serde_json::json;
 
-use crate::fixtures::{
-    any_pod, delete, in_flight, injected_pod, policy, protected, request_of, web,
-};
+use crate::fixtures::{any_pod, policy, protected, web};
+use crate::leaving::{Leaving, LeavingPod};
 
 /// How long a node's drain may take: its pods' drains, and new pods elsewhere.
 const NODE_DRAIN: &str = "--timeout=120s";
@@ -70,18 +69,15 @@ async fn scale_controller(namespace: &TestNamespace, replicas: usize) -> Result<
 fn pods_drain_without_a_controller() {
     exclusive("no-controller", async |namespace| {
         let rolled = Setup::Ebb.deploy(namespace).await?;
-        policy(namespace, "patient", json!({"timeoutSeconds": 60})).await?;
-        policy(
-            namespace,
-            "brief",
-            json!({"timeoutSeconds": 4, "shutdownSeconds": 2}),
-        )
-        .await?;
-        let patient = injected_pod(namespace, &web(namespace, "patient")).await?;
-        let brief = injected_pod(namespace, &web(namespace, "brief")).await?;
+        let patient = json!({"timeoutSeconds": 60});
+        let patient = Leaving::of(namespace, patient).app(web(namespace, "patient"));
+        let patient = patient.ready().await?;
+        let brief = json!({"timeoutSeconds": 4, "shutdownSeconds": 2});
+        let brief = Leaving::of(namespace, brief).app(web(namespace, "brief"));
+        let brief = brief.ready().await?;
         protected(namespace, NAME, "AllProtected").await?;
         scale_controller(namespace, 0).await?;
-        let result = drain_by_bootstrap(namespace, &rolled, &patient, &brief).await;
+        let result = drain_by_bootstrap(namespace, &rolled, patient, brief).await;
         scale_controller(namespace, 1).await?;
         result?;
         // Back again, it names the pods that were made while nobody could give them a sidecar.
@@ -93,36 +89,22 @@ fn pods_drain_without_a_controller() {
 async fn drain_by_bootstrap(
     namespace: &TestNamespace,
     rolled: &Web,
-    patient: &Pod,
-    brief: &Pod,
+    mut patient: LeavingPod<'_>,
+    mut brief: LeavingPod<'_>,
 ) -> Result<()> {
-    let mut patient_recorder = PodRecorder::of(namespace, "patient", &["app", "ebb"]).await?;
-    let mut brief_recorder = PodRecorder::of(namespace, "brief", &["app", "ebb"]).await?;
-    let mut finished = request_of(patient, "/slow?seconds=10").await?;
-    let mut cut = request_of(brief, "/slow?seconds=60").await?;
-    in_flight(patient, 1).await?;
-    in_flight(brief, 1).await?;
-    delete(namespace, "patient").await?;
-    delete(namespace, "brief").await?;
-    let answer = finished
-        .read_until("slow hello from patient\n", Duration::from_secs(15))
-        .await?;
-    assert!(
-        answer.text.starts_with("HTTP/1.1 200 OK"),
-        "{}",
-        answer.text
-    );
+    patient.request("/slow?seconds=10").await?;
+    brief.request("/slow?seconds=60").await?;
+    patient.delete().await?;
+    brief.delete().await?;
+    patient.answer(Duration::from_secs(15)).await?;
+    let cut = &mut brief.clients[0];
     let answer = cut.read_until("\0never", Duration::from_secs(10)).await?;
     assert!(answer.text.starts_with("HTTP/1.1 504 "), "{}", answer.text);
-    for (recorder, outcome) in [
-        (&mut patient_recorder, Outcome::Drained),
-        (&mut brief_recorder, Outcome::TimedOut),
+    for (leaving, outcome) in [
+        (&mut patient, Outcome::Drained),
+        (&mut brief, Outcome::TimedOut),
     ] {
-        let record = recorder.gone(Duration::from_secs(60)).await?;
-        let drain = record
-            .final_report()?
-            .drain
-            .expect("the drain was reported");
+        let drain = leaving.drain(Duration::from_secs(60)).await?;
         assert_eq!(drain.outcome, outcome, "{drain:?}");
     }
     let tally = under_load(namespace, rolled, async |_| {
@@ -232,27 +214,17 @@ fn ebb_can_be_upgraded_and_taken_away() {
 
 async fn upgrade_and_remove(namespace: &TestNamespace, served: &Web) -> Result<()> {
     let cluster = &namespace.cluster;
-    policy(namespace, "leaving", json!({"timeoutSeconds": 30})).await?;
-    let leaving = injected_pod(namespace, &web(namespace, "leaving")).await?;
+    let leaving = Leaving::of(namespace, json!({"timeoutSeconds": 30}));
+    let leaving = leaving.app(web(namespace, "leaving"));
+    let mut leaving = leaving.ready().await?;
     policy(namespace, "newcomer", json!({})).await?;
     let tally = under_load(namespace, served, async |_| {
         let before = controllers(namespace).await?;
-        let chart = installation::chart();
-        let chart = chart.to_str().context("the checkout's path is not UTF-8")?;
-        let arguments = [
-            "upgrade",
-            installation::RELEASE,
-            chart,
-            "--namespace",
-            NAMESPACE,
-            "--reuse-values",
-            "--set",
-            "controller.log=debug",
-            "--wait",
-            "--timeout",
-            "90s",
-        ];
-        cluster.helm(&arguments).await?;
+        installation::upgrade(
+            cluster,
+            &["--reuse-values", "--set", "controller.log=debug"],
+        )
+        .await?;
         installation::wait_until_ready(cluster).await?;
         let after = controllers(namespace).await?;
         // The old one may still be on its way out.
@@ -262,15 +234,7 @@ async fn upgrade_and_remove(namespace: &TestNamespace, served: &Web) -> Result<(
                 .all(|old| old.metadata.uid != new.metadata.uid)),
             "the upgrade replaced nothing"
         );
-        cluster
-            .helm(&[
-                "uninstall",
-                installation::RELEASE,
-                "--namespace",
-                NAMESPACE,
-                "--wait",
-            ])
-            .await?;
+        installation::uninstall(cluster).await?;
         eventually(
             "the controller to be gone",
             Duration::from_secs(60),
@@ -287,27 +251,11 @@ async fn upgrade_and_remove(namespace: &TestNamespace, served: &Web) -> Result<(
     .await?;
     assert_eq!(tally.failed, 0, "{:?}\n{:#?}", tally.reasons, tally.samples);
 
-    let mut recorder = PodRecorder::of(namespace, "leaving", &["ebb"]).await?;
-    let mut client = request_of(&leaving, "/slow?seconds=6").await?;
-    in_flight(&leaving, 1).await?;
-    delete(namespace, "leaving").await?;
-    let answer = client
-        .read_until("slow hello from leaving\n", Duration::from_secs(15))
-        .await?;
-    assert!(
-        answer.text.starts_with("HTTP/1.1 200 OK"),
-        "{}",
-        answer.text
-    );
-    let drain = recorder
-        .gone(Duration::from_secs(60))
-        .await?
-        .final_report()?
-        .drain;
-    assert_eq!(
-        drain.expect("the drain was reported").outcome,
-        Outcome::Drained
-    );
+    leaving.request("/slow?seconds=6").await?;
+    leaving.delete().await?;
+    leaving.answer(Duration::from_secs(15)).await?;
+    let drain = leaving.drain(Duration::from_secs(60)).await?;
+    assert_eq!(drain.outcome, Outcome::Drained);
 
     let policies = namespace.api::<DrainPolicy>();
     policies
