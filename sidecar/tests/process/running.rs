@@ -4,12 +4,13 @@ use crate::app::App;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ebb_api::bootstrap::{AppContainer, Bootstrap, ConnectingProbe, OwnHook, ProbeKind};
-use ebb_api::capture::Wanted;
 use ebb_api::connections::ConnectionSettings;
 use ebb_api::desired::{Desired, Endpoints, Leave, Revision};
 use ebb_api::phase::Trigger;
 use ebb_api::report::{FinalReport, Report};
 use ebb_api::settings::{DeregistrationSettings, Settings};
+use ebb_netns::bootstrap;
+pub(crate) use ebb_netns::bootstrap::TOKEN;
 use ebb_sidecar::{app, config::Config};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
@@ -21,7 +22,6 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-pub(crate) const TOKEN: &str = "a-token-of-this-pod";
 pub(crate) const UID: &str = "9c0c1d2e-0000-4000-8000-000000000001";
 
 /// Everything must happen within this, or the test says what did not.
@@ -46,20 +46,16 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-/// A lame-duck phase as short as seconds allow.
+/// A policy with a short lame-duck phase.
 pub(crate) fn quick(timeout_seconds: u32) -> Settings {
+    let short = bootstrap::short(timeout_seconds);
     Settings {
-        policy: Some("web".to_owned()),
-        enabled: true,
-        timeout_seconds,
         deregistration: DeregistrationSettings {
-            min_seconds: 0,
-            quiet_seconds: 0,
-            idle_seconds: 5,
             max_seconds: 3,
+            ..short.deregistration
         },
         connections: ConnectionSettings::default(),
-        shutdown_seconds: Some(1),
+        ..short
     }
 }
 
@@ -90,10 +86,7 @@ impl Sidecar {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         let key = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
         let bootstrap = Bootstrap {
-            settings: settings.clone(),
             grace_seconds: 120,
-            original_grace_seconds: 30,
-            token: TOKEN.to_owned(),
             key: "key-1".to_owned(),
             public_key: BASE64_STANDARD.encode(key.public_key()),
             containers: vec![AppContainer {
@@ -107,9 +100,7 @@ impl Sidecar {
                 restart_grace_seconds: None,
                 own_hook: own_hook(app.address),
             }],
-            exclude_ports: Vec::new(),
-            proxy_protocol_ports: Vec::new(),
-            capture: Wanted::default(),
+            ..bootstrap::of(settings.clone())
         };
         let bootstrap = serde_json::to_string(&bootstrap).unwrap();
         let mut config = Config::read(|name| match name {
