@@ -6,7 +6,6 @@
 mod compile;
 mod crates;
 mod deny;
-mod metadata;
 mod rooms;
 mod source;
 mod unused;
@@ -17,53 +16,72 @@ use anyhow::{Result, bail};
 
 use crate::generated;
 use crate::programs::{bed, cargo, status, workspace};
+use crate::requirements::{of_compiling, of_helm};
+use crate::skip::{self, Skipped};
 
 /// A check, and the name that it is called by.
 struct Check {
     name: &'static str,
+    /// What this computer lacks for it, if anything.
+    lacks: fn() -> Option<String>,
     run: fn() -> Result<()>,
 }
 
 /// What is quick comes first.
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     Check {
         name: "formatting",
+        lacks: nothing,
         run: formatting,
     },
     Check {
         name: "rooms",
+        lacks: nothing,
         run: rooms::hold,
     },
     Check {
         name: "crates",
+        lacks: nothing,
         run: crates::hold,
     },
     Check {
         name: "dependencies",
+        lacks: nothing,
         run: deny::hold,
     },
     Check {
         name: "unused-dependencies",
+        lacks: nothing,
         run: unused::none,
     },
     Check {
         name: "lints",
+        lacks: of_compiling,
         run: compile::lints,
     },
     Check {
         name: "documentation",
+        lacks: of_compiling,
         run: compile::documentation,
     },
     Check {
         name: "crates-alone",
+        lacks: of_compiling,
         run: compile::alone,
     },
     Check {
-        name: "generated-files",
-        run: generated::compare,
+        name: "crd",
+        lacks: nothing,
+        run: generated::compare_crd,
+    },
+    Check {
+        name: "manifests",
+        lacks: of_helm,
+        run: generated::compare_manifests,
     },
     Check {
         name: "chart",
+        lacks: of_helm,
         run: chart,
     },
 ];
@@ -77,16 +95,31 @@ pub(crate) fn run(names: &[String]) -> Result<u8> {
             known.join(", ")
         );
     }
-    let failed: Vec<&str> = CHECKS
-        .iter()
-        .filter(|check| names.is_empty() || names.iter().any(|name| name == check.name))
-        .filter(|check| !check.holds())
-        .map(|check| check.name)
-        .collect();
-    if failed.is_empty() {
-        return Ok(0);
+    let mut failed = Vec::new();
+    let mut skipped = Vec::new();
+    for check in &CHECKS {
+        if !names.is_empty() && !names.iter().any(|name| name == check.name) {
+            continue;
+        }
+        if let Some(because) = (check.lacks)() {
+            skipped.push(Skipped {
+                name: check.name.to_owned(),
+                because,
+            });
+        } else if !check.holds() {
+            failed.push(check.name);
+        }
     }
-    bail!("these checks failed: {}", failed.join(", "))
+    let is_whole = skip::conclude(&skipped);
+    if !failed.is_empty() {
+        bail!("these checks failed: {}", failed.join(", "));
+    }
+    is_whole.map(|()| 0)
+}
+
+/// What every computer has that can run this.
+fn nothing() -> Option<String> {
+    None
 }
 
 // === impl Check ===

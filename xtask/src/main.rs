@@ -9,12 +9,14 @@ mod check;
 mod disk;
 mod fuzz;
 mod generated;
+mod metadata;
 #[cfg(target_os = "linux")]
 mod nftables;
 mod programs;
 mod report;
-#[cfg_attr(not(target_os = "linux"), path = "elsewhere.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "unsupported.rs")]
 mod requirements;
+mod skip;
 mod suite;
 
 use std::path::PathBuf;
@@ -51,8 +53,9 @@ enum Task {
     /// those included that are `#[ignore]`d because they need the cluster, or clients and servers of
     /// other languages.
     ///
-    /// Needs what `cluster up` needs; with --fast Rust, Linux, root, and `ip` and nftables for the
-    /// redirect's own tests, which make network namespaces.
+    /// Needs what `cluster up` needs; with --fast Rust, and Linux, root, `ip` and nftables for the
+    /// tests that make network namespaces: where one is missing they are skipped, and named at the
+    /// end.
     Test {
         /// Only the tests that need neither the cluster nor anything that has to be fetched.
         #[arg(long)]
@@ -65,9 +68,11 @@ enum Task {
         )]
         arguments: Vec<String>,
     },
-    /// Checks formatting, lints with warnings denied, generated files, and the chart.
+    /// Checks all that must hold beside the tests: CONTRIBUTING.md has the list.
     ///
-    /// Needs Rust, and Go for Helm, which is built once from its module.
+    /// Needs Rust, and Go for Helm, which is built once from its module. What needs something that is
+    /// missing here is skipped, and named at the end; with CI=true in the environment that is an
+    /// error.
     Check {
         /// Only these checks; all if there is none.
         checks: Vec<String>,

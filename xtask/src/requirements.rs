@@ -1,5 +1,5 @@
 //! What the cluster needs of this computer: all that is missing is said at once, within seconds,
-//! before anything is built. Where this is not Linux, see `elsewhere.rs`.
+//! before anything is built. Where this is not Linux, see `unsupported.rs`.
 
 use std::fs::{self, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -66,13 +66,41 @@ pub(crate) fn root() -> Result<()> {
     }
 }
 
+/// What is missing to compile everything: nothing here.
+pub(crate) fn of_compiling() -> Option<String> {
+    None
+}
+
+/// What is missing to build Helm, with which the chart is read.
+pub(crate) fn of_helm() -> Option<String> {
+    go()
+}
+
+/// What is missing for the tests that make network namespaces.
+pub(crate) fn of_namespaces() -> Option<String> {
+    let mut problems = programs_among(&["ip", "unshare"]);
+    if !rustix::process::geteuid().is_root() {
+        problems.push("this is not root: run it as root".to_owned());
+    } else if problems.is_empty() {
+        problems.extend(namespaces());
+        problems.extend(nftables::missing());
+    }
+    (!problems.is_empty()).then(|| problems.join("; "))
+}
+
+/// The programs that are missing.
 fn programs() -> Vec<String> {
+    programs_among(&PROGRAMS.map(|(program, _)| program))
+}
+
+/// Those among these of [`PROGRAMS`].
+fn programs_among(names: &[&str]) -> Vec<String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let missing = |program: &str| !folders.iter().any(|folder| folder.join(program).is_file());
     PROGRAMS
         .iter()
-        .filter(|(program, _)| missing(program))
+        .filter(|(program, _)| names.contains(program) && missing(program))
         .map(|(program, package)| format!("{program} is missing: apt-get install {package}"))
         .collect()
 }

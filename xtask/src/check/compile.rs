@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::metadata::Metadata;
 use super::succeeds;
+use crate::metadata::Metadata;
 use crate::programs::{cargo, status, target, workspace};
 
 /// Clippy, with warnings denied, in our workspace and in that of the fuzz targets.

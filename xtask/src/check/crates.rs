@@ -7,7 +7,7 @@ use std::fs;
 use anyhow::Result;
 
 use super::complain;
-use super::metadata::{Metadata, Package, closure};
+use crate::metadata::{Metadata, Package, closure};
 
 /// A crate of ours.
 struct Crate {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::complain;
-use super::metadata::{Metadata, Package};
+use crate::metadata::{Metadata, Package};
 use crate::programs::workspace;
 use lists::{BANNED, DUPLICATES, LICENSES};
 
@@ -134,6 +134,7 @@ mod tests {
             license: license.map(str::to_owned),
             source: source.map(str::to_owned),
             dependencies: Vec::new(),
+            tests: Vec::new(),
             manifest: "Cargo.toml".into(),
         }
     }

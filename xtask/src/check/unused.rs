@@ -5,8 +5,8 @@ use std::fs;
 use anyhow::Result;
 
 use super::complain;
-use super::metadata::{Metadata, Package};
 use super::source;
+use crate::metadata::{Metadata, Package};
 
 /// Dependencies that no source names, and why they are there all the same: the crate, the package
 /// that it depends on, and the reason.

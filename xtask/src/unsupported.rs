@@ -11,3 +11,18 @@ pub(crate) fn of_the_cluster() -> Result<()> {
 pub(crate) fn root() -> Result<()> {
     bail!("this needs Linux: it works with namespaces and cgroups")
 }
+
+/// What is missing to compile everything.
+pub(crate) fn of_compiling() -> Option<String> {
+    Some("this is not Linux, whose interfaces the sidecar and the test bed are built on".to_owned())
+}
+
+/// What is missing to build Helm.
+pub(crate) fn of_helm() -> Option<String> {
+    of_compiling()
+}
+
+/// What is missing for the tests in namespaces.
+pub(crate) fn of_namespaces() -> Option<String> {
+    of_compiling()
+}

@@ -12,39 +12,41 @@ use crate::programs::{cargo, workspace};
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// A workspace with everything that it is built with, tests included.
-pub(super) struct Metadata {
+pub(crate) struct Metadata {
     packages: Vec<Package>,
 }
 
 /// A package, of ours or of a registry.
-pub(super) struct Package {
-    pub(super) name: String,
-    pub(super) version: String,
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) version: String,
     /// An SPDX expression.
-    pub(super) license: Option<String>,
+    pub(crate) license: Option<String>,
     /// Where it comes from; `None` for a folder of ours.
-    pub(super) source: Option<String>,
-    pub(super) dependencies: Vec<Dependency>,
-    pub(super) manifest: PathBuf,
+    pub(crate) source: Option<String>,
+    pub(crate) dependencies: Vec<Dependency>,
+    /// The names of its test programs.
+    pub(crate) tests: Vec<String>,
+    pub(crate) manifest: PathBuf,
 }
 
 /// A line below `[dependencies]`, or one of its kind.
-pub(super) struct Dependency {
+pub(crate) struct Dependency {
     /// The package's name.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// How the sources call it.
-    pub(super) identifier: String,
-    pub(super) is_for_tests: bool,
+    pub(crate) identifier: String,
+    pub(crate) is_for_tests: bool,
 }
 
 impl Metadata {
     /// Of our workspace.
-    pub(super) fn read() -> Result<Metadata> {
+    pub(crate) fn read() -> Result<Metadata> {
         Metadata::read_in(workspace())
     }
 
     /// Of the workspace in this folder.
-    pub(super) fn read_in(folder: &Path) -> Result<Metadata> {
+    pub(crate) fn read_in(folder: &Path) -> Result<Metadata> {
         let arguments = ["metadata", "--locked", "--format-version", "1"];
         let platform = ["--filter-platform", TARGET];
         let said = output(folder, &[&arguments[..], &platform].concat())?;
@@ -66,12 +68,12 @@ impl Metadata {
     }
 
     /// All of them.
-    pub(super) fn packages(&self) -> &[Package] {
+    pub(crate) fn packages(&self) -> &[Package] {
         &self.packages
     }
 
     /// Those of ours.
-    pub(super) fn members(&self) -> impl Iterator<Item = &Package> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Package> {
         self.packages
             .iter()
             .filter(|package| package.source.is_none())
@@ -80,7 +82,7 @@ impl Metadata {
 
 /// The names of all packages that this one of ours is built with when it is built alone: cargo's own
 /// answer, without what others of the workspace ask of a package that they share.
-pub(super) fn closure(package: &str) -> Result<BTreeSet<String>> {
+pub(crate) fn closure(package: &str) -> Result<BTreeSet<String>> {
     let alone = ["--package", package, "--edges", "normal,build"];
     let built = tree(workspace(), &alone)?;
     let name = |line: &String| line.split(' ').next().map(str::to_owned);
@@ -117,18 +119,24 @@ impl Package {
     fn read(value: &Value) -> Option<Package> {
         let text = |key: &str| value[key].as_str().map(str::to_owned);
         let dependencies = value["dependencies"].as_array()?;
+        let targets = value["targets"].as_array()?;
+        let test = |target: &Value| {
+            let name = target["name"].as_str()?;
+            (target["kind"][0] == "test").then(|| name.to_owned())
+        };
         Some(Package {
             name: text("name")?,
             version: text("version")?,
             license: text("license"),
             source: text("source"),
             dependencies: dependencies.iter().filter_map(Dependency::read).collect(),
+            tests: targets.iter().filter_map(test).collect(),
             manifest: text("manifest_path")?.into(),
         })
     }
 
     /// Where its Cargo.toml is.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.manifest.parent().expect("a file is in a folder")
     }
 }
