@@ -1,5 +1,5 @@
-//! What is open, what is in flight, and what has come and gone: the one thing that the relay tells
-//! the rest of the sidecar.
+//! What is open, what is in flight, and what has come and gone: the one thing that the relay
+//! reports to the rest of the sidecar.
 //!
 //! Every connection holds a [`Connection`] and writes to it as bytes pass; dropping it, by a panic
 //! too, takes it out again. The drain machine reads a [`Snapshot`] whenever [`Changes::changed`]
@@ -32,14 +32,14 @@ pub const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 /// Counts of one relay. Shared by `Arc`.
 #[derive(Debug)]
 pub struct Census {
-    /// All times are kept as nanoseconds since this moment, plus one: nought is never.
+    /// Times are stored as nanoseconds since `epoch` plus one, so that 0 means never.
     epoch: Instant,
     records: Mutex<Records>,
     /// Open requests and busy opaque connections: those that only an event ends. What ends by time
     /// alone (patience) is found by looking at the records.
     ///
-    /// SeqCst wherever it is used: connections on several threads write here, and who is told that it
-    /// came to nought must see what each of them wrote to its record before.
+    /// SeqCst wherever it is used: connections on several threads write here, and who is notified
+    /// that it came to 0 must see what each of them wrote to its record before.
     busy: AtomicU64,
     /// How long an idle HTTP/1 connection is expected to come back, in nanoseconds.
     http1_pause: AtomicU64,
@@ -125,7 +125,7 @@ impl Census {
         self.records().relayed() as u64
     }
 
-    /// A reader's place: the next [`Changes::changed`] tells of everything after this call.
+    /// A reader's place: the next [`Changes::changed`] reports everything after this call.
     pub fn changes(self: &Arc<Self>) -> Changes {
         Changes {
             census: self.clone(),
@@ -218,7 +218,7 @@ impl Census {
 impl Changes {
     /// Waits until something happened that a drain waits for: the last thing in flight finished,
     /// the first new thing came, a connection went while nothing was in flight. Returns at once if
-    /// that was so since the last call. Cancel safe. What ends by time alone is not told here:
+    /// that was so since the last call. Cancel safe. What ends by time alone is not reported here:
     /// [`Snapshot::settles_at`] says when to look again.
     pub async fn changed(&mut self) {
         let census = &self.census;

@@ -57,10 +57,11 @@ impl Bound {
     }
 
     /// Accepts and relays until `stop` is ready, then drops what is still open. It ends by itself
-    /// only when a part was lost without which connections can't be served, or can't be told to leave.
+    /// only when a part was lost without which connections can't be served, or can't be told to
+    /// leave.
     ///
-    /// From [`Stance::Draining`] on the port is closed; all connections that the kernel has queued are
-    /// accepted first, in the same tick. Back in an earlier stance it is opened again.
+    /// From [`Stance::Draining`] on the port is closed; all connections that the kernel has queued
+    /// are accepted first, in the same tick. Back in an earlier stance it is opened again.
     ///
     /// [`Stance::Draining`]: crate::stance::Stance::Draining
     pub async fn run(self, relay: Relay, stop: impl Future<Output = ()>) {

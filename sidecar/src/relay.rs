@@ -1,5 +1,5 @@
 //! The relay: it passes the bytes of every connection between client and app, unchanged but for the
-//! goodbyes, and tells the census what is in flight.
+//! goodbyes, and keeps the census of what is in flight.
 //!
 //! ```text
 //!  listener --accept--> connection --+-- exchange (what the bytes mean; no IO)
@@ -60,7 +60,7 @@ impl Relay {
         }
     }
 
-    /// Runs the connections of a port on so many threads; one is that of its listener.
+    /// Runs the connections of a port on this number of threads. With one, that is its listener's.
     #[must_use]
     pub fn with_workers(self, workers: NonZeroUsize) -> Relay {
         Relay { workers, ..self }
@@ -78,18 +78,18 @@ impl Relay {
         self.conduct.clone()
     }
 
-    /// A subscription to what [`Relay::notify`] tells, for a connection that is to run.
+    /// A subscription to what [`Relay::notify`] reports, for a connection that is to run.
     pub(crate) fn subscribe(&self) -> Subscription {
         self.notifier.subscribe(self.conduct())
     }
 
-    /// Tells the connections whenever something else is wanted of them; never ends.
+    /// Notifies the connections whenever something else is wanted of them; never ends.
     pub(crate) fn notify(&self) -> impl Future<Output = ()> + Send + use<> {
         self.notifier.clone().run(self.conduct())
     }
 
-    /// Takes an accepted connection in, which `peer` has made: from here on it counts. Nothing where
-    /// it was made to the relay itself; it is reset when the socket is dropped.
+    /// Takes an accepted connection in, which `peer` has made: from here on it counts. `None` if it
+    /// was made to the relay itself; it is reset when the socket is dropped.
     pub(crate) fn take(&self, client: &TcpStream, peer: SocketAddr) -> Option<Taken> {
         let canonical = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         match self.upstream.destination(client, peer) {

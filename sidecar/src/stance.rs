@@ -3,14 +3,15 @@
 use ebb_api::connections::ConnectionSettings;
 use std::time::{Duration, Instant};
 
-/// How the relay treats connections, and by which settings. It is a level, not an event: handed over
-/// in a `tokio::sync::watch`, so a connection that looks late sees the newest, and a changed policy
-/// holds for the connections that are open.
+/// How the relay treats connections, and by which settings. It is a level, not an event: handed
+/// over in a `tokio::sync::watch`, so a connection that looks late sees the newest, and a changed
+/// policy holds for the connections that are open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conduct {
     /// What is done.
     pub stance: Stance,
-    /// When it is done to long-lived connections, from [`Stance::Parting`] on; nothing means at once.
+    /// When it is done to long-lived connections, from [`Stance::Parting`] on; `None` means at
+    /// once.
     pub pace: Option<Pace>,
     /// The policy's settings of how.
     pub connections: ConnectionSettings,

@@ -1,8 +1,8 @@
 //! Trackers: they watch the bytes of a connection go by and find boundaries, nothing else.
 //!
-//! They own no socket and no clock, take any split of the stream, and never change a byte. What they
-//! are not sure of they call [`Odd`], and the connection is opaque from then on: a wrong guess may
-//! change when a goodbye is said, never what is said.
+//! They own no socket and no clock, take any split of the stream, and never change a byte. What
+//! they are not sure of they call [`Odd`], and the connection is opaque from then on: a wrong guess
+//! may change when a goodbye is said, never what is said.
 
 pub mod event_stream;
 pub mod http1;
@@ -20,7 +20,8 @@ use std::fmt;
 pub enum Odd {
     /// They began as another protocol's do.
     NotHttp,
-    /// A head or a frame breaks the rules of its protocol, or different servers read it differently.
+    /// A head or a frame breaks the rules of its protocol, or different servers read it
+    /// differently.
     Malformed,
     /// The same of what delimits a body: its length, or its chunks.
     Framing,
@@ -58,6 +59,6 @@ impl fmt::Display for Odd {
 pub struct Step<E> {
     /// How many bytes of the input it went over.
     pub used: usize,
-    /// What ended there; nothing if all of the input was used.
+    /// What ended there; `None` if all of the input was used.
     pub event: Option<E>,
 }

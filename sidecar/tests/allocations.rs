@@ -1,8 +1,8 @@
-//! What a relay that has warmed up allocates for a request: nothing. And for a side that takes nothing:
-//! no more than one read.
+//! What a relay that has warmed up allocates for a request: nothing. And for a side that takes
+//! nothing: no more than one read.
 //!
-//! Client, relay and app are on one thread, and so is the counter; client and app are written so that
-//! they allocate nothing themselves.
+//! Client, relay and app are on one thread, and so is the counter; client and app are written so
+//! that they allocate nothing themselves.
 #![expect(
     clippy::unwrap_used,
     reason = "an error here fails the test, and its backtrace names the line"
@@ -161,7 +161,7 @@ fn a_side_that_takes_nothing_is_bounded() {
                 .await;
             ends.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\n")
                 .await;
-            // Until neither got a byte on its way for so many turns of the relay's.
+            // Until neither got a byte on its way for a thousand turns of the relay's.
             let (mut still, mut all) = (0, 0);
             while still < 1000 {
                 let said = [&ends.client, &ends.app].map(|end| end.try_write(&chunk).unwrap_or(0));

@@ -1,5 +1,5 @@
-//! The tests of the relay over real sockets once more, with two threads that run connections: nothing
-//! that a client or an app sees depends on that.
+//! The tests of the relay over real sockets once more, with two threads that run connections:
+//! nothing that a client or an app sees depends on that.
 
 #[path = "relay/closing.rs"]
 mod closing;

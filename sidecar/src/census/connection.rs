@@ -56,7 +56,7 @@ impl Connection {
     }
 
     /// Whether the first request of this connection, at `now`, is one of a probe, and therefore not
-    /// to be told here before the moment that this answers. To be asked once.
+    /// to be counted here before the moment that this returns. To be asked once.
     pub fn probe_until(&self, now: Instant) -> Option<Instant> {
         let (from, port) = self.made.as_deref()?;
         self.census.probes().include(*from, *port, now)
@@ -95,7 +95,7 @@ impl Connection {
     }
 
     /// The last byte of the oldest request's answer was read from the app. `next_began` is when the
-    /// head of the request behind it was complete, if there is one.
+    /// head of the request after it was complete, if there is one.
     pub fn request_ended(&self, next_began: Option<Instant>) {
         let since = next_began.map_or(0, |began| self.census.stamp(began));
         self.record.since.store(since, Ordering::Relaxed);
@@ -108,7 +108,7 @@ impl Connection {
         self.requests_dropped(1, next_began);
     }
 
-    /// So many open requests ended without an answer that is whole: one of the sides gave them up.
+    /// `count` open requests ended without an answer that is whole: one of the sides gave them up.
     /// `next_began` as in [`Connection::request_ended`].
     pub fn requests_dropped(&self, count: u32, next_began: Option<Instant>) {
         let since = next_began.map_or(0, |began| self.census.stamp(began));
@@ -152,8 +152,8 @@ impl Connection {
             .store(Protocol::Tls as u8 + 1, Ordering::Relaxed);
     }
 
-    /// The connection is a WebSocket, which is in flight as long as it lives. The request that asked
-    /// for it becomes that; it is no new work.
+    /// The connection is a WebSocket, which is in flight as long as it lives. The request that
+    /// asked for it becomes that; it is no new work.
     pub fn turned_websocket(&self) {
         self.record
             .protocol
@@ -190,7 +190,7 @@ impl Connection {
     }
 
     /// An opaque connection's app sent something, and all of it was handed to the client. It is
-    /// waited for until `idle_at`; nothing if the client never spoke, for then this is a greeting
+    /// waited for until `idle_at`; `None` if the client never spoke, for then this is a greeting
     /// and the connection stays idle.
     pub fn app_spoke(&self, now: Instant, idle_at: Option<Instant>) {
         if self.open() == 0 && self.record.patience.load(Ordering::Relaxed) == 0 {
@@ -233,7 +233,7 @@ impl Connection {
         self.census.worked(now);
     }
 
-    /// What was in flight on a connection that does not pass the relay is so no more.
+    /// The work in flight on an observed connection has ended.
     pub fn one_finished(&self) {
         add(&self.census.totals.finished, 1);
     }
@@ -284,7 +284,7 @@ impl Connection {
         self.record.open.load(Ordering::Relaxed)
     }
 
-    /// So many fewer are open; never more than are, since a count that wraps would hold every later
+    /// `count` fewer are open; never more than are, since a count that wraps would hold every later
     /// drain to its deadline.
     fn close(&self, count: u32) {
         let open = self.open();

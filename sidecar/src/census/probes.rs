@@ -1,14 +1,15 @@
-//! Kubelet's probes, which are no traffic: a connection that one of them makes is no work, not late,
-//! and not in flight.
+//! Kubelet's probes, which are no traffic: a connection that one of them makes is no work, not
+//! late, and not in flight.
 //!
 //! Most are known without any of this. Those over HTTP say who they are, and a `tcpSocket` probe
-//! sends not a byte, which is nothing in flight and no work. What is left are gRPC probes: an HTTP/2
-//! connection with one request, of which the headers are not opened. One connection for each probe's
-//! period is taken for it, on the probe's port, from the address that calls the hooks (kubelet's),
-//! and only as long as it has one request, for no longer than that period: behind a node that hides its clients' addresses
-//! (`externalTrafficPolicy: Cluster`) no more than that is mistaken. Before the first hook call
-//! nothing is, since kubelet's address is not known. Nothing waits then, and a probe of that time
-//! makes a drain that begins within the policy's quiet time that much longer at most.
+//! sends not a byte, which is nothing in flight and no work. What is left are gRPC probes: an
+//! HTTP/2 connection with one request, of which the headers are not opened. One connection for each
+//! probe's period is taken for it, on the probe's port, from the address that calls the hooks
+//! (kubelet's), and only as long as it has one request, for no longer than that period. Behind a
+//! node that hides its clients' addresses (`externalTrafficPolicy: Cluster`) no more than that is
+//! mistaken. Before the first hook call no connection is taken for a probe, since kubelet's address
+//! is not known. No drain is under way then; a probe of that time can make a drain that begins
+//! within the policy's quiet time longer by that time at most.
 
 use ebb_api::bootstrap::{AppContainer, ProbeKind};
 use std::net::IpAddr;
@@ -29,7 +30,7 @@ pub struct Probes {
 struct Expected {
     port: u16,
     period: Duration,
-    /// When the next one is due; nothing before the first.
+    /// When the next one is due; `None` before the first.
     next: Option<Instant>,
 }
 
@@ -95,7 +96,8 @@ mod tests {
     const KUBELET: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 18, 0, 1));
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 18, 0, 2));
 
-    /// Two gRPC probes of one port with periods of 10 s and 4 s, and a `tcpSocket` probe of another.
+    /// Two gRPC probes of one port with periods of 10 s and 4 s, and a `tcpSocket` probe of
+    /// another.
     fn probes() -> Probes {
         let probe = |port, period_seconds, kind| ConnectingProbe {
             port,

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 pub(super) const UNKNOWN: u8 = 0;
 
 /// One writer (the connection's task), any number of readers. A reader may see two fields of
-/// different moments; it decides nothing that the next change would not correct.
+/// different moments; whatever it decides by them, the next change corrects.
 ///
 /// One cache line each: threads that run connections beside each other do not write to the same.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(super) struct Record {
-    /// A connection has it; otherwise the rest means nothing.
+    /// A connection has it; otherwise the rest has no meaning.
     taken: AtomicBool,
     way: AtomicU8,
     /// The number of what the first bytes have shown; [`UNKNOWN`] before, and when it stops being

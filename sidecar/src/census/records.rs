@@ -1,5 +1,5 @@
-//! Where the records of open connections are: side by side, so that a snapshot of ten thousand of them
-//! reads memory in order and does not hold up the bytes that pass meanwhile.
+//! Where the records of open connections are: side by side, so that a snapshot of ten thousand of
+//! them reads memory in order and does not hold up the bytes that pass meanwhile.
 
 use super::Way;
 use super::record::Record;
@@ -15,7 +15,7 @@ const BLOCK: usize = 256;
 pub(super) struct Records {
     blocks: Vec<Arc<Block>>,
     free: Vec<usize>,
-    /// Places behind this one were never taken.
+    /// Places after this one were never taken.
     end: usize,
     /// How many of those that are taken are connections that pass the relay.
     relayed: usize,
@@ -93,8 +93,8 @@ impl Deref for Place {
 mod tests {
     use super::*;
 
-    /// Places are used again, from the start and over the end of a block, and tell nothing of who had
-    /// them before.
+    /// Places are used again, from the start and over the end of a block, and tell nothing of who
+    /// had them before.
     #[test]
     fn places_are_used_again() {
         let mut records = Records::default();

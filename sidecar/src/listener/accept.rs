@@ -1,4 +1,5 @@
-//! Accepting: one connection after the other, or all that the kernel has queued before the port closes.
+//! Accepting: one connection after the other, or all that the kernel has queued before the port
+//! closes.
 
 use super::limit::ConnectionLimit;
 use super::pause::Pause;
@@ -54,8 +55,8 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Accepts and serves one connection, or waits for a pause to end, or for ever where the port is
-    /// closed. Cancel safe.
+    /// Accepts and serves one connection, or waits for a pause to end, or for ever where the port
+    /// is closed. Cancel safe.
     ///
     /// # Errors
     ///
@@ -88,8 +89,8 @@ impl Acceptor {
         }
     }
 
-    /// A close over connections that the kernel has queued would reset them: they are accepted first,
-    /// in the same tick.
+    /// A close over connections that the kernel has queued would reset them: they are accepted
+    /// first, in the same tick.
     fn close(&mut self) -> Result<(), WorkerLost> {
         if let Some(listener) = self.listener.take() {
             for (client, peer) in queued(&listener, self.workers.relay()) {
@@ -129,8 +130,8 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
     .await
 }
 
-/// Accepts all that the kernel has queued. It asks the kernel itself: tokio may not have heard yet
-/// of a connection that is there.
+/// Accepts all that the kernel has queued. It asks the kernel itself: tokio may not know yet of
+/// a connection that is there.
 fn queued(listener: &TcpListener, relay: &Relay) -> Vec<(TcpStream, SocketAddr)> {
     let mut clients = Vec::new();
     loop {

@@ -1,5 +1,5 @@
-//! The most connections at a time: each needs two file descriptors, and the admin port must have some
-//! left, or no hook would be answered.
+//! The most connections at a time: each needs two file descriptors, and the admin port must have
+//! some left, or no hook would be answered.
 
 use crate::census::Census;
 use crate::log_limit::LogLimit;
@@ -19,8 +19,8 @@ pub(super) struct ConnectionLimit {
 }
 
 impl ConnectionLimit {
-    /// As many as the process's limit of file descriptors allows; of a small limit a quarter is left
-    /// for everything else.
+    /// As many as the process's limit of file descriptors allows; of a small limit a quarter is
+    /// left for everything else.
     pub(super) fn new(census: Arc<Census>) -> ConnectionLimit {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         ConnectionLimit {

@@ -9,10 +9,10 @@ use tokio::net::TcpListener;
 /// default.
 const BACKLOG: i32 = 4096;
 
-/// How long the sender of a client's connection keeps quiet before its kernel asks whether the client
-/// is still there, how long it waits for each answer, and how many it misses. Forgotten connections
-/// go after 40 s, and conntrack's 60 s of close_wait can't swallow the answer to a client that has
-/// half-closed.
+/// How long the sender of a client's connection keeps quiet before its kernel asks whether the
+/// client is still there, how long it waits for each answer, and how many it misses. Forgotten
+/// connections go after 40 s, and conntrack's 60 s of close_wait can't swallow the answer to a
+/// client that has half-closed.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(25), Duration::from_secs(5), 3);
 
 /// Listens on this port for IPv6 and IPv4 with one socket, or for IPv4 alone where the node has no
@@ -39,8 +39,8 @@ pub(super) fn open(address: SocketAddr) -> io::Result<TcpListener> {
     }
     // Connections of an earlier start may still be in TIME_WAIT.
     socket.set_reuse_address(true)?;
-    // Linux hands these two on to every connection that is accepted: one system call here is one less
-    // for each of them.
+    // Linux hands these two on to every connection that is accepted: one system call here is one
+    // less for each of them.
     let (time, interval, retries) = KEEPALIVE;
     let keepalive = TcpKeepalive::new()
         .with_time(time)

@@ -16,8 +16,8 @@ use tokio::task::{JoinError, JoinSet};
 /// What runs connections. Dropping it drops them.
 pub(super) struct Workers {
     relay: Relay,
-    /// What wakes the connections of all threads: without it none would learn any more that it is to
-    /// leave.
+    /// What wakes the connections of all threads: without it none would learn any more that it is
+    /// to leave.
     notifier: JoinSet<()>,
     /// Connections on this thread.
     connections: JoinSet<()>,

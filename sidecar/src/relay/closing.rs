@@ -10,14 +10,15 @@ use tokio::net::TcpStream;
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Resets a connection: the other end sees that what it has is not whole. The socket must be
-/// dropped behind this.
+/// dropped after this.
 pub(crate) fn reset(stream: &TcpStream) {
     // An error means that the connection has gone already.
     let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// Lets the last bytes, which are to be written next, go out together with our FIN: it is the half of
-/// what ten thousand goodbyes cost in the kernel. The FIN pushes what is held (tcp(7), TCP_CORK).
+/// Lets the last bytes, which are to be written next, go out together with our FIN: it is the half
+/// of what ten thousand goodbyes cost in the kernel. The FIN pushes what is held (tcp(7),
+/// TCP_CORK).
 pub(crate) fn with_last_bytes(stream: &TcpStream) {
     // An error means that the connection has gone already.
     let _ = socket2::SockRef::from(stream).set_tcp_cork(true);

@@ -1,18 +1,19 @@
-//! One connection: which step follows which, until it ends. Its legs are sockets, or the parties of a
-//! test that drives the very same steps.
+//! One connection: which step follows which, until it ends. Its legs are sockets, or the parties of
+//! a test that drives the very same steps.
 //!
 //! | stage | from the client | to the client | next |
 //! |---|---|---|---|
-//! | Dialing | waits for the app | nothing | Relaying; a reset if the app can't be reached |
-//! | Relaying | to the app, unless the exchange gates it | what the app says, with goodbyes | any of the following; the end when both sides have closed |
-//! | WithoutApp | its next request | nothing | Redialing, or an answer of ours and Closing |
-//! | Redialing | waits for the app | nothing | Relaying; WithoutApp if the app can't be reached |
-//! | HalfClosing | not read | what the app says | the end when the app has closed too, or after 2 s |
+//! | Dialing | waits for the app | nothing | Relaying; a reset if there is no app |
+//! | Relaying | to the app, unless gated | what the app says, with goodbyes | any that follows |
+//! | WithoutApp | its next request | nothing | Redialing; our answer, and Closing |
+//! | Redialing | waits for the app | nothing | Relaying; WithoutApp if there is no app |
+//! | HalfClosing | not read | what the app says | the end when the app closes too, or 2 s |
 //! | Closing | not read | what waits | the end when the client has taken it |
-//! | Cut | not read | what waits | the same, where something was in flight after 2 s at the latest |
+//! | Cut | not read | what waits | the same; 2 s if something was in flight |
 //!
-//! Every stage but Cut becomes Closing with the last word of a goodbye, and Cut at the deadline; there
-//! is no way back from these two.
+//! A connection also ends when both sides have closed, and with any error of the client's socket.
+//! Every stage but Cut becomes Closing with the last word of a goodbye, and Cut at the deadline;
+//! there is no way back from these two.
 
 mod leaving;
 mod legs;
@@ -247,7 +248,7 @@ impl<L: Legs> Connection<L> {
             let bytes = std::mem::take(&mut self.behind_gate);
             return self.pass_to_app(&bytes, context, now);
         }
-        // A closed gate is no reason not to read: the client may leave behind it. One read at most
+        // A closed gate is no reason not to read: the client may close meanwhile. One read at most
         // waits there.
         match self.legs.poll_read(Leg::Client, context, scratch) {
             Poll::Pending => Ok(waited),

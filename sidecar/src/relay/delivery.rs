@@ -6,12 +6,12 @@ use crate::census::Census;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often send queues are looked at: nothing tells when one empties. It only happens at the end
-/// of a process.
+/// How often send queues are looked at: the kernel reports no event when one empties. It only
+/// happens at the end of a process.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// How long to wait where the kernel does not let us look: most clients have acknowledged within a
-/// round trip, those behind a bad network within some retransmissions.
+/// round trip, those over a bad network within some retransmissions.
 const BLIND: Duration = Duration::from_secs(2);
 
 /// Waits until nothing is in flight in the relay, and every byte for a client of it on `ports` has

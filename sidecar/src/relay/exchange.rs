@@ -102,8 +102,8 @@ impl Exchange {
         }
     }
 
-    /// From when on this connection's goodbye is said; `None` while nobody is told to leave, and for a
-    /// WebSocket if the policy waits for those.
+    /// From when on this connection's goodbye is said; `None` while nobody is told to leave, and
+    /// for a WebSocket if the policy waits for those.
     fn goodbyes_from(&self) -> Option<Instant> {
         match &self.kind {
             Kind::WebSocket(_) if self.settings.web_sockets == WebSockets::Wait => None,
@@ -168,8 +168,8 @@ impl Exchange {
         self.doubt.take()
     }
 
-    /// Bytes of the client that were held back, and go to the app after all: what they were held for
-    /// will not come.
+    /// Bytes of the client that were held back, and go to the app after all: what they were held
+    /// for will not come.
     pub(crate) fn released(&mut self, client_said_all: bool) -> Vec<u8> {
         match &mut self.kind {
             Kind::Http2(http2) if client_said_all => http2.release(),

@@ -1,8 +1,8 @@
 //! Wakes connections when what is wanted of them has changed: a few at a time.
 //!
 //! A `watch` wakes all who wait for it at once. Ten thousand goodbyes would then stand in the
-//! runtime's queue before the next byte of anybody else, and the same number of clients would close,
-//! and the app with them, in the same moment. Here all of them have time for others behind every
+//! runtime's queue before the next byte of anybody else, and the same number of clients would
+//! close, and the app with them, in the same moment. Here all others have their turn after every
 //! few. A connection that moves meanwhile sees the change by itself.
 
 use crate::stance::{Conduct, Stance};
@@ -14,12 +14,12 @@ use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
-/// How many connections are woken before all others have their turn. Telling one to leave takes some
-/// 20 us, and its close as much of the app. Fewer cost more in all: what they set off comes in
+/// How many connections are woken before all others have their turn. Telling one to leave takes
+/// some 20 us, and its close as much of the app. Fewer cost more in all: what they set off comes in
 /// singly, and the process is woken for each.
 const AT_ONCE: usize = 64;
 
-/// How long that turn is: ten thousand are told within a second.
+/// How long that turn is: ten thousand are notified within a second.
 const TURN: Duration = Duration::from_millis(4);
 
 /// Knows how to wake every connection that has subscribed.
@@ -35,7 +35,7 @@ struct Subscribers {
     free: Vec<usize>,
 }
 
-/// One connection's, until it is dropped.
+/// One connection's place among the subscribers, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     notifier: Arc<Notifier>,
@@ -71,7 +71,7 @@ impl Notifier {
     /// Wakes the subscribers whenever `conduct` changes; never ends.
     pub(crate) async fn run(self: Arc<Self>, mut conduct: watch::Receiver<Conduct>) {
         while conduct.changed().await.is_ok() {
-            // A change during the walk begins another one behind it.
+            // A change during the walk begins another one after it.
             let mut walked = 0;
             while let Some(next) = self.wake_some(walked) {
                 walked = next;
@@ -87,7 +87,7 @@ impl Notifier {
         pending::<()>().await;
     }
 
-    /// Wakes a few from this place on; returns where to go on, or nothing if those were the last.
+    /// Wakes a few from this place on; returns where to go on, or `None` if those were the last.
     fn wake_some(&self, from: usize) -> Option<usize> {
         let subscribers = self.subscribers();
         let rest = subscribers.wakers.iter().enumerate().skip(from);
@@ -117,7 +117,7 @@ impl Subscription {
         let known = |waker: &Waker| waker.will_wake(context.waker());
         if !self.waker.as_ref().is_some_and(known) {
             self.waker = Some(context.waker().clone());
-            // Before the look at what is wanted: a change behind the look finds the waker.
+            // Before the look at what is wanted: a change after the look finds the waker.
             self.notifier.subscribers().wakers[self.number] = Some(context.waker().clone());
         }
         // An error means that nobody says anything any more: the last word counts.
@@ -144,7 +144,7 @@ mod tests {
     use std::task::Poll;
     use tokio::task::JoinSet;
 
-    /// Waits until it is told to leave.
+    /// Waits until it is notified to leave.
     async fn told(mut subscription: Subscription) {
         poll_fn(|context| match subscription.changed(context) {
             Some(conduct) if conduct.stance == Stance::Parting => Poll::Ready(()),
@@ -160,13 +160,13 @@ mod tests {
         }
     }
 
-    /// All are told, and between two turns of anybody else no more than a few.
+    /// All are notified, and between two turns of anybody else no more than a few.
     #[tokio::test]
     async fn others_have_their_turn_behind_every_few() {
         const SUBSCRIBERS: usize = 4 * AT_ONCE + 1;
         let (say, conduct) = watch::channel(Conduct::default());
         let notifier = Arc::<Notifier>::default();
-        // How many were told since the last turn of anybody else.
+        // How many were notified since the last turn of anybody else.
         let (tell, mut turns) = tokio::sync::mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         for _ in 0..SUBSCRIBERS {
@@ -193,7 +193,7 @@ mod tests {
         }
     }
 
-    /// Who comes late hears at once what was said before, and who has left is forgotten.
+    /// A late subscriber gets the newest at once, and one that has left is forgotten.
     #[tokio::test]
     async fn the_level_counts_and_not_the_moment() {
         let (say, conduct) = watch::channel(Conduct::default());

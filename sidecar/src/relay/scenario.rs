@@ -67,19 +67,19 @@ impl Played {
     ///
     /// # Errors
     ///
-    /// What came out that may not have: see [`Played::check`], which is asked behind each act.
+    /// What came out that may not have: see [`Played::check`], which is asked after each act.
     pub fn all(acts: &[Act]) -> Result<Played, String> {
         let mut played = Played::new(false);
         for (index, act) in acts.iter().enumerate() {
             played.act(act);
             played
                 .check()
-                .map_err(|wrong| format!("behind act {index}, {act:?}: {wrong}"))?;
+                .map_err(|wrong| format!("after act {index}, {act:?}: {wrong}"))?;
         }
         Ok(played)
     }
 
-    /// Plays one act. What a side says behind its end, or behind the connection's, is not heard.
+    /// Plays one act. What a side says after its end, or after the connection's, is not heard.
     pub fn act(&mut self, act: &Act) {
         match act {
             Act::Client(bytes) => return self.client(bytes),

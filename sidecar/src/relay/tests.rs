@@ -1,4 +1,5 @@
-//! What conversations of every protocol make of a connection, played by [`scenario`](super::scenario).
+//! What conversations of every protocol make of a connection, played by
+//! [`scenario`](super::scenario).
 
 use super::exchange::{AppEnd, Deadline, Exchange};
 use super::scenario::{Act, Played};
@@ -33,7 +34,7 @@ impl Played {
         self.pass(Duration::ZERO);
     }
 
-    /// One side says a turn cut in pieces, the clock going on by so much behind each piece.
+    /// One side says a turn cut in pieces, the clock going on by `pace` after each piece.
     fn say(&mut self, turn: &Act, cuts: &[usize], pace: Duration) {
         let (by_client, bytes) = said(turn);
         for piece in in_pieces(bytes, cuts) {
@@ -56,7 +57,7 @@ impl Played {
     }
 }
 
-/// Plays turns cut in pieces, the clock going on by so much behind each turn.
+/// Plays turns cut in pieces, the clock going on by `pace` after each turn.
 fn play(turns: &[Act], cuts: &[usize], leaving: bool, pace: Duration) -> Played {
     let mut played = Played::new(leaving);
     for turn in turns {
@@ -111,7 +112,7 @@ fn the_goodbye_waits_for_the_whole_head() {
     assert_eq!(
         played.to_client(),
         LAST.as_bytes(),
-        "nothing behind the last answer"
+        "nothing after the last answer"
     );
     assert!(played.is_over());
     assert_eq!(played.in_flight(), 0);
@@ -168,7 +169,7 @@ fn an_app_s_own_goodbye_is_left_alone() {
     }
 }
 
-/// A head that dribbles behind a long answer has its 5 s from its own first byte on.
+/// A head that dribbles after a long answer has its 5 s from its own first byte on.
 #[test]
 fn a_head_that_dribbles_behind_an_answer() {
     let mut played = Played::new(false);

@@ -20,7 +20,7 @@ impl WriteBuffer {
         self.bytes.len() - self.written
     }
 
-    /// Adds bytes behind those that wait.
+    /// Adds bytes after those that wait.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
@@ -46,7 +46,7 @@ impl WriteBuffer {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes `bytes` behind what waits, and keeps what the socket does not take. Nothing may wait.
+    /// Writes `bytes` after what waits, and keeps what the socket does not take. Nothing may wait.
     pub(crate) fn send(
         &mut self,
         bytes: &[u8],

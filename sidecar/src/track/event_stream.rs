@@ -4,7 +4,7 @@
 use super::http1::Chunk;
 use super::{Odd, Step};
 
-/// So many bytes at the end of some text tell whether an event ends there: two line ends.
+/// How many bytes at the end of some text show whether an event ends there: two line ends.
 const TELLING: usize = 4;
 
 /// Tracks the bytes of one chunked body, of which the text is an event stream.
@@ -14,7 +14,7 @@ pub struct EventStream {
     place: Place,
 }
 
-/// Behind a chunk whose last line is empty: no event is under way.
+/// After a chunk whose last line is empty: no event is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Boundary;
 
@@ -24,27 +24,27 @@ enum Place {
     /// In a line, or before the first.
     #[default]
     Inside,
-    /// Behind the CR of a line with something in it.
+    /// After the CR of a line with something in it.
     Cr,
-    /// Behind the LF of one.
+    /// After the LF of one.
     Lf,
-    /// Behind the CR of an empty line, in a text whose lines end with LF: another is to come.
+    /// After the CR of an empty line, in a text whose lines end with LF: another is to come.
     EmptyCr,
-    /// Behind the CR of an empty line, in a text whose lines end with CR alone.
+    /// After the CR of an empty line, in a text whose lines end with CR alone.
     EmptyLoneCr,
-    /// Behind the LF of an empty line.
+    /// After the LF of an empty line.
     EmptyLf,
 }
 
 impl EventStream {
-    /// True behind a [`Boundary`], if nothing came since.
+    /// True after a [`Boundary`], if nothing came since.
     pub fn is_between_events(&self) -> bool {
         let empty = matches!(self.place, Place::EmptyLf | Place::EmptyLoneCr);
         empty && self.chunk.is_first_of_size()
     }
 
-    /// Goes over `input` up to the next boundary. Call it until it has none to tell, with what it
-    /// did not use; not behind the end of the body, where it uses nothing.
+    /// Goes over `input` up to the next boundary. Call it until it has none to report, with what it
+    /// did not use; not after the end of the body, where it uses nothing.
     ///
     /// # Errors
     ///
@@ -108,7 +108,7 @@ mod tests {
         told.into_iter().map(|(at, _)| at).collect()
     }
 
-    /// A boundary is behind a chunk that ends with an empty line, however the text's lines end and
+    /// A boundary is after a chunk that ends with an empty line, however the text's lines end and
     /// however its events are cut into chunks.
     #[test]
     fn a_boundary_is_an_event_s_and_a_chunk_s_end() {
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(boundaries(&stream, &[]).len(), 3);
     }
 
-    /// Behind the last chunk there is nothing to end.
+    /// After the last chunk there is nothing to end.
     #[test]
     fn the_body_s_own_end_is_no_boundary() {
         let mut events = EventStream::default();

@@ -1,4 +1,4 @@
-//! HTTP/2 (RFC 9113): which streams are open, told by frame headers alone.
+//! HTTP/2 (RFC 9113): which streams are open, by frame headers alone.
 //!
 //! ```text
 //!  client bytes --> Client --Opened, Reset-------------------> which streams are open
@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Header blocks are never opened (no HPACK), so what a stream carries is not known, only that it
-//! lives. Frames of unknown types pass (RFC 9113, section 4.1). A frame that its receiver would have
-//! to answer with a connection error is odd.
+//! lives. Frames of unknown types pass (RFC 9113, section 4.1). A frame that its receiver would
+//! have to answer with a connection error is odd.
 
 mod app;
 mod client;

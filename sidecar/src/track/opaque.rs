@@ -56,7 +56,7 @@ impl Opaque {
         self.last
     }
 
-    /// From when on the connection is idle if nothing moves before; nothing while the client waits
+    /// From when on the connection is idle if nothing moves before; `None` while the client waits
     /// for an answer, or where it never asked for one.
     pub fn idle_at(&self) -> Option<Instant> {
         (self.client_spoke && self.last == Some(Side::App)).then(|| self.moved + self.patience)

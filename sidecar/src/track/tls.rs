@@ -1,8 +1,8 @@
 //! TLS (RFC 8446, section 5.1; RFC 5246, section 6.2.1): known by the first record that a client
 //! sends, and never opened. What it carries is opaque.
 
-/// So many bytes tell: the header of a record (5), that of a handshake message (4), and the first of
-/// that message's version.
+/// How many bytes show it: the header of a record (5), that of a handshake message (4), and the
+/// first of that message's version.
 const TELLING: u8 = 10;
 
 /// The content type of a record that carries a handshake message.
@@ -45,7 +45,7 @@ impl Hello {
                 2 => *byte <= 4,
                 3 => *byte <= LENGTH_LIMIT,
                 5 => *byte == CLIENT_HELLO,
-                // No client has so much to say that the length of its hello needs all three bytes.
+                // No hello is so long that its length needs all three bytes.
                 6 => *byte == 0,
                 _ => true,
             };

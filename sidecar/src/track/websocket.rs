@@ -1,4 +1,4 @@
-//! WebSocket (RFC 6455, section 5.2): where frames and messages end, told by frame headers alone.
+//! WebSocket (RFC 6455, section 5.2): where frames and messages end, by frame headers alone.
 
 use super::{Odd, Step};
 
@@ -21,7 +21,7 @@ const PONG: u8 = 10;
 pub struct Frames {
     masked: bool,
     head: [u8; HEAD],
-    /// So much of the header was seen.
+    /// How many bytes of the header were seen.
     have: usize,
     /// What is still to come of the payload.
     left: u64,
@@ -29,14 +29,14 @@ pub struct Frames {
     in_message: bool,
 }
 
-/// What ended behind the bytes that were used.
+/// What ended after the bytes that were used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// A message.
     Message,
     /// A frame that ends none: a part of a message, a Ping, a Pong.
     Frame,
-    /// A Close frame: nothing that matters comes behind it.
+    /// A Close frame: nothing that matters comes after it.
     Close,
 }
 
@@ -71,8 +71,8 @@ impl Frames {
         self.have == 0 && !self.in_message
     }
 
-    /// Goes over `input` up to the end of a frame. Call it until it has no event to tell, with what
-    /// it did not use.
+    /// Goes over `input` up to the end of a frame. Call it until it has no event to report, with
+    /// what it did not use.
     pub fn advance(&mut self, input: &[u8]) -> Result<Step<Ended>, Odd> {
         let mut used = 0;
         while self.is_in_head() {
@@ -112,7 +112,7 @@ impl Frames {
         self.have < 2 || self.have < 2 + self.extended() + 4 * usize::from(self.masked)
     }
 
-    /// How many bytes the length takes behind the first two.
+    /// How many bytes the length takes after the first two.
     fn extended(&self) -> usize {
         match self.head[1] & 0x7f {
             126 => 2,
@@ -149,7 +149,7 @@ impl Frames {
         let length = extended
             .iter()
             .fold(0, |length, byte| length << 8 | u64::from(*byte));
-        // The highest bit must be nought.
+        // The highest bit must be 0.
         (length >> 63 == 0).then_some(length).ok_or(Odd::Malformed)
     }
 

@@ -1,5 +1,5 @@
-//! Clients and apps that do what nobody should: the relay does what a plain connection would do, holds
-//! no more than a bounded number of bytes, and a drain ends.
+//! Clients and apps that do what nobody should: the relay does what a plain connection would do,
+//! holds no more than a bounded number of bytes, and a drain ends.
 
 use crate::harness::{GET, LAST, OK, TestRelay};
 use ebb_api::report::Protocol::Http1;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Heads that dribble in are given up after 5 s, however long they go on (slowloris): the drain does
-/// not wait for them, and closes them when the app is about to go.
+/// Heads that dribble in are given up after 5 s, however long they go on (slowloris): the drain
+/// does not wait for them, and closes them when the app is about to go.
 #[tokio::test]
 async fn a_dribbled_head_holds_no_drain() {
     let relay = TestRelay::new().await;
@@ -139,8 +139,8 @@ async fn an_app_that_stops_reading_is_cut() {
     drop(app);
 }
 
-/// While the app does not listen its clients are reset, as they would be refused without us; as soon
-/// as it does they are served.
+/// While the app does not listen its clients are reset, as they would be refused without us; as
+/// soon as it does they are served.
 #[tokio::test]
 async fn an_app_that_listens_later() {
     let socket = TcpSocket::new_v4().unwrap();

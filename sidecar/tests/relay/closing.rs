@@ -1,5 +1,5 @@
-//! The end of a drain: who is closed when the app is gone, who is cut at the deadline, and what of all
-//! that was written has arrived.
+//! The end of a drain: who is closed when the app is gone, who is cut at the deadline, and what of
+//! all that was written has arrived.
 
 use crate::harness::{GET, LAST, OK, TestRelay, within};
 use ebb_api::report::Protocol::{Http1, Opaque};

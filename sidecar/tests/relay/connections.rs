@@ -107,7 +107,7 @@ async fn the_timeout_may_reset() {
     assert_eq!(relay.snapshot().cut[&Opaque], 1);
 }
 
-/// Bytes that are handed over flow on behind the timeout, through the app's own goodbye to the end;
+/// Bytes that are handed over flow on after the timeout, through the app's own goodbye to the end;
 /// nothing of that is cut, and a request beside it is.
 #[tokio::test]
 async fn the_timeout_may_hand_over() {
@@ -158,7 +158,7 @@ async fn what_is_handed_over_does_not_stay_for_ever() {
     assert!(relay.snapshot().cut.is_empty());
 }
 
-/// A policy that does not hand over any more has it cut, behind the timeout too.
+/// A policy that does not hand over any more has it cut, after the timeout too.
 #[tokio::test]
 async fn a_hand_over_can_be_taken_back() {
     let relay = TestRelay::new().await;

@@ -28,7 +28,7 @@ async fn the_next_answer_is_the_last() {
     assert_eq!(relay.snapshot().idle_closed, 0);
 }
 
-/// An answer that has begun stays as it is; the one behind it is the last.
+/// An answer that has begun stays as it is; the one after it is the last.
 #[tokio::test]
 async fn an_answer_that_has_begun_is_left_alone() {
     let relay = TestRelay::new().await;
@@ -70,8 +70,8 @@ async fn pipelined_requests_are_answered_first() {
     app.hear_end().await;
 }
 
-/// A client that leaves while its last answer comes is noticed: a silent stream would hold the drain
-/// for nobody.
+/// A client that leaves while its last answer comes is noticed: a silent stream would hold the
+/// drain for nobody.
 #[tokio::test]
 async fn a_client_that_leaves_behind_the_gate() {
     const STREAM: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";

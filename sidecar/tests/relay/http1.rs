@@ -3,7 +3,7 @@
 use crate::harness::{GET, OK, TestRelay, within};
 use ebb_api::report::Protocol::{Http1, Opaque};
 
-/// A request is in flight until its last byte was read from the app; the idle connection behind it
+/// A request is in flight until its last byte was read from the app; the idle connection after it
 /// is not, and serves the next one.
 #[tokio::test]
 async fn keep_alive() {

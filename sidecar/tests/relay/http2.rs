@@ -147,7 +147,7 @@ async fn streams_in_flight_finish() {
 }
 
 /// Clients that move to another pod with each goodbye lose nothing over several drains, and nothing
-/// is done twice: one request behind the other, and overlapping ones.
+/// is done twice: one request after the other, and overlapping ones.
 #[tokio::test]
 async fn no_request_is_lost_over_several_drains() {
     const WORKERS: usize = 6;
@@ -180,7 +180,7 @@ async fn no_request_is_lost_over_several_drains() {
                 drop(place);
                 match get(&mut requests, &path).await {
                     Ok(()) => break,
-                    // The connection takes no more, or this stream was behind the last that the app
+                    // The connection takes no more, or this stream was after the last that the app
                     // has seen: the only errors that allow to send it again.
                     Err(error) if error.is_go_away() && error.is_remote() => {
                         assert_eq!(error.reason(), Some(h2::Reason::NO_ERROR));
@@ -256,7 +256,7 @@ async fn idle_connections_are_told_and_closed() {
     client.hear(go_away(1)).await;
     client.hear_end().await;
     app.hear_end().await;
-    // What the client began behind that is read, and goes nowhere.
+    // What the client began after that is read, and goes nowhere.
     client.say(GET).await;
     unused.hear_nothing(&relay).await;
     assert_eq!(relay.snapshot().idle_closed, 0);
@@ -287,7 +287,8 @@ async fn a_busy_connection_is_warned() {
     client.hear_end().await;
 }
 
-/// The deadline: the client hears what the app has seen, and that no more comes; each stream counts.
+/// The deadline: the client hears what the app has seen, and that no more comes; each stream
+/// counts.
 #[tokio::test]
 async fn the_deadline_cuts() {
     let relay = TestRelay::new().await;

@@ -7,7 +7,7 @@ use ebb_sidecar::stance::Stance;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::io::AsyncReadExt;
 
-/// Reads a header as its specification (section 2.2) tells a receiver to, and nothing behind it: the
+/// Reads a header as its specification (section 2.2) tells a receiver to, and nothing after it: the
 /// client's address, and the one that it connected to.
 async fn read_header(app: &mut End) -> (SocketAddr, SocketAddr) {
     let mut fixed = [0; 16];

@@ -68,8 +68,8 @@ async fn nobody_holds_it() {
     assert!(relay.snapshot().cut.is_empty());
 }
 
-/// What was said can't be unsaid: a pod that stays after all brings it to its end, although the client
-/// does not answer.
+/// What was said can't be unsaid: a pod that stays after all brings it to its end, although the
+/// client does not answer.
 #[tokio::test]
 async fn a_drain_that_heals_ends_what_it_began() {
     let relay = TestRelay::new().await;

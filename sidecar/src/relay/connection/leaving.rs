@@ -57,7 +57,8 @@ impl<L: Legs> Connection<L> {
         }
     }
 
-    /// Hands on what the exchange held back of the client's bytes, once that is certain to be wrong.
+    /// Forwards client bytes that were held as a possible answer to our PING, once they turn out
+    /// not to be one.
     pub(super) fn release(&mut self) {
         let released = self.exchange.released(self.client_side.read);
         if self.stage.has_app() && !self.app_side.is_broken() {
@@ -78,7 +79,7 @@ impl<L: Legs> Connection<L> {
             }
             return Rest::Until(None);
         }
-        // The app has said all and the client has our FIN: a client that stays hears nothing more.
+        // The app has said all and the client has our FIN: a client that stays gets nothing more.
         if self.stance >= Stance::Closing && self.app_side.read && self.client_side.is_finished() {
             self.exchange.finished();
             return Rest::Ended(End::Close);
@@ -104,7 +105,7 @@ impl<L: Legs> Connection<L> {
         Rest::Until(self.wakes_at(now))
     }
 
-    /// When time alone changes something behind `now`.
+    /// When time alone changes something after `now`.
     pub(crate) fn wakes_at(&self, now: Instant) -> Option<Instant> {
         if self.stays() {
             return None;
@@ -112,8 +113,8 @@ impl<L: Legs> Connection<L> {
         self.stage.until().or_else(|| self.exchange.wakes_at(now))
     }
 
-    /// Nothing is wanted of it but to pass bytes. A goodbye that has begun goes on to its end, even if
-    /// the pod stays after all.
+    /// Nothing is wanted of it but to pass bytes. A goodbye that has begun goes on to its end, even
+    /// if the pod stays after all.
     fn stays(&self) -> bool {
         self.stance == Stance::Serving
             && self.stage.until().is_none()

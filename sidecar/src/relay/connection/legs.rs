@@ -34,7 +34,7 @@ pub(crate) trait Legs {
     /// Writes; what the leg does not take waits. Nothing may wait before.
     fn send(&mut self, to: Leg, bytes: &[u8], context: &mut Context<'_>) -> io::Result<()>;
 
-    /// Lets bytes wait behind those that do.
+    /// Lets bytes wait after those that do.
     fn push(&mut self, to: Leg, bytes: &[u8]);
 
     /// How many bytes wait.
@@ -49,7 +49,7 @@ pub(crate) trait Legs {
     /// Tells a leg that nothing more comes.
     fn poll_finish(&mut self, to: Leg, context: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// The client's last bytes are those that wait: our FIN will come right behind them.
+    /// The client's last bytes are those that wait: our FIN will come right after them.
     fn closes_behind_what_waits(&mut self);
 
     /// Both are to see that what they have is not whole.

@@ -18,7 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-/// How many reads a connection may do before the others have their turn: at most 1 MiB, some 200 us.
+/// How many reads a connection may do before the others have their turn: at most 1 MiB, some 200
+/// us.
 const TURN: usize = 16;
 
 /// The sockets of a connection, and what waits for them.

@@ -14,8 +14,8 @@ pub(crate) enum Stage {
     WithoutApp,
     /// The app is dialed again for a request of such a client.
     Redialing,
-    /// The goodbye of an opaque connection or of a WebSocket: the app was told that the client says no
-    /// more, and what it answers still passes. At the latest at this moment it is over.
+    /// The goodbye of an opaque connection or of a WebSocket: the app got the client's FIN, and
+    /// what it answers still passes. At the latest at this moment it is over.
     HalfClosing {
         /// That moment.
         until: Instant,
@@ -24,8 +24,8 @@ pub(crate) enum Stage {
     Closing,
     /// The same at the deadline.
     Cut {
-        /// When it is over where something was in flight; otherwise the client may take its time for a
-        /// whole answer, for as long as the process lives.
+        /// When it is over where something was in flight; otherwise the client may take its time
+        /// for a whole answer, for as long as the process lives.
         until: Option<Instant>,
     },
 }

@@ -79,7 +79,7 @@ async fn whole_answers_wait_for_slow_clients_beyond_the_deadline() {
 }
 
 /// The end of an upload that an app has answered early, and has not taken yet, still goes to it
-/// behind the last answer.
+/// after the last answer.
 #[tokio::test]
 async fn an_early_answer_does_not_cut_what_waits_for_the_app() {
     const POST: &[u8] = b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody";
@@ -115,8 +115,8 @@ async fn an_early_answer_does_not_cut_what_waits_for_the_app() {
     assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
 }
 
-/// The start of what may be the client's answer to our PING is held. When the app stops making sense
-/// it goes on to it, before what the client says at the same moment.
+/// The start of what may be the client's answer to our PING is held. When the app stops making
+/// sense it goes on to it, before what the client says at the same moment.
 #[tokio::test]
 async fn what_was_held_keeps_its_place() {
     const ASKED: &[u8] =
@@ -157,8 +157,8 @@ async fn what_was_held_keeps_its_place() {
     assert_eq!(heard, PONG);
 }
 
-/// A request of a kept client whose first bytes found no app is never sent without them, however late
-/// the rest comes, and whoever listens by then.
+/// A request of a kept client whose first bytes found no app is never sent without them, however
+/// late the rest comes, and whoever listens by then.
 #[tokio::test]
 async fn half_a_request_is_not_sent() {
     const GET: &[u8] = b"GET / HTTP/1.1\r\n\r\n";

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 /// Bytes from the client for the app.
 pub(crate) struct ToApp<'a> {
     pub(crate) bytes: Cow<'a, [u8]>,
-    /// So much of the input is done with. The rest must be kept, and given again when
-    /// [`super::Exchange::is_gated`] is no longer true.
+    /// The number of bytes of the input that are done with. The rest must be kept, and given again
+    /// when [`super::Exchange::is_gated`] is no longer true.
     pub(crate) taken: usize,
 }
 
@@ -20,7 +20,7 @@ pub(crate) struct ToClient<'a> {
 /// What becomes of the client when the app has closed its side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AppEnd {
-    /// It is told, as it would be without the relay.
+    /// It is notified, as it would be without the relay.
     Pass,
     /// It keeps its connection, because it may be sending a request at this moment.
     Keep,

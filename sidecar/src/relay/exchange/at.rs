@@ -1,4 +1,5 @@
-//! The moment at which bytes are looked at, and what of the connection does not depend on its protocol.
+//! The moment at which bytes are looked at, and what of the connection does not depend on its
+//! protocol.
 
 use crate::census::Connection;
 use std::time::Instant;

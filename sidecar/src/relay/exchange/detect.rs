@@ -37,7 +37,8 @@ impl Exchange {
         0
     }
 
-    /// Whether the connection is TLS shows in its client's first bytes: true with the one that tells.
+    /// Whether the connection is TLS shows in its client's first bytes: true with the one that
+    /// tells.
     pub(super) fn detect_tls(&mut self, input: &[u8]) -> bool {
         let Some(hello) = &mut self.hello else {
             return false;

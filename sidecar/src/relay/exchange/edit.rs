@@ -12,14 +12,15 @@ pub(super) struct Passed<'a> {
     pub(super) next: Next,
 }
 
-/// What the connection is behind some bytes of the app.
+/// What the connection is after some bytes of the app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// What it was before them.
     Same,
     /// Nobody knows, for this reason.
     Opaque(Odd),
-    /// This, from this place in the app's bytes on; what came of them behind it is left out here.
+    /// This, from this place in the app's bytes on; what would come of those after it is left out
+    /// here.
     Upgraded(Upgrade, usize),
 }
 
@@ -40,7 +41,7 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// Replaces `start..end`, which lies behind everything replaced before.
+    /// Replaces `start..end`, which comes after everything that was replaced before.
     pub(super) fn put(&mut self, start: usize, end: usize, bytes: &[u8]) {
         if start == end && bytes.is_empty() {
             return;
@@ -79,7 +80,7 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// Ends here: what the app sent behind its last answer is swallowed.
+    /// Ends here: what the app sent after its last answer is swallowed.
     pub(super) fn last(mut self, used: usize) -> Passed<'a> {
         let input = self.input;
         self.put(used, input.len(), b"");
@@ -90,7 +91,7 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// Is another protocol behind this place.
+    /// Is another protocol from this place on.
     pub(super) fn upgraded(self, upgrade: Upgrade, used: usize) -> Passed<'a> {
         Passed {
             last: false,

@@ -35,7 +35,7 @@ pub(super) struct Http1 {
     /// The last request asked for another protocol: what the client sends next may be that.
     switching: bool,
     goodbye: Goodbye,
-    /// The app has closed its side, and the client was told.
+    /// The app has closed its side, and the client gets to know it.
     app_closed: bool,
     /// The last exchange let the connection go on.
     persistent: bool,
@@ -43,7 +43,7 @@ pub(super) struct Http1 {
     streams: bool,
     /// Its events, if it is one that can be ended.
     stream: Option<Box<EventStream>>,
-    /// From when on such a one is ended; nothing means never.
+    /// From when on such a stream is ended; `None` means never.
     streams_end: Option<Instant>,
 }
 
@@ -81,7 +81,7 @@ impl Http1 {
         self.taken > 0 || self.head_began.is_some()
     }
 
-    /// Goes over the client's bytes: so many of them go to the app.
+    /// Goes over the client's bytes: returns how many of them go to the app.
     pub(super) fn client_sent(&mut self, input: &[u8], at: At<'_>) -> Result<usize, Odd> {
         let mut used = 0;
         loop {
@@ -231,7 +231,7 @@ impl Http1 {
         Ok(())
     }
 
-    /// Whether the connection is something else behind this head (RFC 9110, sections 7.8 and 9.3.6).
+    /// Whether the connection is something else after this head (RFC 9110, sections 7.8 and 9.3.6).
     fn switches(&self, head: &ResponseHead) -> bool {
         let connect = self
             .open
@@ -240,7 +240,7 @@ impl Http1 {
         head.status == 101 || (connect && (200..300).contains(&head.status))
     }
 
-    /// True if the open request is complete and none is behind it: what the client sends next
+    /// True if the open request is complete and none is after it: what the client sends next
     /// belongs to another protocol if the app changes to that.
     fn is_alone(&self) -> bool {
         self.open.len() == 1 && self.requests.is_between()

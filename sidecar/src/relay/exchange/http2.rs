@@ -9,12 +9,12 @@
 //!                                         PING answered, or 3 s -+-> GOAWAY(exact), closed
 //! ```
 //!
-//! A client that has one stream at a time waits for an answer before it begins the next: behind one
+//! A client that has one stream at a time waits for an answer before it begins the next: after one
 //! it is known to be at rest, and clients that take any GOAWAY for an error have nothing to lose
-//! then. One that has several (a gateway) begins the next at any moment, and gateways send no request
-//! again that crosses GOAWAY(exact) on its way: it is asked first.
+//! then. One that has several (a gateway) begins the next at any moment, and gateways send no
+//! request again that crosses GOAWAY(exact) on its way: it is asked first.
 //!
-//! GOAWAY(exact) names the last stream that the app may have seen: what the client began behind it
+//! GOAWAY(exact) names the last stream that the app may have seen: what the client began after it
 //! is read and dropped, and safe to send again. A GOAWAY of the app's own passes, and no later one
 //! of ours names a higher stream (RFC 9113, section 6.8).
 
@@ -36,7 +36,7 @@ const OPEN_LIMIT: usize = 4096;
 /// One HTTP/2 connection.
 #[derive(Default)]
 pub(super) struct Http2 {
-    /// The preface that is still to come, behind an upgrade from HTTP/1.
+    /// The preface that is still to come, after an upgrade from HTTP/1.
     preface: &'static [u8],
     client: Client,
     app: App,
@@ -60,8 +60,8 @@ pub(super) struct Http2 {
     held: Vec<u8>,
     /// What the app's own GOAWAY said.
     app_last: Option<u32>,
-    /// All that it has carried is a request of kubelet's probe, of which the census does not hear up
-    /// to then.
+    /// All that it has carried is a request of kubelet's probe, which is not counted in the census
+    /// before this moment.
     probe: Option<Instant>,
     /// The app has closed its side: no stream will be answered any more.
     app_closed: bool,
@@ -254,7 +254,7 @@ impl Http2 {
                 self.warned = true;
                 self.app_last = Some(self.app_last.map_or(last, |before| before.min(last)));
                 at.line.told();
-                // It never answers those that its client began behind that, which may be sent again.
+                // It never answers those that its client began after that, which may be sent again.
                 self.drop_streams(at, |open| open > last && !open.is_multiple_of(2));
             }
             AppEvent::Other => {}

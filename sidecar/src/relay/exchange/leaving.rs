@@ -1,5 +1,5 @@
-//! How a connection leaves: when its goodbye is due, when it is idle, what the deadline does to it, and
-//! what the census learns of its end.
+//! How a connection leaves: when its goodbye is due, when it is idle, what the deadline does to it,
+//! and what the census learns of its end.
 
 use super::action::{Deadline, ToClient};
 use super::{At, Exchange, Kind};
@@ -81,7 +81,8 @@ impl Exchange {
         Some(opaque.idle_at()?.max(self.leaving?))
     }
 
-    /// What to do at the deadline, with so many bytes taken for the app and not yet written to it.
+    /// What to do at the deadline, when `unwritten` bytes were taken for the app and are not yet
+    /// written to it.
     pub(crate) fn deadline(&self, unwritten: usize) -> Deadline {
         match &self.kind {
             Kind::Opaque(..) => match self.settings.at_timeout {
@@ -97,9 +98,9 @@ impl Exchange {
         }
     }
 
-    /// What a client hears last of a connection that is closed at this moment, with so many bytes
-    /// taken for the app and not yet written to it: up to which stream the app has seen HTTP/2.
-    /// `None` where a close says all there is to say.
+    /// What is sent to the client of a connection that is closed at this moment, when `unwritten`
+    /// bytes were taken for the app and are not yet written to it: which stream of HTTP/2 is the
+    /// last that the app has seen. `None` where a close says all there is to say.
     pub(crate) fn last_word(&self, unwritten: usize) -> Option<Cow<'static, [u8]>> {
         match &self.kind {
             Kind::Http2(http2) => http2.last_word(unwritten as u64),
@@ -117,7 +118,7 @@ impl Exchange {
         self.line.idle_closed();
     }
 
-    /// The app is half-closed: the client will hear of that, and nothing is waited for any more.
+    /// The app is half-closed, which its client will notice, and is not waited for any more.
     pub(crate) fn half_closed(&self) {
         self.line.told();
         self.line.settled();

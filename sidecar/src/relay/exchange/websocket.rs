@@ -1,7 +1,7 @@
 //! A WebSocket connection (RFC 6455): when it gets its Close, and what becomes of it then.
 //!
 //! ```text
-//!  leaving, between messages, 250 ms of silence behind the app's or 1 s --Close 1001--> client
+//!  leaving, between messages, 250 ms of silence after the app's or 1 s --Close 1001--> client
 //!  client --its frames, at last its Close--> app (whose own frames go nowhere now)
 //!  then the app is half-closed, and the client closed; 2 s after our Close at the latest
 //! ```
@@ -16,8 +16,8 @@ use bytes::GOING_AWAY;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-/// The silence that is taken for the end of an exchange of messages. Behind a client's message it says
-/// nothing: the app may still think about its answer, which would be lost.
+/// The silence that is taken for the end of an exchange of messages. After a client's message it
+/// means nothing: the app may still work on its answer, which would be lost.
 const SILENCE: Duration = Duration::from_millis(250);
 
 /// How long to wait for that silence; from then on any place between messages will do.
@@ -152,7 +152,7 @@ impl WebSocket {
         }
     }
 
-    /// True when the client has answered our Close, which the app must hear before its end.
+    /// True when the client has answered our Close, which the app must get before its end.
     pub(super) fn is_answered(&self) -> bool {
         self.closing == Closing::Answered
     }
@@ -187,14 +187,14 @@ impl WebSocket {
         now_is_the_time
     }
 
-    /// When this place, between messages, will do; nothing if it is no such place.
+    /// When this place, between messages, will do; `None` if it is no such place.
     fn due(&self, leaving: Instant) -> Option<Instant> {
         let client = self.ripe || self.client.is_between_messages();
         let place = self.app.is_between_messages() && client;
         let any_place = self.any_place_from(leaving);
         let silent = self.moved + SILENCE;
-        // Who was silent before may speak at any moment, and what meets our Close on its way gets no
-        // answer. Behind an answer there is most time until then: so we listen for one first.
+        // Who was silent before may speak at any moment, and what meets our Close on its way gets
+        // no answer. After an answer there is most time until then: so we listen for one first.
         place.then(|| match self.asked || silent <= leaving {
             true => any_place,
             false => silent.min(any_place),

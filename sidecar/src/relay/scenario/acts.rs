@@ -11,13 +11,13 @@ pub enum Act {
     Client(Vec<u8>),
     /// The app says this, in one read.
     App(Vec<u8>),
-    /// So much time passes.
+    /// Time passes.
     Wait(Duration),
     /// The pod leaves from now on.
     Leave,
     /// It stays after all.
     Stay,
-    /// The policy says this from now on.
+    /// This is the policy's setting from now on.
     Policy(ConnectionSettings),
     /// The app is about to go: what is idle is closed.
     Close,
@@ -31,7 +31,7 @@ pub enum Act {
     AppResets,
     /// Nobody listens at the app's port any more.
     AppStops,
-    /// The client takes nothing more.
+    /// The client stops taking what is sent to it.
     ClientStalls,
     /// It takes again.
     ClientTakes,
@@ -160,7 +160,7 @@ impl fmt::Debug for Act {
 mod tests {
     use super::*;
 
-    /// Signs cut what is said; behind the sign for it any byte is said.
+    /// Signs cut what is said; after the sign for it any byte is said.
     #[test]
     fn a_script_is_what_is_said_and_what_happens() {
         assert_eq!(

@@ -1,6 +1,6 @@
-//! What may differ between what one side said and what the other heard: each goodbye's own few bytes
-//! and nothing else. Written without a look at the trackers, so that both can't be wrong in the same
-//! way: it knows the words, not where they belong.
+//! What may differ between what one side said and what the other heard: each goodbye's own few
+//! bytes and nothing else. Written without a look at the trackers, so that both can't be wrong in
+//! the same way: it knows the words, not where they belong.
 
 use crate::relay::exchange::http1::bytes::{LAST_CHUNK, TIMEOUT, UNAVAILABLE};
 use crate::relay::exchange::http2::bytes::{PING, warning};
@@ -24,7 +24,7 @@ pub(super) enum Until {
     Now,
     /// It has said all.
     End,
-    /// The connection is over: what it said behind some place is dropped.
+    /// The connection is over: what it said after some place is dropped.
     Over,
 }
 
@@ -63,7 +63,7 @@ pub(super) fn to_app(said: &[u8], heard: &[u8], words: &Words, waits: bool) -> R
     if words.warned {
         let pong = [&[0, 0, 8, 6, 1, 0, 0, 0, 0], &PING[..]].concat();
         for at in (0..=common).rev() {
-            // The highest bit of the stream and all flags but ACK are for nothing, and may be set.
+            // The highest bit of the stream and all flags but ACK have no meaning, and may be set.
             let mut rest = said[at..].to_vec();
             for (place, meant) in [(4, 0x1), (5, 0x7f)] {
                 if let Some(byte) = rest.get_mut(place) {
@@ -111,7 +111,7 @@ fn explained(said: &[u8], heard: &[u8], until: Until, words: &mut Words) -> bool
     })
 }
 
-/// The last words, behind which nothing of the app's comes.
+/// The last words, after which nothing of the app's comes.
 fn ends(rest: &[u8], until: Until) -> bool {
     let go_away =
         rest.len() == 17 && rest[..9] == [0, 0, 8, 7, 0, 0, 0, 0, 0] && rest[13..] == [0; 4];
@@ -132,7 +132,7 @@ fn is_warned(said: &[u8], rest: &[u8], until: Until, words: &mut Words) -> bool 
     explained
 }
 
-/// `Connection: close` behind a status line, and the rest of that head without its opposite.
+/// `Connection: close` after a status line, and the rest of that head without its opposite.
 fn is_parted(said: &[u8], rest: &[u8], until: Until, told: &[u8], words: &mut Words) -> bool {
     let Some(behind) = rest.strip_prefix(CLOSE) else {
         return false;
@@ -228,7 +228,7 @@ mod tests {
         assert!(is(b"ab", &[b"a", LAST_CHUNK].concat(), Until::Over));
         assert!(
             is(b"ab", b"a", Until::Over),
-            "what the app says behind the end"
+            "what the app says after the end"
         );
         let held = b"aHTTP/1.1 200 OK\r\n";
         assert!(is(held, b"a", Until::Now));

@@ -25,7 +25,7 @@ impl Http2Frame<'_> {
         self.kind == GOAWAY || self.is_question()
     }
 
-    /// The PING behind a warning.
+    /// The PING after a warning.
     pub(super) fn is_question(&self) -> bool {
         self.kind == PING && self.payload == b"ebb-warn"
     }
@@ -109,8 +109,8 @@ pub(super) fn streams(bytes: &[u8]) -> Said {
     said
 }
 
-/// Whether a WebSocket frame of the app ends with these bytes (RFC 6455, section 5.2), and whether a
-/// message does.
+/// Whether a WebSocket frame of the app ends with these bytes (RFC 6455, section 5.2), and whether
+/// a message does.
 pub(super) fn is_between_websocket_frames(bytes: &[u8]) -> (bool, bool) {
     let mut rest = bytes;
     let mut in_message = false;

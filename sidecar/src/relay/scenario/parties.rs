@@ -19,7 +19,7 @@ pub(in super::super) struct Parties {
 #[derive(Default)]
 pub(in super::super) struct Party {
     unread: VecDeque<Vec<u8>>,
-    /// What comes behind that.
+    /// What comes after that.
     end: Option<PartyEnd>,
     /// All that was read of it.
     pub(super) said: Vec<u8>,
@@ -36,7 +36,7 @@ pub(super) enum PartyEnd {
 }
 
 impl Party {
-    /// It says this, in one piece. What it says behind its end is not heard.
+    /// It says this, in one piece. What it says after its end is not heard.
     pub(super) fn says(&mut self, bytes: &[u8]) {
         if self.end.is_none() && !bytes.is_empty() {
             self.unread.push_back(bytes.to_vec());

@@ -12,10 +12,10 @@ use std::time::Duration;
 struct Outcome {
     to_app: Vec<u8>,
     to_client: Vec<u8>,
-    /// Behind each act that is no word.
+    /// After each act that is no word.
     in_flight: Vec<u64>,
-    /// Doubt came while the pod left: a goodbye that was due, or a client behind a gate, comes before
-    /// it or behind it, by what is read first.
+    /// Doubt came while the pod left: a goodbye that was due, or a client at a gate, comes before
+    /// it or after it, by what is read first.
     races: bool,
 }
 
@@ -73,7 +73,7 @@ fn play(start: Start, acts: &[Act]) -> Outcome {
         if !matches!(act, Act::Client(_) | Act::App(_)) {
             in_flight.push(played.in_flight());
             if let Err(wrong) = played.check() {
-                panic!("behind {act:?}: {wrong}");
+                panic!("after {act:?}: {wrong}");
             }
         }
     }
@@ -104,7 +104,7 @@ fn check_http2(played: &Played, client: usize, app: usize) {
     let mut theirs = 0;
     let mut last = None;
     for (index, frame) in heard.iter().enumerate() {
-        // An app may have the same words for a warning as the relay, but for the question behind it.
+        // An app may have the same words for a warning as the relay, but for the question after it.
         let asks = |frame: &&frames::Http2Frame<'_>| frame.is_question();
         let warns = heard.get(index + 1).filter(asks);
         let is_ours = warns.is_some() && warns != said.get(theirs + 1);

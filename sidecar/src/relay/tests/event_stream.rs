@@ -27,8 +27,8 @@ impl Played {
     }
 }
 
-/// It has a name of its own as long as it lives, whatever its body is; then the connection is one of
-/// HTTP/1 again.
+/// It has a name of its own as long as it lives, whatever its body is; then the connection is one
+/// of HTTP/1 again.
 #[test]
 fn it_is_known_as_one() {
     let coded = BEGIN.replace("\r\n\r\n", "\r\nContent-Encoding: br\r\n\r\n");
@@ -162,7 +162,7 @@ pub(super) fn talk() -> impl Strategy<Value = Vec<Act>> {
     })
 }
 
-/// The text in a chunked body, by the book (RFC 9112, section 7.1.3) and without a tracker; nothing
+/// The text in a chunked body, by the book (RFC 9112, section 7.1.3) and without a tracker; `None`
 /// if it is not whole.
 fn text(mut body: &str) -> Option<String> {
     let mut text = String::new();

@@ -32,7 +32,8 @@ fn app(text: &str) -> Act {
     Act::App(text.as_bytes().to_vec())
 }
 
-/// The goodbye is in the final answer, which ends where its framing says; what follows is not heard.
+/// The goodbye is in the final answer, which ends where its framing says; what follows is not
+/// heard.
 #[test]
 fn every_final_answer_can_be_the_last() {
     let head = "HEAD / HTTP/1.1\r\n\r\n";

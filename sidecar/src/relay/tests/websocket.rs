@@ -1,4 +1,4 @@
-//! WebSocket: when the Close is said, and what becomes of each side's bytes behind it.
+//! WebSocket: when the Close is said, and what becomes of each side's bytes after it.
 
 use super::*;
 use crate::relay::exchange::websocket::bytes::GOING_AWAY;
@@ -50,7 +50,7 @@ fn it_is_in_flight_as_long_as_it_lives() {
 }
 
 /// One that was silent before it is to leave is listened to for a second: who speaks twice a second
-/// hears the Close behind an answer, with all the time there is until the next message.
+/// hears the Close after an answer, with all the time there is until the next message.
 #[test]
 fn a_message_does_not_meet_the_goodbye() {
     let mut played = Played::websocket(false);
@@ -92,8 +92,8 @@ fn the_goodbye_comes_in_silence() {
     assert_eq!(played.heard(), GOING_AWAY);
 }
 
-/// The Close waits for the connection's own moment where goodbyes are spread, and is not said at all
-/// where the policy waits for WebSockets.
+/// The Close waits for the connection's own moment where goodbyes are spread, and is not said at
+/// all where the policy waits for WebSockets.
 #[test]
 fn the_goodbye_comes_when_the_policy_says() {
     let mut played = Played::websocket(false);
@@ -205,7 +205,7 @@ fn a_client_that_never_pauses_is_told() {
     assert_eq!(played.heard(), GOING_AWAY);
 }
 
-/// Behind our Close the client is heard by the app up to its own Close, and the app by nobody.
+/// After our Close the client is heard by the app up to its own Close, and the app by nobody.
 #[test]
 fn the_client_s_answer_goes_to_the_app() {
     let mut played = Played::closed();
@@ -344,7 +344,7 @@ fn whole_messages(frames: &[u8]) -> usize {
 }
 
 proptest! {
-    /// A Close of ours comes behind a whole message of the app's.
+    /// A Close of ours comes after a whole message of the app's.
     #[test]
     fn the_goodbye_is_between_messages(
         messages in prop::collection::vec((any::<bool>(), 0..3u8), 0..12),

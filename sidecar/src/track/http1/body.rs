@@ -26,34 +26,34 @@ pub(super) enum Body {
 /// A place in a chunked body (RFC 9112, section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::track) enum Chunk {
-    /// In the size; the number of digits so far tells an empty size from nought.
+    /// In the size; the number of digits so far tells an empty size from 0.
     Size {
         size: u64,
         digits: u8,
     },
-    /// Behind the size: white space and extensions, up to the CR.
+    /// After the size: white space and extensions, up to the CR.
     Extension {
         size: u64,
     },
-    /// Behind that CR.
+    /// After that CR.
     SizeEnd {
         size: u64,
     },
-    /// So many bytes of data to come.
+    /// The number of bytes of data to come.
     Data(u64),
     DataCr,
     DataLf,
     /// At the start of a trailer line; the empty one ends the body.
     TrailerStart,
     Trailer,
-    /// Behind the CR of a trailer line.
+    /// After the CR of a trailer line.
     TrailerEnd,
-    /// Behind the CR of the empty line.
+    /// After the CR of the empty line.
     LastLf,
 }
 
 impl Framing {
-    /// The body to watch; nothing where there is none.
+    /// The body to watch; `None` if there is none.
     pub(super) fn body(self) -> Option<Body> {
         match self {
             Framing::None | Framing::Length(0) => None,
@@ -120,7 +120,7 @@ impl Chunk {
         data
     }
 
-    /// The place behind one byte that is no data; nothing behind the last byte of the body.
+    /// The place after one byte that is no data; `None` after the last byte of the body.
     pub(in crate::track) fn after(self, byte: u8) -> Result<Option<Chunk>, Odd> {
         let next = match (self, byte) {
             (Chunk::Size { size, digits }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {

@@ -67,14 +67,15 @@ impl Fields {
                 _ => {}
             }
         }
-        // Two of what delimits the body, even equal ones, are read differently by different servers.
+        // Two of what delimits the body, even equal ones, are read differently by different
+        // servers.
         if repeated {
             return Err(Odd::Framing);
         }
         Ok(fields)
     }
 
-    /// How the head delimits the body; nothing if it does not. Both ways at once, a transfer coding
+    /// How the head delimits the body; `None` if it does not. Both ways at once, a transfer coding
     /// in HTTP/1.0, or any but chunked alone, is odd (RFC 9112, section 6.1).
     pub(super) fn framing(&self, version: u8) -> Result<Option<Framing>, Odd> {
         match (self.chunked, self.length) {
@@ -90,7 +91,8 @@ impl Fields {
     }
 }
 
-/// Whether a media type (RFC 9110, section 8.3.1) is that of event streams, whatever its parameters.
+/// Whether a media type (RFC 9110, section 8.3.1) is that of event streams, whatever its
+/// parameters.
 fn is_event_stream(value: &[u8]) -> bool {
     const NAME: &[u8] = b"text/event-stream";
     let Some((name, parameters)) = value.split_at_checked(NAME.len()) else {

@@ -38,8 +38,9 @@ struct Bare {
 // === impl Gathered ===
 
 impl Gathered {
-    /// Adds `input`. With the end of the head in it, tells how much of the input belongs to it and
-    /// what the whole head says, read with what is `known`; without, keeps it all.
+    /// Adds `input`. If the head ends in it, returns how many bytes of it belong to the head, and
+    /// what the whole head says, read with what is `known`. If not, keeps it all and returns
+    /// `None`.
     pub(super) fn add<H: Head>(
         &mut self,
         input: &[u8],

@@ -22,7 +22,7 @@ pub enum Method {
     Other,
 }
 
-/// What a connection becomes behind a 101 (RFC 9110, section 7.8), if we know it.
+/// What a connection becomes after a 101 (RFC 9110, section 7.8), if that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Upgrade {
     /// HTTP/2 without TLS.
@@ -139,7 +139,7 @@ impl Head for RequestHead {
             _ => Method::Other,
         };
         let framing = match fields.framing(version)? {
-            // A tunnel's bytes begin right behind the head; a body there means nothing.
+            // A tunnel's bytes begin right after the head; a body there means nothing.
             Some(_) if method == Method::Connect => return Err(Odd::Framing),
             Some(framing) => framing,
             None => Framing::None,

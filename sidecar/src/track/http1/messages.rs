@@ -63,8 +63,8 @@ impl<H> Messages<H> {
 }
 
 impl Requests {
-    /// Goes over `input` up to the next event. Call it until it has no event to report, with what it
-    /// did not use.
+    /// Goes over `input` up to the next event. Call it until it has no event to report, with what
+    /// it did not use.
     ///
     /// # Errors
     ///

@@ -180,7 +180,7 @@ fn mangled() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// However a stream is cut, the same is told at the same places, and doubt comes behind the
+    /// However a stream is cut, the same is told at the same places, and doubt comes after the
     /// same events; no input makes a tracker panic.
     #[test]
     fn no_split_changes_what_is_told(

@@ -11,7 +11,7 @@ pub struct App {
     frames: Frames,
 }
 
-/// What a frame of the app meant, behind its last byte.
+/// What a frame of the app meant, after its last byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppEvent {
     /// The last byte of an answer.
@@ -22,7 +22,7 @@ pub enum AppEvent {
     Promised(u32),
     /// It takes frames of this length.
     Takes(u32),
-    /// It goes, and has seen no stream behind this one.
+    /// It goes, and has seen no stream after this one.
     GoAway(u32),
     /// Nothing that matters.
     Other,
@@ -49,8 +49,8 @@ impl App {
         self.frames.allow(length);
     }
 
-    /// Goes over `input` up to the end of a frame. Call it until it has no event to tell, with what
-    /// it did not use.
+    /// Goes over `input` up to the end of a frame. Call it until it has no event to report, with
+    /// what it did not use.
     pub fn advance(&mut self, input: &[u8]) -> Result<Step<AppEvent>, Odd> {
         let step = self.frames.advance(input, |_| true)?;
         let event = step

@@ -4,14 +4,14 @@ use super::frame::{FrameHead, HEADERS, PING, PUSH_PROMISE, RST_STREAM};
 use super::frames::{Frame, Frames};
 use crate::track::{Odd, Step};
 
-/// Tracks the frames that a client sends behind its preface.
+/// Tracks the frames that a client sends after its preface.
 #[derive(Debug, Default)]
 pub struct Client {
     frames: Frames,
     last: u32,
 }
 
-/// What a frame of the client meant, behind its last byte.
+/// What a frame of the client meant, after its last byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientEvent {
     /// The header block of a new stream is complete.
@@ -36,7 +36,7 @@ impl Client {
         }
     }
 
-    /// The highest stream of which the header block is complete; nought if there was none.
+    /// The highest stream of which the header block is complete; 0 if there was none.
     pub fn last(&self) -> u32 {
         self.last
     }
@@ -66,8 +66,8 @@ impl Client {
         self.frames.allow(length);
     }
 
-    /// Goes over `input` up to the end of a frame. Call it until it has no event to tell, with what
-    /// it did not use: no piece that it goes over holds bytes of two frames.
+    /// Goes over `input` up to the end of a frame. Call it until it has no event to report, with
+    /// what it did not use: no piece that it goes over holds bytes of two frames.
     pub fn advance(&mut self, input: &[u8]) -> Result<Step<ClientEvent>, Odd> {
         let step = self.frames.advance(input, may_send)?;
         let event = step

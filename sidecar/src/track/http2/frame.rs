@@ -61,8 +61,8 @@ impl FrameHead {
     }
 
     /// Whether a frame of this kind may have this length and this stream: what section 6 calls a
-    /// connection error is odd. (Of a wrong length of PRIORITY and others, which are errors of their
-    /// streams alone, too: nobody sends them.)
+    /// connection error is odd. (Of a wrong length of PRIORITY and others, which are errors of
+    /// their streams alone, too: nobody sends them.)
     pub(super) fn check(self) -> Result<(), Odd> {
         let on_stream = self.stream != 0;
         let plausible = match self.kind {

@@ -17,8 +17,8 @@ const KEPT: usize = 8;
 pub(super) struct Frames {
     /// Where the payload of a frame is under way: its header.
     head: Option<FrameHead>,
-    /// The bytes of a header that is not complete, or the first of the payload; of SETTINGS those of
-    /// the parameter that is under way.
+    /// The bytes of a header that is not complete, or the first of the payload; of SETTINGS those
+    /// of the parameter that is under way.
     bytes: [u8; HEAD],
     have: usize,
     /// What is still to come of the payload.
@@ -37,7 +37,7 @@ pub(super) struct Frames {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) head: FrameHead,
-    /// The first bytes of the payload; of SETTINGS nothing.
+    /// The first bytes of the payload; of SETTINGS none are kept.
     pub(super) start: [u8; KEPT],
     /// SETTINGS_MAX_FRAME_SIZE.
     pub(super) takes: Option<u32>,
@@ -69,7 +69,7 @@ impl Frames {
         self.head.is_none() && self.have == 0
     }
 
-    /// The header of the frame that is under way; nothing before it is complete.
+    /// The header of the frame that is under way; `None` before it is complete.
     pub(super) fn head(&self) -> Option<FrameHead> {
         self.head
     }
@@ -93,7 +93,7 @@ impl Frames {
     }
 
     /// Goes over `input` up to the end of a frame. What belongs to a header block in several frames
-    /// is told once, at its end; the frames before it end without a word (`Some(None)`). `may_send` says
+    /// is reported once, at its end; the frames before it end with `Some(None)`. `may_send` says
     /// whether this side may send such a frame.
     pub(super) fn advance(
         &mut self,

@@ -69,7 +69,7 @@ fn what_opens_streams() {
 }
 
 /// A stream ends with the frame that says so; interim answers say nothing, and an END_STREAM in
-/// front of CONTINUATION counts behind the last of them.
+/// front of CONTINUATION counts after the last of them.
 #[test]
 fn what_ends_streams() {
     use AppEvent::{Ended, GoAway, Other, Promised, Reset, Takes};

@@ -11,7 +11,7 @@ use crate::track::http2::PREFACE;
 /// preface shares its first letters.
 #[derive(Default)]
 pub(in crate::relay::exchange) struct Preface {
-    /// So much of the preface was seen.
+    /// How many bytes of the preface were seen.
     matched: usize,
     /// What the app has said is HTTP/2.
     http2: Option<Box<Http2>>,
@@ -27,7 +27,7 @@ pub(in crate::relay::exchange) enum IsHttp2 {
     No,
     /// It may be.
     Perhaps,
-    /// It is, and so many bytes belong to the preface.
+    /// It is, and this number of bytes belong to the preface.
     Yes(usize),
 }
 
@@ -47,7 +47,7 @@ impl Preface {
         }
     }
 
-    /// Bytes of the app; nothing if they are no HTTP/2.
+    /// Bytes of the app; `None` if they are no HTTP/2.
     pub(in crate::relay::exchange) fn app_sent<'a>(
         &mut self,
         input: &'a [u8],

@@ -1,5 +1,5 @@
-//! Goodbyes of HTTP/1: `Connection: close` in the app's answer, and the answers that the relay gives
-//! where no app will.
+//! Goodbyes of HTTP/1: `Connection: close` in the app's answer, and the answers that the relay
+//! gives where no app will.
 
 use crate::track::http1::tokens;
 
@@ -12,11 +12,11 @@ pub(crate) const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConn
 pub(crate) const TIMEOUT: &[u8] = b"HTTP/1.1 504 Gateway Timeout\r\nConnection: close\r\n\
     Content-Length: 0\r\n\r\n";
 
-/// The last chunk of a body, without trailers (RFC 9112, section 7.1): it ends an event stream, whose
-/// client connects again by itself.
+/// The last chunk of a body, without trailers (RFC 9112, section 7.1): it ends an event stream,
+/// whose client connects again by itself.
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// A complete response head with `Connection: close` right behind its status line, without the
+/// A complete response head with `Connection: close` right after its status line, without the
 /// tokens `close` and `keep-alive` elsewhere (RFC 9110, section 7.6.1), and else as it was.
 ///
 /// A field whose only tokens were those goes; one that the app folded over two lines (obsolete, RFC
@@ -65,7 +65,7 @@ mod tests {
         String::from_utf8(with_close(head.as_bytes())).unwrap()
     }
 
-    /// The goodbye goes behind the status line; nothing else changes.
+    /// The goodbye goes after the status line; nothing else changes.
     #[test]
     fn close_goes_behind_the_status_line() {
         assert_eq!(

@@ -9,7 +9,7 @@ use crate::track::http1::EventStreamBody;
 use std::time::Instant;
 
 impl Http1 {
-    /// From when on an event stream is ended between two of its events; nothing means that it is
+    /// From when on an event stream is ended between two of its events; `None` means that it is
     /// waited for.
     pub(in crate::relay::exchange) fn end_streams(&mut self, from: Option<Instant>) {
         self.streams_end = from;

@@ -1,12 +1,12 @@
 //! How the goodbye of HTTP/1 gets into an answer.
 //!
 //! ```text
-//!  None --an answer begins while leaving-------------> Holding, if no other request is open or begun
-//!    |                                                 Gated, else: one of the next answers is the last
-//!  Holding --its head is complete, the app goes on---> Said: the head goes out with `Connection: close`
-//!          --1xx, or the app closes by itself--------> Gated: it goes out as it is
-//!          --the app has closed inside of it---------> Gated: the client hears as much as it would
-//!  Gated, Holding --the pod stays after all----------> None             without the relay
+//!  None --an answer begins while leaving----------> Holding, if no other request is open or begun
+//!    |                                              Gated, else: one of the next is the last
+//!  Holding --head complete, the app goes on-------> Said: it goes out with `Connection: close`
+//!          --a 1xx, or the app closes by itself---> Gated: it goes out as it is
+//!          --the app has closed inside of it------> Gated: what has come of it goes out
+//!  Gated, Holding --the pod stays after all-------> None
 //! ```
 
 use super::Http1;
@@ -22,7 +22,8 @@ pub(super) enum Goodbye {
     None,
     /// No request begins from now on, so that some answer is the last.
     Gated,
-    /// The same, and the response head that comes in is kept until it is complete: these bytes so far.
+    /// The same, and the response head that comes in is kept until it is complete: these bytes so
+    /// far.
     Holding(Vec<u8>),
     /// The client was told that the open request's answer is the last.
     Said,
@@ -45,8 +46,8 @@ impl Http1 {
         self.has_parted() && self.open.is_empty() && self.requests.is_between()
     }
 
-    /// The pod does not leave any more: unless a goodbye was said, requests go on. A head that is held
-    /// is completed first.
+    /// The pod does not leave any more: unless a goodbye was said, requests go on. A head that is
+    /// held is completed first.
     pub(in crate::relay::exchange) fn stay(&mut self) {
         if matches!(self.goodbye, Goodbye::Gated) {
             self.goodbye = Goodbye::None;

@@ -2,7 +2,7 @@
 
 use crate::track::http2::LAST_STREAM;
 
-/// A connection ends and nothing was wrong (NO_ERROR; RFC 9113, section 7). Every stream behind
+/// A connection ends and nothing was wrong (NO_ERROR; RFC 9113, section 7). Every stream after
 /// `last` is safe to send again: the app has not seen it.
 pub(crate) fn go_away(last: u32) -> [u8; 17] {
     let mut frame = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -13,7 +13,7 @@ pub(crate) fn go_away(last: u32) -> [u8; 17] {
 /// What the PING of [`warning`] says, so that its answer is known.
 pub(crate) const PING: [u8; 8] = *b"ebb-warn";
 
-/// The connection will end: begin nothing more on it (RFC 9113, section 6.8). The PING behind it is
+/// The connection will end: begin nothing more on it (RFC 9113, section 6.8). The PING after it is
 /// answered by a client that has read this, and all streams that it had begun before come ahead of
 /// the answer.
 pub(crate) fn warning() -> [u8; 34] {

@@ -8,7 +8,7 @@ use crate::track::http2::LAST_STREAM;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-/// How long no stream must be open: a client that sends one request behind the other has its next on
+/// How long no stream must be open: a client that sends one request after the other has its next on
 /// the way by then, and clients that fail what is open at a GOAWAY have nothing open.
 const QUIET: Duration = Duration::from_millis(10);
 
@@ -16,7 +16,8 @@ const QUIET: Duration = Duration::from_millis(10);
 const BUSY: Duration = Duration::from_secs(1);
 
 /// How long the client may take to answer that before its answer counts as lost: longer than any
-/// round trip and a gateway's wait for a CPU, since its next request may be under way to us up to then.
+/// round trip and a gateway's wait for a CPU, since its next request may be under way to us up to
+/// then.
 const ANSWER: Duration = Duration::from_secs(3);
 
 /// What is to be said next.

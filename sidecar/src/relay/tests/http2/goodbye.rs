@@ -195,7 +195,7 @@ fn the_goodbye_waits_for_its_place() {
 }
 
 /// The app's own GOAWAY passes and stands: what it has not seen is not waited for, and no word of
-/// ours goes behind it.
+/// ours goes after it.
 #[test]
 fn the_app_s_own_goodbye() {
     let mut played = Played::http2(true);

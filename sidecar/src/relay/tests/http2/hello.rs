@@ -46,8 +46,8 @@ fn other_beginnings() {
     }
 }
 
-/// An app that promises an answer before anybody has asked speaks no HTTP/2, and its idle connection
-/// is not in flight.
+/// An app that promises an answer before anybody has asked speaks no HTTP/2, and its idle
+/// connection is not in flight.
 #[test]
 fn a_promise_before_any_request() {
     let mut played = Played::new(false);
@@ -58,7 +58,7 @@ fn a_promise_before_any_request() {
     assert_eq!(in_flight.get(&Protocol::Opaque), Some(&1));
 }
 
-/// Behind `Upgrade: h2c` the request that asked for it is stream 1.
+/// After `Upgrade: h2c` the request that asked for it is stream 1.
 #[test]
 fn an_upgrade_from_http1() {
     let ask = b"GET / HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: \r\n\r\n";

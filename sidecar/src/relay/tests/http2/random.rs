@@ -108,9 +108,9 @@ fn lawful() -> impl Strategy<Value = Vec<Act>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
-    /// A client that obeys the rules sees frames that do: all of the app's up to the last, ours only
-    /// where a frame may stand, and at the end the exact number of the last stream that the app has
-    /// seen, when it has answered all of them.
+    /// A client that obeys the rules sees frames that do: all of the app's up to the last, ours
+    /// only where a frame may stand, and at the end the exact number of the last stream that the
+    /// app has seen, when it has answered all of them.
     #[test]
     fn the_goodbye_is_lawful(
         talk in lawful(),
