@@ -49,10 +49,9 @@ fn it_is_in_flight_as_long_as_it_lives() {
     assert_eq!(played.census.snapshot(played.now).finished, 1);
 }
 
-/// One that was silent before it is to leave is listened to for a second: who speaks twice a second
-/// hears the Close after an answer, with all the time there is until the next message.
+/// One that was silent before it is to leave is listened to for a second.
 #[test]
-fn a_message_does_not_meet_the_goodbye() {
+fn a_silent_one_is_listened_to_first() {
     let mut played = Played::websocket(false);
     played.pass(Duration::from_secs(60));
     played.set_leaving(true);
@@ -60,7 +59,12 @@ fn a_message_does_not_meet_the_goodbye() {
     assert!(played.to_client().is_empty());
     played.pass(MS);
     assert_eq!(played.heard(), GOING_AWAY);
+}
 
+/// A client that speaks twice a second gets the Close after an answer, with all the time there is
+/// until its next message.
+#[test]
+fn a_message_does_not_meet_the_goodbye() {
     let mut played = Played::websocket(false);
     played.app(TOLD);
     played.pass(499 * MS);
@@ -148,7 +152,11 @@ fn an_answer_may_take_its_time() {
     assert!(played.to_client().is_empty());
     played.pass(MS);
     assert_eq!(played.heard(), GOING_AWAY);
+}
 
+/// A Pong is no answer, and the silence counts from the answer on.
+#[test]
+fn silence_counts_from_the_answer() {
     let mut played = Played::websocket(true);
     played.client(ASKED);
     played.pass(500 * MS);

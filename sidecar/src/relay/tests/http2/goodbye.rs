@@ -3,10 +3,9 @@
 use super::*;
 use crate::track::http2::LAST_STREAM;
 
-/// A connection at rest gets the exact GOAWAY at once, one that was busy when it has been quiet for
-/// 10 ms: and no sooner.
+/// A connection at rest gets the exact GOAWAY at once.
 #[test]
-fn the_exact_goodbye() {
+fn a_connection_at_rest_gets_the_exact_goodbye() {
     let mut played = Played::http2(false);
     played.client(&request(1));
     played.app(&answer(1));
@@ -19,7 +18,11 @@ fn the_exact_goodbye() {
     played.pass(Duration::ZERO);
     assert_eq!(played.heard(), go_away(3));
     assert!(played.is_over());
+}
 
+/// One that was busy gets it when it has been quiet for 10 ms, and no sooner.
+#[test]
+fn the_exact_goodbye_waits_for_quiet() {
     let mut played = Played::http2(true);
     played.client(&request(1));
     played.pass(100 * MS);
@@ -156,7 +159,7 @@ fn half_an_answer_is_released() {
     }
 }
 
-/// Nothing is said inside of a frame or a header block, nor before the app has said hello.
+/// Nothing is said inside of a frame or a header block.
 #[test]
 fn the_goodbye_waits_for_its_place() {
     let mut played = Played::http2(true);
@@ -176,7 +179,11 @@ fn the_goodbye_waits_for_its_place() {
     played.app(&[&head[head.len() - 1..], &answer(1)].concat());
     let expected = [head, warning().to_vec(), answer(1)].concat();
     assert_eq!(played.heard(), expected);
+}
 
+/// Nor before the app has said hello.
+#[test]
+fn the_goodbye_waits_for_the_app_s_hello() {
     let mut played = Played::new(true);
     played.client(
         &[
@@ -212,7 +219,11 @@ fn the_app_s_own_goodbye() {
     played.forget();
     played.pass(10 * MS);
     assert_eq!(played.heard(), go_away(3));
+}
 
+/// One of the app's that names no last stream is a warning: ours would say it again.
+#[test]
+fn the_app_s_own_warning() {
     let mut played = Played::http2(true);
     played.client(&request(1));
     let graceful = go_away(LAST_STREAM);

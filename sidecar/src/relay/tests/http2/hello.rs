@@ -2,6 +2,11 @@
 
 use super::*;
 
+const ASK: &[u8] = b"GET / HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+    HTTP2-Settings: \r\n\r\n";
+const SWITCH: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+
 /// Some servers say their SETTINGS before the client has said anything.
 #[test]
 fn the_app_may_greet_first() {
@@ -61,11 +66,9 @@ fn a_promise_before_any_request() {
 /// After `Upgrade: h2c` the request that asked for it is stream 1.
 #[test]
 fn an_upgrade_from_http1() {
-    let ask = b"GET / HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: \r\n\r\n";
-    let switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
     let mut played = Played::new(true);
-    played.client(ask);
-    played.app(&[&switch[..], &settings(), &frame(1, 0x4, 1, b"head")].concat());
+    played.client(ASK);
+    played.app(&[SWITCH, &settings(), &frame(1, 0x4, 1, b"head")].concat());
     for byte in [PREFACE, &settings()[..], &request(3)].concat() {
         played.client(&[byte]);
     }
@@ -81,10 +84,14 @@ fn an_upgrade_from_http1() {
     played.client(&pong());
     played.pass(Duration::ZERO);
     assert_eq!(played.heard(), go_away(3));
+}
 
+/// What goes on as HTTP/1 after it is neither.
+#[test]
+fn an_upgrade_without_a_preface_is_opaque() {
     let mut played = Played::new(false);
-    played.client(ask);
-    played.app(switch);
+    played.client(ASK);
+    played.app(SWITCH);
     played.client(b"GET / HTTP/1.1\r\n\r\n");
     let in_flight = played.census.snapshot(played.now).in_flight;
     assert_eq!(in_flight.get(&Protocol::Opaque), Some(&1));
