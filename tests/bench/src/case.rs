@@ -86,7 +86,7 @@ impl Case {
         )
     }
 
-    /// Whether what is measured is a drain, which only Ebb does.
+    /// Whether what is measured is a drain, which only Ebb's builds do.
     pub fn is_drain(self) -> bool {
         matches!(self, Self::Goodbye | Self::Release)
     }
@@ -94,7 +94,7 @@ impl Case {
     /// Which of the proxies take part, in their order.
     pub fn participants(self, proxies: &[Proxy]) -> Vec<Proxy> {
         let takes_part = |proxy: &&Proxy| match (self, **proxy) {
-            _ if self.is_drain() => **proxy == Proxy::Ebb,
+            _ if self.is_drain() => matches!(proxy, Proxy::Ebb | Proxy::EbbBeside),
             (_, Proxy::Direct) => self.is_latency(),
             (_, Proxy::HaproxySplice) => self == Self::Bulk,
             _ => true,

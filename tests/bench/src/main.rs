@@ -55,9 +55,12 @@ struct Relay {
     /// Only these cases.
     #[arg(long, value_name = "CASE", value_delimiter = ',')]
     only: Vec<Case>,
-    /// A sidecar that was built already, to compare builds; else the checkout's is built.
+    /// A sidecar that was built already; else the checkout's is built.
     #[arg(long, value_name = "FILE")]
     sidecar: Option<PathBuf>,
+    /// Another build of the sidecar, which takes turns with the first as the proxy ebb-beside.
+    #[arg(long, value_name = "FILE")]
+    beside: Option<PathBuf>,
     /// Only these proxies.
     #[arg(long, value_name = "PROXY", value_delimiter = ',')]
     proxies: Vec<Proxy>,
@@ -83,7 +86,11 @@ fn relay(arguments: Relay) -> Result<u8> {
         .iter()
         .filter(|proxy| {
             let chosen = arguments.proxies.is_empty() || arguments.proxies.contains(proxy);
-            chosen || **proxy == Proxy::Direct
+            match proxy {
+                Proxy::Direct => true,
+                Proxy::EbbBeside => arguments.beside.is_some(),
+                _ => chosen,
+            }
         })
         .copied()
         .collect();
@@ -93,9 +100,10 @@ fn relay(arguments: Relay) -> Result<u8> {
         arguments.only
     };
     let sidecar = arguments.sidecar.map(std::path::absolute).transpose()?;
+    let beside = arguments.beside.map(std::path::absolute).transpose()?;
     let folders = Folders::from_environment()?;
     let plan = Plan {
-        programs: Programs::fetch(&folders, &mut proxies, sidecar)?,
+        programs: Programs::fetch(&folders, &mut proxies, sidecar, beside)?,
         scratch: folders.cache().join("bench/run"),
         cases,
         proxies,

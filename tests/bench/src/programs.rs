@@ -18,6 +18,8 @@ pub struct Programs {
     pub proxies: Proxies,
     /// The sidecar as its image has it: a static release build; built only if it takes part.
     pub sidecar: PathBuf,
+    /// Another build of the sidecar, to be compared with the first.
+    pub beside: Option<PathBuf>,
 }
 
 // === impl Programs ===
@@ -29,6 +31,7 @@ impl Programs {
         folders: &Folders,
         proxies: &mut Vec<Proxy>,
         sidecar: Option<PathBuf>,
+        beside: Option<PathBuf>,
     ) -> Result<Self> {
         let sidecar = match sidecar {
             Some(given) => given,
@@ -38,6 +41,7 @@ impl Programs {
         let programs = Self {
             proxies: Proxies::fetch(folders)?,
             sidecar,
+            beside,
         };
         let of_series_3 = |proxy: &Proxy| [Proxy::Haproxy3Tcp, Proxy::Haproxy3Http].contains(proxy);
         if proxies.iter().any(of_series_3)

@@ -39,6 +39,8 @@ pub enum Proxy {
     Direct,
     /// The sidecar's release build behind its own redirect rules.
     Ebb,
+    /// Another build of the sidecar, in the same way.
+    EbbBeside,
     /// HAProxy, forwarding bytes.
     HaproxyTcp,
     /// The same with splice(2).
@@ -87,7 +89,9 @@ impl Proxy {
     pub fn start(self, topology: &Topology, programs: &Programs, case: Case) -> Result<Running> {
         let protocol = case.protocol();
         let address = match self {
-            Self::Direct | Self::Ebb => Topology::address(backend::port(protocol)),
+            Self::Direct | Self::Ebb | Self::EbbBeside => {
+                Topology::address(backend::port(protocol))
+            }
             _ => Topology::address(PORT),
         };
         if self == Self::Direct {
@@ -100,13 +104,19 @@ impl Proxy {
         let group = accounting::make_group()?;
         let folder = topology.folder();
         let joined = in_group(topology, &group);
-        let mut process = if self == Self::Ebb {
-            ebb::start(&joined, topology, programs, case)?
-        } else {
-            let mut command = topology.pod().network().command(&joined[0]);
-            command.args(&joined[1..]).current_dir(folder);
-            self.add(&mut command, folder, programs, protocol)?;
-            Process::start(command, &self.to_string(), folder)?
+        let mut process = match self {
+            Self::Ebb => ebb::start(&programs.sidecar, &joined, topology, case)?,
+            Self::EbbBeside => {
+                let sidecar = programs.beside.as_ref();
+                let sidecar = sidecar.context("no other build of the sidecar was named")?;
+                ebb::start(sidecar, &joined, topology, case)?
+            }
+            _ => {
+                let mut command = topology.pod().network().command(&joined[0]);
+                command.args(&joined[1..]).current_dir(folder);
+                self.add(&mut command, folder, programs, protocol)?;
+                Process::start(command, &self.to_string(), folder)?
+            }
         };
         topology.inside(Role::Load, || process.listening(address, PATIENCE))?;
         Ok(Running {
@@ -124,7 +134,7 @@ impl Proxy {
         protocol: Protocol,
     ) -> Result<()> {
         match self {
-            Self::Direct | Self::Ebb => Ok(()),
+            Self::Direct | Self::Ebb | Self::EbbBeside => Ok(()),
             Self::HaproxyTcp => haproxy::TCP.add(command, folder, programs, protocol),
             Self::HaproxySplice => haproxy::SPLICE.add(command, folder, programs, protocol),
             Self::HaproxyHttp => haproxy::HTTP.add(command, folder, programs, protocol),
@@ -149,6 +159,7 @@ impl fmt::Display for Proxy {
         f.write_str(match self {
             Self::Direct => "direct",
             Self::Ebb => "ebb",
+            Self::EbbBeside => "ebb-beside",
             Self::HaproxyTcp => "haproxy-tcp",
             Self::HaproxySplice => "haproxy-splice",
             Self::HaproxyHttp => "haproxy-http",

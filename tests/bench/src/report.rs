@@ -20,16 +20,16 @@ pub struct Row {
     pub metric: Metric,
     /// Ebb's value.
     pub ebb: f64,
-    /// Whom it is compared with; `limit` is a number that we set ourselves. Nothing where there is
+    /// Whom it is compared with; `limit` is a number that we set ourselves. `None` where there is
     /// neither.
     pub peer: Option<String>,
     /// The peer's value.
     pub peer_value: Option<f64>,
     /// The unit of both.
     pub unit: &'static str,
-    /// Ebb's value divided by the peer's; nothing where noise made one of them negative.
+    /// Ebb's value divided by the peer's; `None` where noise made one of them negative.
     pub ratio: Option<f64>,
-    /// The greatest ratio that is good enough; nothing where there is no target.
+    /// The greatest ratio that is good enough; `None` where there is no target.
     pub target: Option<f64>,
 }
 

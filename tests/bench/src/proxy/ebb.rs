@@ -2,6 +2,7 @@
 //! rules into the server's network, then the relay takes what clients send to the app's port.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use anyhow::Result;
 use ebb_api::settings::{DEFAULT_MAX_SECONDS, DeregistrationSettings, Settings};
@@ -10,14 +11,13 @@ use ebb_netns::process::Process;
 use ebb_netns::sidecar::Launch;
 
 use crate::case::Case;
-use crate::programs::Programs;
 use crate::topology::Topology;
 
-/// Starts it by a command that becomes its program.
+/// Starts a build of it by a command that becomes its program.
 pub(super) fn start(
+    sidecar: &Path,
     by: &[OsString],
     topology: &Topology,
-    programs: &Programs,
     case: Case,
 ) -> Result<Process> {
     // A policy is in force, and nobody will send a desired state.
@@ -25,7 +25,7 @@ pub(super) fn start(
         deregistration: deregistration(case),
         ..bootstrap::policy()
     });
-    let launch = Launch::new(&programs.sidecar, &bootstrap).uid("benchmark");
+    let launch = Launch::new(sidecar, &bootstrap).uid("benchmark");
     launch.redirect(topology.pod())?;
     let sidecar = launch
         .by(by)
