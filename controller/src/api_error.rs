@@ -1,11 +1,11 @@
-//! What an error of the API server means for whoever wanted something of it.
+//! What an error of the API server means for the caller.
 
 use std::fmt;
 
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// The object is gone: nothing is left to do.
+    /// The object is gone: there is no more to do.
     NotFound,
     /// Somebody else was first: look again.
     Conflict,

@@ -1,4 +1,4 @@
-//! How the API server is spoken to: nothing waits for ever for one that says nothing.
+//! The clients of the API server: none of them waits for ever for one that is silent.
 //!
 //! A machine that vanishes closes no connection, and by itself TCP takes a quarter of an hour to
 //! notice; a status, a certificate or a list would wait for that long.
@@ -10,8 +10,8 @@ use std::time::Duration;
 /// minute or says itself that it can't.
 const CALL_SILENCE: Duration = Duration::from_secs(65);
 
-/// The same for lists and watches. A watch on which nothing happens is ended by the server after 290
-/// seconds.
+/// The same for lists and watches. A watch on which nothing happens is ended by the server after
+/// 290 seconds.
 const WATCH_SILENCE: Duration = Duration::from_secs(300);
 
 /// The clients of the API server.
@@ -28,7 +28,7 @@ impl Clients {
     ///
     /// # Errors
     ///
-    /// Fails if what it says of certificates or tokens can't be used.
+    /// Fails if its certificates or tokens can't be used.
     pub fn new(config: &Config) -> Result<Clients, kube::Error> {
         let client = |silence| {
             let mut config = config.clone();

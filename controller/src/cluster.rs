@@ -17,7 +17,7 @@ pub struct Cluster {
     changes: Changes,
 }
 
-/// What changed since somebody last asked.
+/// What changed since the last [`Cluster::take_changes`].
 #[derive(Debug, Default, PartialEq)]
 pub struct Changes {
     /// Namespaces in which a policy changed, so that every pod may be meant by another one.

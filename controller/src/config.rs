@@ -1,4 +1,4 @@
-//! What the process is told when it starts: read and checked once.
+//! The configuration of the process: read and checked once, at its start.
 
 use crate::admission::inject::SidecarConfig;
 use clap::Parser;
@@ -46,10 +46,10 @@ pub struct Config {
 /// Why the process can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Nothing says what to put into pods.
+    /// It is not known what to put into pods.
     #[error("nothing says what to put into pods: set EBB_SIDECAR (the chart does)")]
     NoSidecar,
-    /// It is said in a way that can't be read.
+    /// What to put into pods can't be read.
     #[error("EBB_SIDECAR can't be read: {0}")]
     Sidecar(#[source] serde_json::Error),
 }

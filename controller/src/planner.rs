@@ -19,16 +19,16 @@ const AT_ONCE: usize = 256;
 /// Where the answers go.
 #[derive(Debug)]
 pub struct Outlets {
-    /// To the sidecars.
+    /// What goes to the sidecars.
     pub push: mpsc::Sender<Command>,
-    /// To the API server.
+    /// What goes into statuses and Events.
     pub report: mpsc::Sender<Notice>,
 }
 
 /// Which settings each sidecar was last meant to act on, by the UID of its pod.
 type Last = HashMap<String, Settings>;
 
-/// Goes on as long as somebody listens. To be started when the views are complete: a pod without
+/// Runs until nobody listens any more. To be started when the views are complete: a pod without
 /// endpoints, or without a policy, must be known to have none.
 pub async fn run(cluster: Arc<SharedCluster>, outlets: Outlets) {
     let mut last = Last::new();

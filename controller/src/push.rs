@@ -1,9 +1,9 @@
 //! Pushes to every sidecar the state that is wanted of it, and follows those that drain.
 //!
-//! Level-triggered: a pod has at most one attempt under way, which carries the newest wanted state; a
-//! failed one is repeated after longer and longer waits. A serving pod gets its state once, and again
-//! when something changes; a leaving one comes before all others and is followed until it is gone.
-//! Nothing depends on any of it: a sidecar that gets no state drains by its bootstrap.
+//! Level-triggered: a pod has at most one attempt under way, which carries the newest wanted state;
+//! a failed one is repeated after longer and longer waits. A serving pod gets its state once, and
+//! again when something changes; a leaving one comes before all others and is followed until it is
+//! gone. Nothing depends on any of it: a sidecar that gets no state drains by its bootstrap.
 
 pub mod client;
 pub mod put;
@@ -91,7 +91,7 @@ impl<S: Sign> Push<S> {
         }
     }
 
-    /// Runs until nobody can send commands any more.
+    /// Runs until no more commands can come.
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         loop {
             self.start();
@@ -126,7 +126,7 @@ impl<S: Sign> Push<S> {
                 let result = Box::pin(put::put(&*signer, &wanted, peer)).await;
                 (wanted, result)
             });
-            // A leaving pod does not wait for what was said to it when it was serving.
+            // A leaving pod does not wait for an attempt that began when it was serving.
             if let Some(before) = self.running.insert(pod, task) {
                 before.abort();
             }
@@ -162,7 +162,13 @@ impl<S: Sign> Push<S> {
         } = wanted;
         let contact = match result {
             Ok(accepted) => {
-                debug!(pod.namespace = namespace, pod.name = name, pod.uid = pod, revision = ?accepted.peer.revision, "told");
+                debug!(
+                    pod.namespace = namespace,
+                    pod.name = name,
+                    pod.uid = pod,
+                    revision = ?accepted.peer.revision,
+                    "told"
+                );
                 self.metrics.puts.inc();
                 if let Some(waited) = self.queue.accepted(&pod, &accepted, now) {
                     self.metrics.put_seconds.observe(waited.as_secs_f64());
@@ -172,12 +178,25 @@ impl<S: Sign> Push<S> {
             Err(failure) => {
                 self.metrics.put_failures.inc();
                 let failures = self.queue.failed(&pod, now);
-                debug!(pod.namespace = namespace, pod.name = name, pod.uid = pod, %failure, failures, "could not tell");
+                debug!(
+                    pod.namespace = namespace,
+                    pod.name = name,
+                    pod.uid = pod,
+                    %failure,
+                    failures,
+                    "could not tell"
+                );
                 // A sidecar that has only just started, or ends now, is no news.
                 if failures != queue::FAILURES_UNTIL_UNREACHABLE {
                     return;
                 }
-                warn!(pod.namespace = namespace, pod.name = name, pod.uid = pod, %failure, "a sidecar cannot be told anything");
+                warn!(
+                    pod.namespace = namespace,
+                    pod.name = name,
+                    pod.uid = pod,
+                    %failure,
+                    "a sidecar cannot be told anything"
+                );
                 Some(match failure {
                     Failure::UnknownKey(_) => Contact::KeyLost,
                     failure => Contact::Unreachable(failure.to_string()),
@@ -197,7 +216,13 @@ async fn follow(wanted: Wanted, news: mpsc::Sender<News>) {
     let sidecar = Sidecar::at(wanted.address);
     loop {
         if let Err(error) = hand_on(&sidecar, &wanted.pod, &news).await {
-            debug!(pod.namespace = wanted.namespace, pod.name = wanted.name, pod.uid = wanted.pod, %error, "lost sight of a leaving sidecar");
+            debug!(
+                pod.namespace = wanted.namespace,
+                pod.name = wanted.name,
+                pod.uid = wanted.pod,
+                %error,
+                "lost sight of a leaving sidecar"
+            );
         }
         tokio::time::sleep(FOLLOW_AGAIN).await;
     }

@@ -1,4 +1,4 @@
-//! Writes down what the pods do: the status of each policy, Events, and the count of every drain.
+//! Reports what the pods do: the status of each policy, Events, and the count of every drain.
 //!
 //! One task holds all of it and never waits for the API server: the writes run beside it.
 
@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use tracing::info;
 use write::{Write, Writes, key_of};
 
-/// How often every policy is looked at without any reason, to find what no event told.
+/// How often every policy is looked at without a reason, to find what no event has shown.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What this room gets to know from the plan.
@@ -69,7 +69,7 @@ pub struct Reports {
 // === impl Reports ===
 
 impl Reports {
-    /// Reports on what `cluster` holds. `redirect` is what the chart says about the redirect.
+    /// Reports on what `cluster` holds. `redirect` is the chart's `sidecar.redirect`.
     pub fn new(
         cluster: Arc<SharedCluster>,
         redirect: bool,
@@ -88,7 +88,7 @@ impl Reports {
         }
     }
 
-    /// Runs until nobody can send notices any more; writes what is due then, and returns.
+    /// Runs until no more notices can come, then writes what is due, and returns.
     pub async fn run(
         mut self,
         mut notices: mpsc::Receiver<Notice>,
@@ -114,8 +114,8 @@ impl Reports {
         }
     }
 
-    /// What is not written now, no later process could know. Each policy is tried once: whoever
-    /// stops the process does not wait for long.
+    /// What is not written now, no later process could know. Each policy is tried once, so that the
+    /// process ends soon.
     async fn finish(mut self) {
         for note in self.records.close_all_windows() {
             self.events.note(note);
@@ -210,7 +210,7 @@ impl Reports {
         }
     }
 
-    /// A drain has ended: it is counted, told, and soon written.
+    /// A drain has ended: it is counted, becomes an Event, and is soon in a status.
     fn ended(&mut self, ending: &Ending, now: Now) {
         let PodName {
             namespace, name, ..

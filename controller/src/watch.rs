@@ -2,7 +2,7 @@
 //!
 //! A watch survives everything but the end of the process: an API server that is away (it backs
 //! off), a version that has expired (it lists again, and forgets what is not listed), and an object
-//! that it cannot read (it says so and goes on).
+//! that it cannot read (it logs that and goes on).
 
 pub mod endpoints;
 pub mod namespaces;
@@ -37,7 +37,7 @@ pub trait Watched: Resource + Clone + Debug + DeserializeOwned + Send + 'static 
         Self::forget(cluster, &namespace, &self.name_any());
     }
 
-    /// Forgets an object that was deleted while nobody looked.
+    /// Forgets an object that was deleted while there was no watch.
     fn forget(cluster: &mut Cluster, namespace: &str, name: &str);
 
     /// Namespace and name of every object of the kind that is known.

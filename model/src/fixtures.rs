@@ -36,7 +36,7 @@ pub fn pod(name: &str) -> PodView {
     }
 }
 
-/// The same with a running sidecar, born without a policy.
+/// The same with a running sidecar whose bootstrap has no policy.
 pub fn injected(name: &str) -> PodView {
     PodView {
         grace_seconds: 335,

@@ -1,4 +1,4 @@
-//! What is to be: pure functions of what the cluster says. Nothing here talks to anybody.
+//! What is to be: pure functions of the views.
 
 pub mod conditions;
 pub mod leave;
@@ -13,8 +13,8 @@ use ebb_api::names::ADMIN_PORT;
 use ebb_api::settings::Settings;
 use std::net::SocketAddr;
 
-/// What is wanted of one sidecar: the desired state without the words that only its own start can
-/// give (boot and order), and where to send it.
+/// What is wanted of one sidecar: the desired state without what only its own start can give (boot
+/// and revision), and where to send it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     /// Where the sidecar listens.
@@ -27,19 +27,19 @@ pub struct Wanted {
     pub name: String,
     /// The id of the key to sign with.
     pub key: String,
-    /// How often the sidecar had been restarted: another number is another start, which knows
-    /// nothing of what was said before.
+    /// How often the sidecar had been restarted: another number is another start, which has
+    /// accepted no state yet.
     pub restarts: u32,
     /// The settings in force.
     pub settings: Settings,
     /// Whether the pod is to leave, and why.
     pub leave: Option<Leave>,
-    /// What the cluster still says about the pod's endpoints.
+    /// The pod's endpoints, as the cluster still has them.
     pub endpoints: Endpoints,
 }
 
-/// What is wanted of the pod's sidecar, which acts on these [settings](settings::settings); nothing
-/// while there is none to talk to.
+/// What is wanted of the pod's sidecar, which acts on these [settings](settings::settings); `None`
+/// while there is none that runs.
 pub fn wanted(namespace: &NamespaceView, pod: &PodView, settings: &Settings) -> Option<Wanted> {
     let sidecar = pod.sidecar.as_ref()?;
     if pod.finished || sidecar.state != SidecarState::Running {
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use crate::fixtures::{injected, pod};
 
-    /// There is nobody to talk to in a pod without a running sidecar.
+    /// In a pod without a running sidecar there is none to push to.
     #[test]
     fn only_a_running_sidecar_is_spoken_to() {
         let namespace = NamespaceView::default();

@@ -1,4 +1,4 @@
-//! Small views of the objects of a cluster: facts, and nothing that has been decided.
+//! Small views of the objects of a cluster: facts, and no decisions.
 //!
 //! Nothing larger than a view is ever kept: ten thousand pods as they come from the API server are
 //! hundreds of megabytes, their views a few. So each object is read no further than is needed, and

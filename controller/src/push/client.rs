@@ -18,11 +18,11 @@ use tokio::task::JoinSet;
 /// How long a sidecar may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a whole call may take. A sidecar answers in a millisecond; one whose node is starved of
-/// CPU should still be heard.
+/// How long a whole call may take. A sidecar answers in a millisecond; the limit leaves room for a
+/// node that is starved of CPU.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a watched sidecar may say nothing. It says something every second.
+/// How long a watched sidecar may be silent. It sends a report every second.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// The most that is read of one answer or one line, in bytes. A report has a few hundred.
@@ -47,7 +47,7 @@ pub struct Watching {
 /// Drives a connection, for as long as somebody holds it.
 type Driver = JoinSet<()>;
 
-/// Why a call came to nothing.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// No connection.
@@ -79,7 +79,7 @@ pub enum CallError {
     Strange {
         /// Who.
         address: SocketAddr,
-        /// What it said.
+        /// What is wrong with its answer.
         what: String,
     },
 }
@@ -94,7 +94,7 @@ impl Sidecar {
     ///
     /// # Errors
     ///
-    /// Fails if it can't be reached or says what no sidecar says.
+    /// Fails if it can't be reached, or its answer is none of a sidecar.
     pub async fn status(&self) -> Result<Report, CallError> {
         let request = self.request("GET", "/v1/status", Bytes::new());
         let (status, body) = self.call(request).await?;
@@ -167,8 +167,8 @@ impl Sidecar {
         self.within(CALL_TIMEOUT, whole).await?
     }
 
-    /// Sends the request and returns the head of the answer, with the driver of the connection, which
-    /// the body needs until it has been read.
+    /// Sends the request and returns the head of the answer, with the driver of the connection,
+    /// which the body needs until it has been read.
     async fn open(
         &self,
         request: Request<Full<Bytes>>,
@@ -217,8 +217,8 @@ impl Sidecar {
 }
 
 impl Watching {
-    /// The next state; `None` when the stream has ended. Cancel safe: what a canceled call has read is
-    /// there for the next one.
+    /// The next state; `None` when the stream has ended. Cancel safe: what a canceled call has read
+    /// is there for the next one.
     ///
     /// # Errors
     ///

@@ -17,7 +17,7 @@ const ROUNDS: u32 = 4;
 /// How much of a sidecar's own words finds its way into a policy's status, in bytes.
 const LONGEST_WORDS: usize = 300;
 
-/// The least of it that says anything, in bytes.
+/// The least of it that is worth a line, in bytes.
 const SHORTEST_WORDS: usize = 10;
 
 /// The start of a sidecar that accepted a state last, and the state's revision.
@@ -65,8 +65,8 @@ pub enum Failure {
     Contested,
 }
 
-/// Puts the wanted state to the sidecar; `peer` is what the last attempt learned. Losing, repeating or
-/// reordering attempts does no harm: the sidecar takes only what is newer than what it has.
+/// Puts the wanted state to the sidecar; `peer` is what the last attempt learned. Losing, repeating
+/// or reordering attempts does no harm: the sidecar takes only what is newer than what it has.
 ///
 /// # Errors
 ///
@@ -96,7 +96,8 @@ pub async fn put(
         }
     };
     for _ in 0..ROUNDS {
-        // The sidecar's number comes from outside: above the highest there is none, and it is contested.
+        // The sidecar's number comes from outside: above the highest there is none, and it is
+        // contested.
         peer.revision.sequence = peer.revision.sequence.saturating_add(1);
         let body = body(wanted, &peer);
         let signature = signer

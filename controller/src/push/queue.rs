@@ -6,15 +6,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// After how many failures in a row a sidecar is said to be unreachable: a sidecar can be seen as
+/// The number of failures in a row that make a sidecar unreachable: a sidecar can be seen as
 /// running a moment before the network of its pod is.
 pub const FAILURES_UNTIL_UNREACHABLE: u32 = 3;
 
 /// The number of attempts for serving pods at the same time. Those for leaving pods have no limit.
 const SERVING_AT_ONCE: usize = 64;
 
-/// The first and the longest wait after a failed attempt for a serving pod: one that a NetworkPolicy
-/// keeps out of reach is tried for as long as it lives.
+/// The first and the longest wait after a failed attempt for a serving pod: one that a
+/// NetworkPolicy keeps out of reach is tried for as long as it lives.
 const SERVING_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// The same for a leaving pod, which has no time to lose.
@@ -116,8 +116,8 @@ impl Queue {
         }
     }
 
-    /// The attempt to begin now, or `None` if there is none before [`Queue::wake`]. Call it until it
-    /// returns `None`.
+    /// The attempt to begin now, or `None` if there is none before [`Queue::wake`]. Call it until
+    /// it returns `None`.
     pub fn next(&mut self, now: Instant) -> Option<Next> {
         let due = |queue: &BTreeSet<(Instant, String)>| match queue.first() {
             Some((at, pod)) if *at <= now => Some(pod.clone()),
@@ -279,7 +279,8 @@ mod tests {
         queue.next(now).map(|next| next.wanted)
     }
 
-    /// Of a thousand serving pods some have an attempt at a time; a leaving one has its own at once.
+    /// Of a thousand serving pods some have an attempt at a time; a leaving one has its own at
+    /// once.
     #[tokio::test(start_paused = true)]
     async fn a_leaving_pod_does_not_wait_for_serving_ones() {
         let now = Instant::now();

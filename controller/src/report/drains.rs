@@ -1,10 +1,10 @@
 //! The log of every pod's drain from its beginning to its end, each counted exactly once: pure
 //! bookkeeping.
 //!
-//! A drain ends with the sidecar's last words, which kubelet puts into the pod's status before the
-//! object goes. Where an object goes without them, the last state of the sidecar's own stream
-//! stands in, if it tells of an end; else the pod was killed: its grace period, its node or its
-//! sidecar ended before the drain did.
+//! A drain ends with the sidecar's final report, which kubelet puts into the pod's status before
+//! the object goes. Where an object goes without one, the last report of the sidecar's own stream
+//! stands in, if it has an end; else the pod was killed: its grace period, its node or its sidecar
+//! ended before the drain did.
 
 use ebb_api::desired::Leave;
 use ebb_api::phase::{Outcome, Trigger};
@@ -123,8 +123,8 @@ impl DrainLog {
         self.pods.get(uid)
     }
 
-    /// Takes in a pod with a sidecar as it is now. `before` is what an earlier process wrote about it;
-    /// it counts for pods that this process sees for the first time.
+    /// Takes in a pod with a sidecar as it is now. `before` is what an earlier process wrote about
+    /// it; it counts for pods that this process sees for the first time.
     pub fn see(
         &mut self,
         pod: &PodName,
@@ -231,7 +231,7 @@ impl PodDrain {
         self.reported.as_deref() == Some(&last.boot)
     }
 
-    /// The end that this final report tells of, unless it was taken in before.
+    /// The end that this final report has, unless it was taken in before.
     fn end(&mut self, last: &FinalReport) -> Option<Ending> {
         if self.has_reported(last) {
             return None;
@@ -274,10 +274,10 @@ impl PodDrain {
     }
 }
 
-/// The start whose final report is in the status of a pod that this process sees for the first time,
-/// if it is old: that of a start before the present one, one that an earlier process has counted, and
-/// one of a pod that stays (of a finished Job, for years). What ended while no controller ran is not
-/// guessed at.
+/// The start whose final report is in the status of a pod that this process sees for the first
+/// time, if it is old: that of a start before the present one, one that an earlier process has
+/// counted, and one of a pod that stays (of a finished Job, for years). What ended while no
+/// controller ran is not guessed at.
 fn reported_before(facts: &DrainFacts, before: Before) -> Option<String> {
     let last = facts.last.as_ref()?;
     let is_old = facts.state == SidecarState::Running || before.counted || facts.leave.is_none();

@@ -84,8 +84,9 @@ impl PolicyRecords {
         })
     }
 
-    /// Drops the records of the namespace's policies that are gone, or were made anew under the same
-    /// name, and returns their keys. `known` are the names and UIDs of the policies that exist.
+    /// Drops the records of the namespace's policies that are gone, or were made anew under the
+    /// same name, and returns their keys. `known` are the names and UIDs of the policies that
+    /// exist.
     pub fn drop_gone(
         &mut self,
         namespace: &str,

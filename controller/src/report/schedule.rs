@@ -1,8 +1,8 @@
 //! When which policy's status is written: pure bookkeeping, the time comes in as `now`.
 //!
-//! The first change is written at once (a moment later: changes come in swarms), then at most every
-//! two seconds per policy and ten times a second in all. That a drain goes on is news of its own,
-//! slower, kind.
+//! The first change is written at once (a moment later, as changes come in swarms), then at most
+//! every two seconds per policy and ten times a second in all. Mere progress of drains is written
+//! at a slower pace.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -14,7 +14,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// The least time between two writes of one policy.
 const BETWEEN: Duration = Duration::from_secs(2);
 
-/// The same where nothing has changed but how far the drains have come.
+/// The same where only the progress of drains has changed.
 const BETWEEN_PROGRESS: Duration = Duration::from_secs(5);
 
 /// The least time between two writes of any policies: at most ten per second.
@@ -39,7 +39,7 @@ impl Schedule {
         self.within(policy, now, SETTLE, BETWEEN);
     }
 
-    /// Its drains have come further.
+    /// Its drains have made progress, and nothing else has changed.
     pub fn progressed(&mut self, policy: PolicyKey, now: Instant) {
         self.within(policy, now, BETWEEN_PROGRESS, BETWEEN_PROGRESS);
     }
@@ -54,7 +54,7 @@ impl Schedule {
         *entry = due.min(*entry);
     }
 
-    /// The next policy whose status is due, if there is one; it is due no more.
+    /// The next policy whose status is due, if there is one. It is due no longer.
     pub fn next(&mut self, now: Instant) -> Option<PolicyKey> {
         if !self.hurry && self.pace.is_some_and(|pace| now < pace) {
             return None;
@@ -69,7 +69,7 @@ impl Schedule {
         Some(policy)
     }
 
-    /// When to ask again; nothing, if only an event can change that.
+    /// When to ask again; `None` if only an event can change that.
     pub fn wake(&self) -> Option<Instant> {
         let due = self
             .due
@@ -79,19 +79,18 @@ impl Schedule {
         Some(self.pace.map_or(first, |pace| first.max(pace)))
     }
 
-    /// Whether the last write is long enough ago for one that says no more than that drains go on.
+    /// Whether the last write is long enough ago for one that shows nothing but progress.
     pub fn progress_is_due(&self, policy: &PolicyKey, now: Instant) -> bool {
         let written = self.written.get(policy);
         self.hurry || written.is_none_or(|written| *written + BETWEEN_PROGRESS <= now)
     }
 
-    /// From now on nothing waits, not even progress, which would be put off and be due again at
-    /// once: the process ends.
+    /// From now on everything is due at once, progress too, as the process ends.
     pub fn hurry(&mut self) {
         self.hurry = true;
     }
 
-    /// A write of it begins.
+    /// A write of the policy's status begins.
     pub fn begin(&mut self, policy: PolicyKey, now: Instant) {
         self.pace = Some(now + PACE);
         self.written.insert(policy.clone(), now);
@@ -103,7 +102,7 @@ impl Schedule {
         self.busy.remove(policy);
     }
 
-    /// It is gone.
+    /// The policy is gone.
     pub fn forget(&mut self, policy: &PolicyKey) {
         self.due.remove(policy);
         self.written.remove(policy);

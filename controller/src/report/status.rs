@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
-/// What a policy's status holds that is not in the cluster: the past.
+/// The past: what a policy's status holds and nothing else in the cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     /// The last drains that ended, newest first.
@@ -43,7 +43,7 @@ impl Now {
 }
 
 impl History {
-    /// The past that a status tells of.
+    /// The past that a status holds.
     pub fn of(status: &DrainPolicyStatus) -> History {
         History {
             recent: status.recent.clone(),
@@ -51,7 +51,7 @@ impl History {
         }
     }
 
-    /// Writes down a drain that has ended.
+    /// Adds a drain that has ended.
     pub fn record(&mut self, ending: &Ending, now: Timestamp) {
         self.totals.count(ending.outcome, ending.cut, ending.late);
         let recent = Recent {
@@ -119,7 +119,7 @@ pub fn status(
     }
 }
 
-/// The status of a policy that selects nothing because of what it says.
+/// The status of an invalid policy, which selects nothing.
 pub fn invalid(
     policy: &InvalidPolicy,
     history: &History,

@@ -63,7 +63,7 @@ impl Writes {
         });
     }
 
-    /// Waits for the next write to end; nothing, if none is under way. Cancel safe.
+    /// Waits for the next write to end; `None` if none is under way. Cancel safe.
     pub async fn next(&mut self) -> Option<Write> {
         match self.under_way.join_next().await? {
             Ok(write) => Some(write),
@@ -72,8 +72,8 @@ impl Writes {
         }
     }
 
-    /// Takes note of a write that has ended. Returns what is written now, and for whom; nothing, if
-    /// it failed.
+    /// Takes note of a write that has ended. Returns the policy and its status as it stands now;
+    /// `None` if the write failed.
     pub fn ended(&mut self, write: Write) -> Option<(PolicyName, DrainPolicyStatus)> {
         let Write {
             policy,

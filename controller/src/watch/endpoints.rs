@@ -1,5 +1,5 @@
-//! EndpointSlices, of the endpoint slice controller alone: hand-written and mirrored ones never turn
-//! unready, so a drain that waited for them would always wait to its maximum.
+//! EndpointSlices, of the endpoint slice controller alone: hand-written and mirrored ones never
+//! turn unready, so a drain that waited for them would always wait to its maximum.
 
 use super::Watched;
 use crate::cluster::Cluster;

@@ -41,7 +41,8 @@ mod tests {
         assert_eq!(leave(&leaving("web-0")), Some(deleted));
     }
 
-    /// The sidecar of a serving pod gets to know nothing of its endpoints, that of a leaving one all.
+    /// The sidecar of a serving pod gets to know nothing of its endpoints, that of a leaving one
+    /// all.
     #[test]
     fn only_a_leaving_pod_hears_of_its_endpoints() {
         let mut namespace = NamespaceView::default();

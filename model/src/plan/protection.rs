@@ -80,8 +80,8 @@ pub enum Change {
     Hook,
 }
 
-/// Why the pod can't drain as the policy, which is in force for it, asks; `None` if it can, or if it
-/// is too young to tell.
+/// Why the pod can't drain as the policy, which is in force for it, asks; `None` if it can, or if
+/// it is too young to tell.
 pub fn gap(
     context: NamespaceContext<'_>,
     policy: &PolicyView,

@@ -6,10 +6,11 @@ use ebb_api::settings::Settings;
 
 /// The settings of the policy in force for a pod of the namespace.
 ///
-/// Where none is, it depends on why: a policy that was deleted (or can no longer be read) leaves its
-/// pods as they are, so that nothing under way is cut short; one that is there and means the pod no
-/// more has been told so by a person, and Ebb stands aside at once. `last` are the settings that
-/// were wanted last; after a restart of the controller, those that the pod was born with.
+/// If there is none, it depends on why. A policy that was deleted (or can no longer be read) leaves
+/// its pods as they are, so that no drain under way is cut short. If there is still such a policy
+/// and it selects the pod no longer, a person wanted that, and Ebb stands aside at once. `last` are
+/// the settings that were wanted last; after a restart of the controller, those of the pod's
+/// bootstrap.
 pub fn settings(namespace: &NamespaceView, pod: &PodView, last: &Settings) -> Settings {
     if let Some(policy) = in_force(namespace.policies_of(&pod.name)) {
         return policy.settings.clone();

@@ -57,7 +57,7 @@ fn overlapped(reach: &Reach, values: &str) -> String {
     )
 }
 
-/// The condition Ready of a policy that selects nothing because of what it says.
+/// The condition Ready of an invalid policy, which selects nothing.
 pub fn invalid(why: &str) -> Finding {
     Finding {
         kind: "Ready",
@@ -146,7 +146,7 @@ fn unprotected(policy: &PolicyView, reach: &Reach, shortfall: &Shortfall<'_>) ->
 }
 
 /// The sentence, without its last dot, with the kubectl command for what makes the pods, or the
-/// names of those that nothing makes.
+/// names of those that no workload makes.
 fn mending(namespace: &str, verb: &str, short: &BTreeSet<&Short>) -> String {
     let mut workloads = BTreeSet::new();
     let mut alone = BTreeSet::new();

@@ -5,7 +5,8 @@ use ebb_api::capture::{self, Step};
 use ebb_api::names::{ADMIN_PORT, INJECT_LABEL, RELAY_PORT};
 
 /// What is left where no connection passes the sidecar.
-const OBSERVED: &str = "who waits for an answer on those is waited for, as far as the kernel tells, and nobody is told to leave";
+const OBSERVED: &str = "who waits for an answer on those is waited for, as far as the kernel \
+                        tells, and nobody is told to leave";
 
 /// What is wrong with these pods, as the end of the sentence "3 of 12 pods …".
 pub fn sentence(gap: &Gap) -> String {

@@ -95,7 +95,7 @@ fn open(now: &Census) -> String {
     sentence
 }
 
-/// "2 requests, 1 WebSocket and 1 connection", or nothing.
+/// "2 requests, 1 WebSocket and 1 connection"; empty if there is none.
 fn works(works: &BTreeMap<Protocol, u64>) -> String {
     let of = |protocols: &[Protocol], one: &str| {
         let number: u64 = protocols

@@ -1,4 +1,4 @@
-//! Words of others, cut to a length that the API server takes and a person reads.
+//! Texts from outside, cut to a length that the API server takes and a person reads.
 
 /// The beginning of a text, of at most that many bytes, ending in "…" where something was cut.
 /// `most` leaves room for that: it is at least 3.

@@ -1,5 +1,5 @@
-//! The values in force, as the condition Ready states them: the timeout, and what is not as it is by
-//! default.
+//! The values in force, as the condition Ready states them: the timeout, and what is not as it is
+//! by default.
 
 use ebb_api::connections::{
     AtTimeout, ConnectionSettings, DEFAULT_IDLE_SECONDS, EventStreams, WebSockets,

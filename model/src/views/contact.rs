@@ -1,8 +1,8 @@
-//! A sidecar as somebody who has spoken to it knows it.
+//! A sidecar as a client of its admin port knows it.
 
 use ebb_api::capture::{Mode, Step};
 
-/// What is known of a sidecar beyond what the API server says.
+/// What is known of a sidecar beyond the objects of the API server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Contact {
     /// Nobody has spoken to it yet.

@@ -19,8 +19,8 @@ pub struct EndpointIndex {
 }
 
 impl EndpointIndex {
-    /// Takes in what a slice says now (an empty view: it is gone), and returns the pods about which
-    /// it says something else than before.
+    /// Takes in what a slice says now, where an empty view means that it is gone. Returns the pods
+    /// about which that is something new.
     pub fn set(&mut self, slice: &str, says: SliceView) -> Vec<String> {
         let before = self.slices.remove(slice).unwrap_or_default();
         let mut touched = Vec::new();
@@ -46,8 +46,8 @@ impl EndpointIndex {
         touched
     }
 
-    /// The worst that any slice says about the pod. In no slice at all nothing sends anything there,
-    /// not even kube-proxy's fallback to terminating endpoints.
+    /// The worst that any slice says about the pod. To a pod in no slice at all no traffic is sent,
+    /// not even by kube-proxy's fallback to terminating endpoints.
     pub fn of(&self, pod: &str) -> Endpoints {
         let slices = self.naming.get(pod).into_iter().flatten();
         slices

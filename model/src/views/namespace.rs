@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 pub struct NamespaceLabels {
     /// What its label about injection says.
     pub inject: Inject,
-    /// Whether its Pod Security level refuses pods with the capability NET_ADMIN, which the redirect
-    /// needs.
+    /// Whether its Pod Security level refuses pods with the capability NET_ADMIN, which the
+    /// redirect needs.
     pub forbids_net_admin: bool,
 }
 
@@ -77,8 +77,8 @@ impl NamespaceView {
         self.policies.get(name)
     }
 
-    /// The policies that cannot be read or matched, in the order of their names. They select nothing,
-    /// and say so.
+    /// The policies that cannot be read or matched, in the order of their names. They select
+    /// nothing, and say so.
     pub fn invalid_policies(&self) -> impl Iterator<Item = &InvalidPolicy> {
         self.invalid.values()
     }

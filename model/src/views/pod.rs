@@ -24,11 +24,11 @@ pub struct PodView {
     pub created: Timestamp,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// What made it, if anything did.
+    /// What made it, if it was not made alone.
     pub owner: Option<Owner>,
     /// What its own label says about injection.
     pub inject: Inject,
-    /// Why the webhook left it alone, where it said so: one CamelCase word.
+    /// Why the webhook left it alone, if it did: one CamelCase word.
     pub refused: Option<String>,
     /// Whether it uses its node's network, where a redirect would hit everybody.
     pub host_network: bool,
@@ -56,9 +56,9 @@ pub struct Deletion {
 /// The sidecar of a pod.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SidecarView {
-    /// The id of the key that it was born with.
+    /// The id of the key in its bootstrap.
     pub key: String,
-    /// The settings that it was born with.
+    /// The settings in its bootstrap.
     pub bootstrap_settings: Settings,
     /// The pod's `terminationGracePeriodSeconds` from before the webhook raised it.
     pub original_grace_seconds: u32,
@@ -71,7 +71,7 @@ pub struct SidecarView {
     pub state: SidecarState,
     /// How often it has been restarted.
     pub restarts: u32,
-    /// Its last words, once a start of it has ended with some.
+    /// Its final report, once a start of it has ended with one.
     pub last: Option<Box<FinalReport>>,
 }
 
@@ -83,7 +83,7 @@ pub enum SidecarState {
     NotStarted,
     /// It runs now.
     Running,
-    /// It ran, and does not now.
+    /// It ran, and does not run now.
     Ended,
 }
 

@@ -59,8 +59,8 @@ pub fn drained(policy: &PolicyName, pods: u64, finished: u64, last: &PodName) ->
     let finished = count(finished, "request");
     Note {
         regarding: policy_reference(policy),
-        // The recorder folds Events of one reason about one object and keeps the words of the first;
-        // with another object beside it, each keeps its own.
+        // The recorder folds Events of one reason about one object and keeps the words of the
+        // first; with another object beside it, each keeps its own.
         related: Some(pod_reference(last)),
         kind: EventType::Normal,
         reason: "Drained".to_owned(),

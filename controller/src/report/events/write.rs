@@ -16,7 +16,7 @@ const PACE: Duration = Duration::from_millis(100);
 /// The longest note that the API server takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
 
-/// Writes the Events that are handed in, until nobody can hand in any more.
+/// Writes the Events that are handed in, until no more can come.
 pub async fn write(recorder: Recorder, mut notes: mpsc::Receiver<Note>, metrics: Arc<Metrics>) {
     let mut pace = tokio::time::interval(PACE);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
