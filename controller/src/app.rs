@@ -1,32 +1,35 @@
-//! The wiring: every socket, channel and long-lived task of the process, on one page.
+//! The wiring: every socket, channel and long-lived task of the process.
+//!
+//! Here is what every replica has: the watches that feed the views, the keys and the certificate, the
+//! webhook and the controller's own port. What plans and acts is in `acting`.
+
+mod acting;
+mod tasks;
 
 use crate::admin;
 use crate::admission::{self, Admission};
 use crate::api_server::Clients;
-use crate::certificate::{self, Webhook};
+use crate::certificate::{self, Served, Webhook};
 use crate::cluster::SharedCluster;
 use crate::config::Config;
 use crate::keyring::{self, Keyring};
 use crate::metrics::Metrics;
-use crate::planner::{self, Outlets};
-use crate::push::{Push, Sign};
-use crate::readiness::Readiness;
-use crate::report::{Reports, events};
+use crate::readiness::{Guard, Readiness};
 use crate::server;
-use crate::watch::{self, endpoints};
+use crate::watch::{self, Watched, endpoints};
+use acting::Acting;
 use anyhow::{Context, bail};
 use ebb_api::policy::DrainPolicy;
 use ebb_model::views::{NarrowPod, NarrowSlice};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::Api;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
-use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::watcher;
+use kube::{Api, Client};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch as latest};
-use tokio::task::JoinSet;
+use tasks::Tasks;
+use tokio::sync::watch as latest;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -34,8 +37,6 @@ use tracing::{info, warn};
 const WEBHOOK_SERVICE: &str = "ebb-webhook";
 /// The MutatingWebhookConfiguration that names it.
 const WEBHOOK_CONFIGURATION: &str = "ebb";
-/// How much one room may be behind the one before it.
-const QUEUE: usize = 1024;
 /// How long open calls and due writes are waited for at the end.
 const LAST_WORK: Duration = Duration::from_secs(5);
 
@@ -49,145 +50,125 @@ pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> a
     let readiness = Readiness::default();
     let mut registry = Registry::with_prefix("ebb_controller");
     let metrics = Arc::new(Metrics::register(&mut registry));
-    let mut tasks: JoinSet<&'static str> = JoinSet::new();
-    let mut finishing: JoinSet<&'static str> = JoinSet::new();
+    let mut tasks = Tasks::default();
 
-    // Watch: from the API server to the views.
-    let caches = Readiness::default();
     let complete = readiness.guard("caches");
-    macro_rules! follow {
-        ($name:literal, $kind:ty, $config:expr) => {{
-            let (cluster, guard) = (Arc::clone(&cluster), caches.guard($name));
-            let api: Api<$kind> = Api::all(clients.watch.clone());
-            tasks.spawn(async move {
-                watch::follow(&cluster, api, $config, guard).await;
-                $name
-            });
-        }};
-    }
-    let all = watcher::Config::default;
-    follow!("policies", DeserializeGuard<DrainPolicy>, all());
-    follow!("namespaces", PartialObjectMeta<Namespace>, all());
-    follow!("endpoints", NarrowSlice, endpoints::config());
-    follow!("pods", NarrowPod, all());
-
-    // The keys and the certificate, then the webhook, which reads the views.
+    let caches = follow_all(&mut tasks, &cluster, &clients.watch);
     let client = clients.call;
-    let namespace = config.namespace.clone();
-    let keyring = keyring::load(&client, &namespace).await?;
-    let (keys, keyring) = latest::channel(Arc::new(keyring));
-    let following = keyring::follow(client.clone(), namespace, keys);
-    tasks.spawn(async move {
-        following.await;
-        "keyring"
-    });
-    let webhook = Webhook {
-        namespace: config.namespace.clone(),
-        service: WEBHOOK_SERVICE.to_owned(),
-        configuration: WEBHOOK_CONFIGURATION.to_owned(),
-    };
-    let (_, certified) = certificate::load(&client, &webhook).await?;
-    let (certificates, served) = latest::channel(certified);
+    let keyring = follow_keys(&mut tasks, &client, &config.namespace).await?;
     let trusted = readiness.guard("webhook trusted");
-    let following = certificate::follow(client.clone(), webhook, certificates, trusted);
-    tasks.spawn(async move {
-        following.await;
-        "certificate"
-    });
-    let redirect = config.sidecar.redirect;
-    let admission = Admission {
+    let served = follow_certificate(&mut tasks, &client, &config.namespace, trusted).await?;
+
+    let acting = Acting {
         cluster: Arc::clone(&cluster),
+        client,
         keyring: keyring.clone(),
+        redirect: config.sidecar.redirect,
+        pod_name: config.pod_name,
+        metrics,
+    };
+    let admission = Admission {
+        cluster,
+        keyring,
         sidecar: config.sidecar,
         metrics: admission::Metrics::register(registry.sub_registry_with_prefix("admission")),
     };
-    let bound = server::bind(admission::port(config.webhook, served))
+    let webhook = server::bind(admission::port(config.webhook, served))
         .await
         .with_context(|| format!("cannot listen for the webhook at {}", config.webhook))?;
-    info!(webhook = %bound.address(), "listening");
-    let serving = bound.serve(admission::router(admission), stop.clone());
-    finishing.spawn(async move {
-        serving.await;
-        "webhook"
-    });
+    info!(webhook = %webhook.address(), "listening");
+    let serving = webhook.serve(admission::router(admission), stop.clone());
+    tasks.spawn_finishing("webhook", serving);
 
-    // Plan: from the views to push and report.
-    let (to_push, commands) = mpsc::channel(QUEUE);
-    let (report, notices) = mpsc::channel(QUEUE);
-    let (learned, news) = mpsc::channel(QUEUE);
-    let push = Push::new(Arc::new(Signer(keyring)), Arc::clone(&metrics), learned);
-    tasks.spawn(async move {
-        push.run(commands).await;
-        "push"
-    });
-    let (events, notes) = events::Events::channel(Arc::clone(&metrics));
-    let reporter = Reporter {
-        controller: "ebb-controller".to_owned(),
-        instance: config.pod_name,
-    };
-    let recorder = Recorder::new(client.clone(), reporter);
-    let writing = events::write(recorder, notes, Arc::clone(&metrics));
-    finishing.spawn(async move {
-        writing.await;
-        "events"
-    });
-    let reports = Reports::new(
-        Arc::clone(&cluster),
-        redirect,
-        client,
-        Arc::clone(&metrics),
-        events,
-    );
-    finishing.spawn(async move {
-        reports.run(notices, news).await;
-        "report"
-    });
-    let outlets = Outlets {
-        push: to_push,
-        report,
-    };
-    tasks.spawn(async move {
+    acting.start(&mut tasks, async move {
         caches.ready().await;
         drop(complete);
-        planner::run(cluster, outlets).await;
-        "plan"
     });
 
-    // The controller's own port.
-    let bound = server::bind(admin::port(config.admin))
+    let admin = server::bind(admin::port(config.admin))
         .await
         .with_context(|| format!("cannot listen at {}", config.admin))?;
-    info!(admin = %bound.address(), "listening");
-    let serving = bound.serve(admin::router(readiness, registry), stop.clone());
-    finishing.spawn(async move {
-        serving.await;
-        "admin"
-    });
+    info!(admin = %admin.address(), "listening");
+    let serving = admin.serve(admin::router(readiness, registry), stop.clone());
+    tasks.spawn_finishing("admin", serving);
 
     tokio::select! {
         () = stop.cancelled() => {}
-        Some(ended) = tasks.join_next() => bail!("{} ended, and must not", name(ended)),
-        Some(ended) = finishing.join_next() => bail!("{} ended, and must not", name(ended)),
+        ended = tasks.ended() => bail!("{ended} ended, and must not"),
     }
     // Nothing new comes in; what is under way is finished: answers, due statuses, Events.
-    tasks.shutdown().await;
-    let finished = async { while finishing.join_next().await.is_some() {} };
-    if tokio::time::timeout(LAST_WORK, finished).await.is_err() {
+    if !tasks.stop(LAST_WORK).await {
         warn!(within = ?LAST_WORK, "stopped with Events unwritten or calls open");
     }
     Ok(())
 }
 
-fn name(ended: Result<&'static str, tokio::task::JoinError>) -> String {
-    ended.map_or_else(|error| format!("a task ({error})"), str::to_owned)
+/// Feeds the views from the API server. What is returned is ready when all of them are complete.
+fn follow_all(tasks: &mut Tasks, cluster: &Arc<SharedCluster>, client: &Client) -> Readiness {
+    let caches = Readiness::default();
+    let all = watcher::Config::default;
+    let mut views = Views {
+        tasks,
+        cluster,
+        client,
+        caches: &caches,
+    };
+    views.follow::<DeserializeGuard<DrainPolicy>>("policies", all());
+    views.follow::<PartialObjectMeta<Namespace>>("namespaces", all());
+    views.follow::<NarrowSlice>("endpoints", endpoints::config());
+    views.follow::<NarrowPod>("pods", all());
+    caches
 }
 
-/// Signs with the keys that are in the Secret now.
-struct Signer(latest::Receiver<Arc<Keyring>>);
+struct Views<'a> {
+    tasks: &'a mut Tasks,
+    cluster: &'a Arc<SharedCluster>,
+    client: &'a Client,
+    caches: &'a Readiness,
+}
 
-impl Sign for Signer {
-    fn sign(&self, key: &str, body: &[u8]) -> Option<String> {
-        let keyring = Arc::clone(&self.0.borrow());
-        keyring.sign(key, body)
+impl Views<'_> {
+    fn follow<K: Watched>(&mut self, name: &'static str, config: watcher::Config)
+    where
+        K::DynamicType: Default + Send,
+    {
+        let (cluster, guard) = (Arc::clone(self.cluster), self.caches.guard(name));
+        let api: Api<K> = Api::all(self.client.clone());
+        self.tasks.spawn(name, async move {
+            watch::follow(&cluster, api, config, guard).await;
+        });
     }
+}
+
+/// Loads the keys, makes the first one, and follows their Secret.
+async fn follow_keys(
+    tasks: &mut Tasks,
+    client: &Client,
+    namespace: &str,
+) -> anyhow::Result<latest::Receiver<Arc<Keyring>>> {
+    let keyring = keyring::load(client, namespace).await?;
+    let (sender, receiver) = latest::channel(Arc::new(keyring));
+    let following = keyring::follow(client.clone(), namespace.to_owned(), sender);
+    tasks.spawn("keyring", following);
+    Ok(receiver)
+}
+
+/// Loads or makes the webhook's certificate, and renews it in time. The guard is dropped when the API
+/// server trusts it.
+async fn follow_certificate(
+    tasks: &mut Tasks,
+    client: &Client,
+    namespace: &str,
+    trusted: Guard,
+) -> anyhow::Result<Served> {
+    let webhook = Webhook {
+        namespace: namespace.to_owned(),
+        service: WEBHOOK_SERVICE.to_owned(),
+        configuration: WEBHOOK_CONFIGURATION.to_owned(),
+    };
+    let (_, certified) = certificate::load(client, &webhook).await?;
+    let (sender, served) = latest::channel(certified);
+    let following = certificate::follow(client.clone(), webhook, sender, trusted);
+    tasks.spawn("certificate", following);
+    Ok(served)
 }
