@@ -49,7 +49,7 @@ pub async fn bind(config: Config) -> Bound {
             effective.shut(port.number(), error.to_string());
         }
     }
-    let admin_port = AdminPort::open(config.admin_port).await;
+    let admin_port = AdminPort::open(config.admin_port);
     Bound {
         config,
         effective,
@@ -75,7 +75,8 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// Fails when a part ended that must live as long as the process; kubelet then starts a new one.
+    /// Fails when a part ended that must live as long as the process; kubelet then starts a new
+    /// one.
     pub async fn run(self, sigterm: impl Future<Output = ()>) -> anyhow::Result<()> {
         let ours = self.ours();
         let Bound {
@@ -142,8 +143,8 @@ impl Bound {
         }
     }
 
-    /// Ports to which connections are not the app's: those of ours that are open, and those that the
-    /// policy excludes.
+    /// Ports to which connections are not the app's: those of ours that are open, and those that
+    /// the policy excludes.
     fn ours(&self) -> BTreeSet<u16> {
         let open = self.relay_ports.iter().filter(|it| it.address().is_ok());
         let excluded = self.config.bootstrap.iter();

@@ -7,6 +7,8 @@ mod pause;
 mod socket;
 mod workers;
 
+pub(crate) use socket::on_all_addresses;
+
 use crate::relay::Relay;
 use accept::Acceptor;
 use std::convert::Infallible;
@@ -43,7 +45,7 @@ pub struct Bound {
 /// The port is taken, or may not be opened.
 pub fn bind(port: u16) -> Result<Bound, BindError> {
     let error = |source| BindError { port, source };
-    let listener = socket::open_any(port).map_err(error)?;
+    let listener = on_all_addresses(port, socket::open).map_err(error)?;
     let address = listener.local_addr().map_err(error)?;
     Ok(Bound { listener, address })
 }

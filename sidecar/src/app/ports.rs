@@ -1,17 +1,21 @@
-//! The ports that the sidecar listens on. One that somebody else has does not keep the pod down: it is
-//! tried again until it can be had.
+//! The ports that the sidecar listens on. One that somebody else has does not keep the pod down: it
+//! is tried again until it can be had.
 
 use crate::lifecycle::Message;
 use crate::listener;
 use crate::relay::Relay;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 
 /// How long to wait before trying again to open a port that somebody else has.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Connections to the admin port that the kernel keeps until they are accepted; it lowers this to
+/// somaxconn.
+const BACKLOG: u32 = 1024;
 
 /// A port of the relay.
 pub(super) struct RelayPort {
@@ -79,9 +83,8 @@ async fn bind_relay_at_last(port: u16) -> listener::Bound {
 // === impl AdminPort ===
 
 impl AdminPort {
-    pub(super) async fn open(port: u16) -> AdminPort {
+    pub(super) fn open(port: u16) -> AdminPort {
         let listener = bind_admin(port)
-            .await
             .map_err(|error| tracing::error!(port, %error, "admin port not open"))
             .ok();
         let address = listener.as_ref().and_then(|it| it.local_addr().ok());
@@ -109,20 +112,24 @@ impl AdminPort {
     }
 }
 
-/// Listens for IPv6 and IPv4 with one socket, or for IPv4 alone where the node has no IPv6.
-async fn bind_admin(port: u16) -> io::Result<TcpListener> {
-    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
-        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await
-        }
-        bound => bound,
-    }
+/// Must be called inside of a tokio runtime.
+fn bind_admin(port: u16) -> io::Result<TcpListener> {
+    listener::on_all_addresses(port, |address| {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        // A port whose last connections are in TIME_WAIT can be had all the same.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    })
 }
 
 async fn bind_admin_at_last(port: u16) -> TcpListener {
     loop {
         tokio::time::sleep(PAUSE).await;
-        match bind_admin(port).await {
+        match bind_admin(port) {
             Ok(listener) => {
                 tracing::info!(port, "admin port open at last");
                 return listener;

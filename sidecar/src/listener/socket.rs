@@ -15,13 +15,17 @@ const BACKLOG: i32 = 4096;
 /// client that has half-closed.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(25), Duration::from_secs(5), 3);
 
-/// Listens on this port for IPv6 and IPv4 with one socket, or for IPv4 alone where the node has no
-/// IPv6.
-pub(super) fn open_any(port: u16) -> io::Result<TcpListener> {
-    match open(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
-        Err(unsupported) if has_no_ipv6(&unsupported) => {
-            open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
-        }
+/// Opens this port for IPv6 and IPv4 with one socket, or for IPv4 alone where the node has no IPv6.
+///
+/// # Errors
+///
+/// What `open` says.
+pub(crate) fn on_all_addresses<T>(
+    port: u16,
+    open: impl Fn(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    match open((Ipv6Addr::UNSPECIFIED, port).into()) {
+        Err(error) if has_no_ipv6(&error) => open((Ipv4Addr::UNSPECIFIED, port).into()),
         opened => opened,
     }
 }
@@ -72,7 +76,7 @@ mod tests {
     /// it has that from the listener.
     #[tokio::test]
     async fn connections_inherit_what_they_need() {
-        let listener = open_any(0).unwrap();
+        let listener = on_all_addresses(0, open).unwrap();
         let address = (Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port());
         let _client = TcpStream::connect(address).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
