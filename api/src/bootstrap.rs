@@ -27,7 +27,7 @@ pub struct Bootstrap {
     /// Inbound TCP ports of the app that are left alone: neither relayed nor counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude_ports: Vec<u16>,
-    /// The app's ports that are told of each connection's client by the PROXY protocol.
+    /// The app's ports that learn each connection's client by the PROXY protocol.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proxy_protocol_ports: Vec<u16>,
     /// How connections are to reach the sidecar.
@@ -92,7 +92,7 @@ pub enum OwnHook {
     /// `httpGet`: called by the sidecar.
     #[serde(rename_all = "camelCase")]
     HttpGet {
-        /// The host to connect to; nothing means the pod itself.
+        /// The host to connect to; `None` means the pod itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         host: Option<String>,
         /// The port to connect to.

@@ -125,7 +125,7 @@ pub struct Drain {
     pub outcome: Outcome,
     /// From the signal to the release of the hooks, in milliseconds.
     pub took_ms: u64,
-    /// From the signal to the end of the lame-duck phase, in milliseconds; nothing if it never
+    /// From the signal to the end of the lame-duck phase, in milliseconds; `None` if it never
     /// ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deregistered_ms: Option<u64>,
@@ -183,7 +183,7 @@ pub struct FinalReport {
     /// The policy in force at the end, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
-    /// The drain that ended the pod; nothing if the process ended without one.
+    /// The drain that ended the pod; `None` if the process ended without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<Drain>,
 }

@@ -1,7 +1,8 @@
 //! How inbound connections reach the relay, and what is known of those that don't.
 //!
-//! All that a mode decides is one value, a [`DataPath`]. [`chain`] makes it, a pure function of what
-//! is asked for and what was found; whoever else needs to know asks this value, never the mode.
+//! All that a mode decides is one value, a [`DataPath`]. [`chain`] makes it, a pure function of
+//! what is asked for and what was found; whoever else needs to know asks this value, never the
+//! mode.
 //!
 //! | mode | file | in short |
 //! |---|---|---|
@@ -9,8 +10,8 @@
 //! | NamedPorts | [`named_ports`] | Services send clients to ports of the relay's own |
 //! | Observe | [`observe`] | nothing passes the relay |
 //!
-//! Connections that don't pass the relay are looked at through the [`kernel`]: a [`poll`]er tells an
-//! [`observer`], which writes a line of the census for each.
+//! Connections that don't pass the relay are looked at through the [`kernel`]: a [`poll`]er tells
+//! an [`observer`], which writes a line of the census for each.
 
 mod chain;
 mod effective;
@@ -37,8 +38,8 @@ use std::net::{IpAddr, SocketAddr};
 pub(crate) struct DataPath {
     /// The mode in force.
     pub(crate) mode: Mode,
-    /// The relay's ports, which are opened whatever else is found: should something lead connections
-    /// there after all, all of them would be refused otherwise.
+    /// The relay's ports, which are opened whatever else is found: should something lead
+    /// connections there after all, all of them would be refused otherwise.
     pub(crate) ports: Vec<u16>,
     /// Where the connections that arrive there were meant to go.
     pub(crate) origin: OriginalDestination,
@@ -69,7 +70,7 @@ pub(crate) struct Asked {
     pub(crate) relay_port: u16,
     /// Where all connections go; see [`Config::only_destination`].
     pub(crate) only_destination: Option<SocketAddr>,
-    /// The app's ports that are told who each client is; only the relay can do so.
+    /// The app's ports that learn who each client is; only the relay can tell them.
     pub(crate) proxy_protocol_ports: Vec<u16>,
 }
 

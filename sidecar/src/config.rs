@@ -96,7 +96,7 @@ impl Config {
         bootstrap.map_or_else(Wanted::default, |bootstrap| bootstrap.capture.clone())
     }
 
-    /// Ports of the app that are told who each client is.
+    /// Ports of the app that learn who each client is, by a header of the PROXY protocol.
     pub fn proxy_protocol_ports(&self) -> &[u16] {
         let bootstrap = self.bootstrap.as_ref();
         bootstrap.map_or(&[], |bootstrap| &bootstrap.proxy_protocol_ports)
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(config.key.map(|key| key.public), Some([7; 32]));
     }
 
-    /// A relay that is told to dial itself does not, and says so; its other ports are served.
+    /// A relay that is asked to dial itself does not, and says so; its other ports are served.
     #[test]
     fn a_circle_of_ports_is_left_out() {
         let mut text = bootstrap("secret", &BASE64_STANDARD.encode([7; 32]));

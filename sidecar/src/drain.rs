@@ -1,8 +1,8 @@
 //! When a pod leaves, how far it has come, and when its hooks may be answered: decisions only.
 //!
-//! A [`Machine`] is given what happened ([`Event`]), what the connections look like ([`Snapshot`]) and
-//! what time it is; it answers with [`Orders`], a level that the rest of the process follows. It
-//! does no IO, holds no clock and never waits: [`Orders::wake`] says when to ask again.
+//! A [`Machine`] is given what happened ([`Event`]), what the connections look like ([`Snapshot`])
+//! and what time it is; it answers with [`Orders`], a level that the rest of the process follows.
+//! It does no IO, holds no clock and never waits: [`Orders::wake`] says when to ask again.
 //!
 //! ```text
 //!             app's hook alone         still alone after 1 s
@@ -30,10 +30,11 @@
 //! | Restarted | Ended | Parting | no | released | at once | the container answers, or 10 s (Serving); the pod goes (LameDuck) |
 //! | Released | Ended | Draining; Cut after TimedOut, Serving after Skipped | no; yes after Skipped | released | go on | SIGTERM and idle: the process exits; neither SIGTERM nor the controller's word in time (Serving) |
 //!
-//! The deadline ends LameDuck and Unready, too. So does SIGTERM each stage of a leaving pod (Released,
-//! with the stance Closing at least), a policy that is disabled (Released or, for a restart, Serving),
-//! and a controller that takes its word back where kubelet called no hook (Serving). Where the policy
-//! is disabled, and after SIGTERM, hooks are answered at once in every stage.
+//! The deadline ends LameDuck and Unready, too. So does SIGTERM each stage of a leaving pod
+//! (Released, with the stance Closing at least), a policy that is disabled (Released or, for a
+//! restart, Serving), and a controller that takes its word back where kubelet called no hook
+//! (Serving). Where the policy is disabled, and after SIGTERM, hooks are answered at once in every
+//! stage.
 //!
 //! What the design leaves open is decided like this:
 //!
@@ -87,14 +88,14 @@ const TRANSITIONS_PER_EVENT: usize = 16;
 /// How long the machine rests when it finds no end.
 const REST: Duration = Duration::from_millis(100);
 
-/// Something happened.
+/// What the machine reacts to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Kubelet called a preStop hook.
     HookCalled(Caller),
     /// A desired state was accepted.
     Desired(Box<Desired>),
-    /// Kubelet told the process to end.
+    /// The process got SIGTERM.
     Sigterm,
     /// After a restart of its container the app answers again.
     AppAnswered,
@@ -219,7 +220,7 @@ impl Machine {
         self.released().map(|ended| &ended.drain)
     }
 
-    /// The same as it is to be told if the process ends at this moment.
+    /// The same as it is to be reported if the process ends at this moment.
     pub fn last_words(&self, snapshot: &Snapshot) -> Option<Drain> {
         self.released().map(|ended| ended.last_words(snapshot))
     }
@@ -245,7 +246,7 @@ impl Machine {
                 self.facts.hooks.apps.entry(name).or_insert(now);
             }
             Event::Desired(desired) => {
-                let word = Word::hear(self.facts.word.as_ref(), &desired, now);
+                let word = Word::after(self.facts.word.as_ref(), &desired, now);
                 self.facts.word = Some(word);
                 self.facts.settings = desired.settings;
             }

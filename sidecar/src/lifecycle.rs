@@ -1,8 +1,8 @@
 //! The pod's lifecycle: one task that feeds the drain machine with events, and does what it orders.
 //!
-//! It owns everything that changes during a drain: hooks, readiness, the termination message. Others
-//! send it a [`Message`] and read what it publishes; nothing is locked and nothing is decided
-//! anywhere else.
+//! It owns everything that changes during a drain: hooks, readiness, the termination message.
+//! Others send it a [`Message`] and read what it publishes; nothing is locked and nothing is
+//! decided anywhere else.
 
 mod app_probe;
 mod desired;

@@ -36,8 +36,8 @@ impl TerminationMessage {
             };
             text = serde_json::to_vec(&without_policy).expect("a report has only string keys");
         }
-        // The file is one that kubelet mounted: it can only be overwritten, not replaced. A write of
-        // this size is not torn by anything but the end of the process.
+        // The file is one that kubelet mounted: it can only be overwritten, not replaced. A write
+        // of this size is not torn by anything but the end of the process.
         if let Err(error) = std::fs::write(&self.path, text) {
             tracing::warn!(%error, path = %self.path.display(), "termination message not written");
         }

@@ -120,8 +120,8 @@ mod tests {
         std::pin::pin!(slot.evicted()).poll(&mut context).is_ready()
     }
 
-    /// Those are evicted that sent no request for longest; the pinned ones never, and the closed ones
-    /// are forgotten.
+    /// Those are evicted that sent no request for longest; the pinned ones never, and the closed
+    /// ones are forgotten.
     #[test]
     fn the_most_silent_goes_first() {
         let slots = Arc::new(Slots::default());

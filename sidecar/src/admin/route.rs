@@ -28,8 +28,8 @@ const ROUTES: [Route; 6] = [
     route(Method::GET, "/readyz", Endpoint::Ready),
     // For Prometheus; anybody.
     route(Method::GET, "/metrics", Endpoint::Metrics),
-    // For the controller and for people, once or, with `?watch=true`, as a stream; anybody: it has no
-    // secret.
+    // For the controller and for people, once or, with `?watch=true`, as a stream; anybody: it has
+    // no secret.
     route(Method::GET, "/v1/status", Endpoint::Status),
     // For the controller; who has the signing key.
     route(Method::PUT, "/v1/desired", Endpoint::Desired),
@@ -49,7 +49,7 @@ const fn route(method: Method, path: &'static str, endpoint: Endpoint) -> Route 
 ///
 /// # Errors
 ///
-/// Nothing does: 404 or, where it is only the method, 405.
+/// There is no such path (404), or not for this method (405).
 pub(super) fn find<'a>(method: &Method, path: &'a str) -> Result<(Endpoint, &'a str), StatusCode> {
     let mut status = StatusCode::NOT_FOUND;
     for route in &ROUTES {

@@ -24,10 +24,10 @@ use tokio::task::JoinSet;
 /// Streams at a time.
 pub(super) const STREAMS: usize = 64;
 
-/// How often the numbers are told while the pod leaves.
+/// How often the numbers are written while the pod leaves.
 const NUMBERS: Duration = Duration::from_secs(1);
 
-/// How often they are told otherwise.
+/// How often they are written otherwise.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 pub(super) async fn serve(admin: &Admin, query: Option<&str>, client: &Client) -> Response<Body> {
@@ -76,8 +76,8 @@ async fn ask(lifecycle: &mpsc::Sender<Message>) -> Option<Report> {
     report.await.ok()
 }
 
-/// Writes lines until the reader or the lifecycle is gone. A slow reader gets fewer lines, never old
-/// ones: each is made when there is room for it.
+/// Writes lines until the reader or the lifecycle is gone. A slow reader gets fewer lines, never
+/// old ones: each is made when there is room for it.
 async fn follow(
     lifecycle: mpsc::Sender<Message>,
     mut published: watch::Receiver<Published>,

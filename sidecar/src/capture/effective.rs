@@ -1,5 +1,5 @@
-//! The data path in force. It changes while the process lives: a port of the relay that was taken at
-//! the start may be had later.
+//! The data path in force. It changes while the process lives: a port of the relay that was taken
+//! at the start may be had later.
 
 use super::init::Left;
 use super::{Asked, DataPath, Found, chain};

@@ -9,8 +9,9 @@ pub(super) use result::{InitResult, Left, Selection};
 
 use crate::config::Config;
 
-/// Writes the rules and leaves the result for the sidecar. It does not fail: what went wrong is in the
-/// result, and the pod starts without the redirect. It may run again (kubelet does, when the pod's sandbox died).
+/// Writes the rules and leaves the result for the sidecar. It does not fail: what went wrong is in
+/// the result, and the pod starts without the redirect. It may run again (kubelet does, when the
+/// pod's sandbox died).
 pub async fn run(config: &Config) {
     let result = match &config.bootstrap {
         Some(bootstrap) => match rules::write(&bootstrap.exclude_ports).await {

@@ -1,5 +1,6 @@
-//! NamedPorts: the relay listens on ports that took over the names of the app's, which Services send
-//! clients to. It takes no privilege, and whoever dials the app's port by its number bypasses it.
+//! NamedPorts: the relay listens on ports that took over the names of the app's, which Services
+//! send clients to. It takes no privilege, and whoever dials the app's port by its number bypasses
+//! it.
 //!
 //! One port of several that is not open costs only its own connections.
 

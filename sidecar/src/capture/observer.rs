@@ -6,9 +6,9 @@
 //! while the client spoke last, while bytes wait in a queue, and until the app was silent for a
 //! while. Nobody on them is told to leave, and nothing on them is cut.
 //!
-//! What cannot be seen: a connection that came and went between two looks; and which side spoke last
-//! where both did within one tick of the kernel's clock (1 to 10 ms). Then the app did, so that a
-//! request which comes that soon after an answer is waited for as long as a silent app is.
+//! What cannot be seen: a connection that came and went between two looks; and which side spoke
+//! last where both did within one tick of the kernel's clock (1 to 10 ms). Then the app did, so
+//! that a request which comes that soon after an answer is waited for as long as a silent app is.
 
 use super::kernel::{Socket, Sockets};
 use crate::census::{Census, Connection, Way};

@@ -9,20 +9,21 @@ use std::time::{Duration, Instant};
 pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
 
 /// After a look the pause is at least this multiple of the look's own duration. Ten thousand
-/// connections cost some 8 ms a look, measured: then they are looked at six times a second, and take
-/// at most a twentieth of a core.
+/// connections cost some 8 ms a look, measured: then they are looked at six times a second, and
+/// take at most a twentieth of a core.
 const SHARE: u32 = 20;
 
-/// How long a look may take. It is memory to memory; what takes longer must not keep a hook waiting.
+/// How long a look may take. It is memory to memory; what takes longer must not keep a hook
+/// waiting.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Looks at the pod's sockets, and tells an [`Observer`].
+/// Looks at the pod's sockets for an [`Observer`].
 #[derive(Debug)]
 pub(crate) struct SocketPoller {
     observer: Observer,
     /// When the last look began, and when the next one may.
     looked: Option<(Instant, Instant)>,
-    /// Why the last look saw nothing.
+    /// Why the last look failed, if it did.
     blind: Option<String>,
     complaints: LogLimit,
 }
@@ -78,7 +79,7 @@ impl SocketPoller {
         self.looked.map_or(now, |(_, next)| next)
     }
 
-    /// Why nothing can be seen, if so.
+    /// Why the sockets can't be seen, if so.
     pub(crate) fn blind(&self) -> Option<&str> {
         self.blind.as_deref()
     }

@@ -76,7 +76,7 @@ impl Machine {
         }
     }
 
-    /// The drain led to nothing.
+    /// The drain is called off.
     fn cancel(&mut self, mut ended: Ended, moment: &mut Moment<'_>) -> State {
         ended.drain.outcome = Outcome::Cancelled;
         let told = Milestone::CalledOff(Box::new(ended.drain.clone()));

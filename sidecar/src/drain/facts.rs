@@ -12,7 +12,7 @@ use ebb_api::settings::Settings;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// What a sign that the pod goes may be late by, before a drain is taken for nothing.
+/// How late a sign that the pod really goes may be, before its drain is called off.
 const HEALING_MARGIN: Duration = Duration::from_secs(10);
 
 /// What the goodbyes that come last take until they are through: a WebSocket or HTTP/2 connection
@@ -125,7 +125,7 @@ impl Hooks {
 
 impl Word {
     /// The word that follows `before` when `desired` is accepted.
-    pub(crate) fn hear(before: Option<&Word>, desired: &Desired, now: Instant) -> Word {
+    pub(crate) fn after(before: Option<&Word>, desired: &Desired, now: Instant) -> Word {
         let since = |said: bool, earlier: Option<Instant>| said.then(|| earlier.unwrap_or(now));
         let grace_of = |leave: Option<Leave>| leave.and_then(|leave| leave.grace_seconds);
         let shortened = match (
@@ -161,7 +161,8 @@ impl Facts {
         self.word.as_ref().filter(|word| word.leave.is_some())
     }
 
-    pub(crate) fn told_to_leave(&self) -> Option<Leave> {
+    /// What the controller says of leaving; `None` if it sees no reason, or never spoke.
+    pub(crate) fn leave(&self) -> Option<Leave> {
         self.word.as_ref().and_then(|word| word.leave)
     }
 
@@ -172,10 +173,11 @@ impl Facts {
         Duration::from_secs(seconds.into())
     }
 
-    /// Until when a drain that was released at `released` waits for a sign that the pod really goes.
+    /// Until when a drain that was released at `released` waits for a sign that the pod really
+    /// goes.
     ///
-    /// The sidecar's SIGTERM comes when the app's containers have ended. Where they were all told to
-    /// go, they may take what is left of the grace, and not only their shutdown time.
+    /// The sidecar's SIGTERM comes when the app's containers have ended. Where they were all told
+    /// to go, they may take what is left of the grace, and not only their shutdown time.
     pub(crate) fn heals_at(&self, released: Instant) -> Instant {
         let after_shutdown = released + self.shutdown() + HEALING_MARGIN;
         match (self.hooks.own, self.grace()) {
@@ -219,9 +221,9 @@ impl Facts {
     /// The pod's.
     fn grace(&self) -> Option<Grace> {
         let first = self.hooks.first()?;
-        let told = self.told_to_leave().and_then(|leave| leave.grace_seconds);
+        let told = self.leave().and_then(|leave| leave.grace_seconds);
         let length = told.map_or(self.pod.grace, |told| Duration::from_secs(told.into()));
-        // Kubelet ignores a second, shorter delete; Ebb honors it from when it hears of it.
+        // Kubelet ignores a second, shorter delete; Ebb honors it from when it is reported.
         let shortened = self.word.as_ref().and_then(|word| word.shortened);
         Some(Grace {
             from: shortened.map_or(first, |at| at.max(first)),
@@ -238,15 +240,15 @@ impl Facts {
         (least, most)
     }
 
-    /// How long Draining waits at most for idle HTTP/1 clients that may be expected back, to give them
-    /// their goodbye with an answer instead of a closed connection.
+    /// How long Draining waits at most for idle HTTP/1 clients that may be expected back, to give
+    /// them their goodbye with an answer instead of a closed connection.
     pub(crate) fn idle_wait(&self) -> Duration {
         Duration::from_secs(self.settings.deregistration.idle_seconds.into())
     }
 
-    /// The time over which goodbyes are spread: what the policy asks for, as far as the last of them
-    /// is through at the deadline. Nothing where they are said at once; the restart of a container
-    /// has no time for more.
+    /// The time over which goodbyes are spread: what the policy asks for, as far as the last of
+    /// them is through at the deadline. `None` where they are said at once; the restart of a
+    /// container has no time for more.
     pub(crate) fn pace(&self, leaving: &Leaving) -> Option<Pace> {
         let from = leaving
             .parting

@@ -6,7 +6,7 @@ use ebb_api::report::Drain;
 /// A moment of a drain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Milestone {
-    /// The pod, or a container, was told to leave.
+    /// The drain of the pod, or of a container, began.
     Signal(Trigger),
     /// The reason turned out to be another one.
     Restated(Trigger),
@@ -30,10 +30,11 @@ pub enum Milestone {
     },
     /// The hooks are released.
     Ended(Box<Drain>),
-    /// The drain led to nothing: it was taken back, or nothing followed its end.
+    /// The drain was called off: it was taken back, or neither SIGTERM nor the controller followed
+    /// it.
     CalledOff(Box<Drain>),
     /// The pod serves again.
     BackInService,
-    /// Kubelet told the process to end.
+    /// The process got SIGTERM.
     Sigterm,
 }

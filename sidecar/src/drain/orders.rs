@@ -9,15 +9,15 @@ use ebb_api::phase::{Outcome, Phase, Trigger};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// How long after the signal clients are told to leave when no controller says that the endpoints
-/// are gone: told earlier, they reconnect to us.
+/// How long after the signal goodbyes are said when no controller says that the endpoints are gone:
+/// clients that are told earlier reconnect to us.
 const GOODBYES_WITHOUT_CONTROLLER: Duration = Duration::from_secs(1);
 
 /// How long the pod's own hook must have been alone before it is let go: the app's are called at
 /// most 78 ms apart from it.
 const OWN_ALONE: Duration = Duration::from_millis(100);
 
-/// How old the last words of a process may be that is killed before what is in flight has ended.
+/// Maximum age of the final report when the process is killed with requests still in flight.
 const RECOUNT: Duration = Duration::from_secs(1);
 
 /// Which hooks may be answered.
@@ -36,9 +36,9 @@ pub enum Release {
 pub struct Orders {
     /// How connections are treated.
     pub stance: Stance,
-    /// Over which time goodbyes are spread; nothing means that they are said at once.
+    /// Over which time goodbyes are spread; `None` if they are said at once.
     pub pace: Option<Pace>,
-    /// What the readiness probe is told.
+    /// What the readiness probe is answered.
     pub ready: bool,
     /// Which hooks may be answered.
     pub release: Release,
@@ -50,7 +50,7 @@ pub struct Orders {
     pub deadline: Option<Instant>,
     /// The app's containers that were given up for their restart: find out when they answer again.
     pub restarting: BTreeSet<String>,
-    /// The process was told to end and has nothing left to do.
+    /// The process got SIGTERM and has nothing left to do.
     pub exit: bool,
     /// Something waits for the connections to become idle: every change of theirs matters now.
     pub until_idle: bool,
@@ -145,8 +145,8 @@ fn stance(state: &State, facts: &Facts, now: Instant) -> (Stance, Option<Instant
     }
 }
 
-/// When the books of a drain are to be looked at again although nothing tells of a change: of many
-/// that are in flight when the process is killed, those that ended by then were not cut.
+/// When to count again although no event tells of a change: of many requests that are in flight
+/// when the process is killed, those that ended by then were not cut.
 fn recount_due(state: &State, facts: &Facts, snapshot: &Snapshot, now: Instant) -> Option<Instant> {
     let ends = matches!(state, State::Released(_));
     let going = ends && facts.sigterm.is_some() && snapshot.in_flight_in_all() > 0;
@@ -166,7 +166,7 @@ fn until_idle(state: &State, facts: &Facts) -> bool {
     }
 }
 
-/// From when on clients are told to leave.
+/// From when on goodbyes are said.
 pub(crate) fn goodbyes(leaving: &Leaving, facts: &Facts) -> Option<Instant> {
     match leaving.stage {
         Stage::Suspected => return None,

@@ -44,13 +44,13 @@ pub(crate) struct Leaving {
     /// When the present stage began.
     pub(crate) since: Instant,
     pub(crate) trigger: Trigger,
-    /// When the pod was told to leave.
+    /// When the drain began.
     pub(crate) signal: Instant,
     /// The counters at the signal.
     pub(crate) at_signal: Snapshot,
     /// When the endpoints were gone, and how much work had begun by then.
     pub(crate) gone: Option<(Instant, u64)>,
-    /// Since when clients are told to leave.
+    /// Since when goodbyes are said.
     pub(crate) parting: Option<Instant>,
     /// When the lame-duck phase ended.
     pub(crate) deregistered: Option<Instant>,
@@ -150,7 +150,7 @@ impl Leaving {
         }
     }
 
-    /// The drain as it would be told if it ended at `end`.
+    /// The drain's record, if it ended at `end`.
     fn record(&self, outcome: Outcome, snapshot: &Snapshot, end: Instant) -> Drain {
         let after = |at: Instant| milliseconds(at.saturating_duration_since(self.signal));
         let mut cut = counted_since(&self.at_signal.cut, &snapshot.cut);
@@ -204,7 +204,7 @@ fn lose(
 // === impl Ended ===
 
 impl Ended {
-    /// The drain as it is told if the process ends at this moment, and takes with it what was handed
+    /// The drain's record, if the process ends at this moment and takes with it what was handed
     /// over and still flows.
     pub(crate) fn last_words(&self, snapshot: &Snapshot) -> Drain {
         let mut drain = self.drain.clone();

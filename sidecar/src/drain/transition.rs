@@ -269,7 +269,7 @@ impl Earliest {
         } else {
             Transition::Cancel
         };
-        if facts.told_to_leave().is_none() {
+        if facts.leave().is_none() {
             let due = if facts.hooks.any() {
                 facts.heals_at(ended.at)
             } else {
@@ -287,7 +287,7 @@ fn pod_goes(facts: &Facts) -> Option<Trigger> {
     if facts.sigterm.is_some() {
         return None;
     }
-    match facts.told_to_leave() {
+    match facts.leave() {
         Some(leave) => Some(leave.trigger),
         None => facts.hooks.own.map(|_| Trigger::Deleted),
     }
@@ -305,13 +305,13 @@ fn unused(leaving: &Leaving, facts: &Facts, snapshot: &Snapshot) -> bool {
 
 /// Nobody wants the pod to leave any more. Kubelet's hooks cannot be taken back.
 fn called_off(facts: &Facts) -> bool {
-    facts.told_to_leave().is_none() && !facts.hooks.any()
+    facts.leave().is_none() && !facts.hooks.any()
 }
 
 /// Kubelet's hooks alone do not say why. The controller does: by naming a reason, or, when it
 /// speaks well after the signal and still sees no deletion, by that.
 fn better_known(leaving: &Leaving, facts: &Facts) -> Option<Trigger> {
-    let trigger = match facts.told_to_leave() {
+    let trigger = match facts.leave() {
         Some(leave) => leave.trigger,
         None if facts
             .word

@@ -36,8 +36,8 @@ pub(crate) enum Subject {
 /// When readiness is withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Readiness {
-    /// When the endpoints are gone and it was quiet: a deletion takes the pod out of the endpoints by
-    /// itself, and kube-proxy may want to fall back on this pod until then.
+    /// When the endpoints are gone and it was quiet: a deletion takes the pod out of the endpoints
+    /// by itself, and kube-proxy may want to fall back on this pod until then.
     AfterEndpoints,
     /// At once: it is the only lever.
     AtOnce,

@@ -29,7 +29,7 @@ pub(crate) enum Message {
     Report { answer: oneshot::Sender<Report> },
     /// The census is about to be read by somebody else.
     Census { answer: oneshot::Sender<()> },
-    /// Kubelet told the process to end.
+    /// The process got SIGTERM.
     Sigterm,
     /// The app's port answers again.
     AppAnswered,

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct Captured {
     pub(crate) effective: Effective,
-    /// Ports that are the sidecar's, and those that the policy excludes: connections to them are not
-    /// counted.
+    /// Ports that are the sidecar's, and those that the policy excludes: connections to them are
+    /// not counted.
     pub(crate) ours: BTreeSet<u16>,
 }
 

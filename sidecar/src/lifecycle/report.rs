@@ -1,4 +1,4 @@
-//! What the lifecycle says of itself.
+//! What the sidecar reports: while it lives, and as its last words.
 
 use super::Lifecycle;
 use crate::capture::poll::SocketPoller;

@@ -21,7 +21,7 @@ impl Lifecycle {
         self.conduct
             .send_if_modified(|conduct| std::mem::replace(conduct, wanted) != wanted);
         let back = milestones.contains(&Milestone::BackInService);
-        // Back in service, the drain that was told of before is not how this process ends.
+        // Back in service, the drain that was reported before is not how this process ends.
         if sigterm || back || self.machine.ending().is_some() {
             self.say_last_words(&snapshot);
         }

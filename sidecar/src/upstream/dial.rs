@@ -15,8 +15,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const NO_LONGER_THAN: Duration = Duration::from_millis(1500);
 
 impl Destination {
-    /// Connects to the app at its original address. Where no local port is free it is tried again for
-    /// [`NO_LONGER_THAN`].
+    /// Connects to the app at its original address. Where no local port is free it is tried again
+    /// for [`NO_LONGER_THAN`].
     ///
     /// # Errors
     ///

@@ -12,8 +12,8 @@ const VERSION_AND_COMMAND: u8 = 0x21;
 /// TCP over IPv4, TCP over IPv6.
 const FAMILIES: (u8, u8) = (0x11, 0x21);
 
-/// The header for a connection that `client` made to `destination`. IPv4 mapped into IPv6 is told
-/// as IPv4.
+/// The header for a connection that `client` made to `destination`. IPv4 mapped into IPv6 is
+/// written as IPv4.
 pub(super) fn header(client: SocketAddr, destination: SocketAddr) -> Box<[u8]> {
     let (family, addresses) = match (client.ip().to_canonical(), destination.ip().to_canonical()) {
         (IpAddr::V4(client), IpAddr::V4(destination)) => {

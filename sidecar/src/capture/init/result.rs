@@ -1,8 +1,9 @@
-//! The result that the init step leaves for the sidecar, which has no privilege to look at the rules.
+//! The result that the init step leaves for the sidecar, which has no privilege to look at the
+//! rules.
 //!
-//! The two containers share the pod's network namespace and nothing else, so the result is there: it
-//! is the alias of the interface `lo`, which only a holder of NET_ADMIN in the namespace can write and
-//! anybody can read.
+//! The two containers share the pod's network namespace and nothing else, so the result is there:
+//! it is the alias of the interface `lo`, which only a holder of NET_ADMIN in the namespace can
+//! write and anybody can read.
 
 use nlink::netlink::{Connection, Route};
 use std::net::IpAddr;

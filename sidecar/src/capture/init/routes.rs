@@ -5,8 +5,8 @@
 //! socket was bound to `lo` (net.ipv4.tcp_tw_reuse=2, the default, asks for that to be sure that no
 //! old segment is on the way). But the kernel's own route to the pod's address names the pod's
 //! network device, and that is in the way twice: a lookup for a socket that is bound to `lo` does
-//! not find it, and the app's answer, looked up without a device, finds it and is taken for one that
-//! came in by that device.
+//! not find it, and the app's answer, looked up without a device, finds it and is taken for one
+//! that came in by that device.
 //!
 //! So each global address gets the same route with `lo` as its device, in place of the kernel's:
 //!
@@ -60,7 +60,7 @@ struct Move {
     ours: LocalRoute,
     /// True if an earlier run has added it.
     is_there: bool,
-    /// Nothing if an earlier run has deleted it.
+    /// `None` if an earlier run has deleted it.
     kernels: Option<LocalRoute>,
 }
 

@@ -22,9 +22,9 @@
 //!
 //! A packet that connection tracking holds invalid (a late duplicate of a connection that it has
 //! forgotten) would otherwise reach the stack under its unredirected address, be answered with a
-//! reset, and take the relayed connection with it. Every packet comes by this rule, so it asks first for
-//! what hardly any of them is. Over `lo` nothing is redirected, and there the end of a connection that
-//! was silent for long is such a packet: it must arrive.
+//! reset, and take the relayed connection with it. Every packet comes by this rule, so it asks
+//! first for what hardly any of them is. Over `lo` nothing is redirected, and there the end of a
+//! connection that was silent for long is such a packet: it must arrive.
 
 use super::result::Selection;
 use ebb_api::names::{ADMIN_PORT, RELAY_PORT};
@@ -46,8 +46,8 @@ pub(super) async fn remove() -> Result<(), nlink::Error> {
     Ok(())
 }
 
-/// Writes them, with the rule that asks whether the app listens where the kernel knows it. It may run
-/// again: kubelet runs the step anew when the pod's sandbox died.
+/// Writes them, with the rule that asks whether the app listens where the kernel knows it. It may
+/// run again: kubelet runs the step anew when the pod's sandbox died.
 ///
 /// # Errors
 ///

@@ -85,8 +85,8 @@ fn said(socket: Socket, ago: u64) -> Socket {
     }
 }
 
-/// In flight are a client that waits for an answer, bytes that wait in a queue, and an app that spoke
-/// last and not long ago; not one that never heard a client, nor one that is silent for long.
+/// In flight are a client that waits for an answer, bytes that wait in a queue, and an app that
+/// spoke last and not long ago; not one that never heard a client, nor one that is silent for long.
 #[test]
 fn who_waits_is_in_flight() {
     let unread = |socket| Socket {
@@ -154,7 +154,8 @@ fn only_clients_of_the_app_are_counted() {
 }
 
 /// A request is new when it came after the first look, on an old connection or a new one; the one
-/// that is there at the first look is not. An answer ends it, and so does the end of the connection.
+/// that is there at the first look is not. An answer ends it, and so does the end of the
+/// connection.
 #[test]
 fn requests_begin_and_finish() {
     let mut bench = Bench::new();

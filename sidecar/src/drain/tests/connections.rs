@@ -80,8 +80,8 @@ fn the_end_waits_for_nobody_who_was_told() {
     assert_eq!(bench.until_released(), 4.1);
 }
 
-/// The last goodbye is through at the deadline, also when that comes nearer; a longer time to spread
-/// them over counts at once.
+/// The last goodbye is through at the deadline, also when that comes nearer; a longer time to
+/// spread them over counts at once.
 #[test]
 fn the_pace_ends_before_the_deadline() {
     let mut bench = Bench::new(paced(3600));

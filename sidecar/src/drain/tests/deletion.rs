@@ -92,8 +92,8 @@ fn it_must_be_quiet_once_more_after_the_readiness_went() {
     assert_eq!(drained, 3.2 + 2.0);
 }
 
-/// What the relay finds in the kernel's queue when it closes the port is waited for, although nothing
-/// seemed to be in flight at that moment.
+/// What the relay finds in the kernel's queue when it closes the port is waited for, although
+/// nothing seemed to be in flight at that moment.
 #[test]
 fn what_was_queued_is_waited_for() {
     let mut bench = Bench::new(settings(60));
