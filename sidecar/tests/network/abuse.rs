@@ -1,5 +1,5 @@
-//! Limits that are reached, and clients that vanish: what is there is served, memory stays bounded, and
-//! a drain ends.
+//! Limits that are reached, and clients that vanish: what is there is served, memory stays bounded,
+//! and a drain ends.
 
 use crate::pod::{PodNetwork, launch_after};
 use crate::sidecar::PATIENCE;

@@ -1,9 +1,9 @@
 //! Connections on which nothing passes for longer than connection tracking remembers them: a client
 //! that has said all and waits for its answer, and one that keeps its connection for later.
 //!
-//! Between client and relay a connection that was forgotten is lost: what the relay says then leaves
-//! from its own port. So the relay asks after its clients in time. Between relay and app nothing is
-//! translated, and what is forgotten is found again.
+//! Between client and relay a connection that was forgotten is lost: what the relay says then
+//! leaves from its own port. So the relay asks after its clients in time. Between relay and app
+//! nothing is translated, and what is forgotten is found again.
 
 use crate::client::{connection, say};
 use crate::pod::PodNetwork;

@@ -88,8 +88,8 @@ fn a_connection_that_bypasses_the_relay_is_waited_for() {
     assert_eq!(drain.cut.get(&Protocol::Opaque), None);
 }
 
-/// A port of the relay that the app has itself does not keep the others from being served; it is told,
-/// and its clients bypass the relay.
+/// A port of the relay that the app has itself does not keep the others from being served; it is
+/// told, and its clients bypass the relay.
 #[test]
 fn a_port_that_the_app_has_itself_is_told() {
     let pod = PodNetwork::new();

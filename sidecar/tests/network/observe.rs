@@ -95,7 +95,8 @@ fn the_timeout_ends_the_wait() {
     });
 }
 
-/// Connections that the sidecar has no part in do not keep its process: kubelet may restart it alone.
+/// Connections that the sidecar has no part in do not keep its process: kubelet may restart it
+/// alone.
 #[test]
 fn the_sidecar_ends_before_the_connections_that_it_observes() {
     let pod = PodNetwork::new();

@@ -52,8 +52,8 @@ fn read_header(app: &mut TcpStream) -> (SocketAddr, SocketAddr) {
     (address(0), address(1))
 }
 
-/// IPv4 and IPv6, redirected and by named ports: the app is told the client's own address, and the one
-/// that the client connected to.
+/// IPv4 and IPv6, redirected and by named ports: the app is told the client's own address, and the
+/// one that the client connected to.
 #[test]
 fn the_app_learns_the_client_s_own_address() {
     for (mode, port) in [(Mode::Redirect, 8080), (Mode::NamedPorts, 18080)] {

@@ -103,8 +103,8 @@ fn the_sidecar_serves_behind_the_redirect() {
     }
 }
 
-/// Somebody else's alias took the place of the mark: the rules are in force all the same, and nobody
-/// is cut off by them.
+/// Somebody else's alias took the place of the mark: the rules are in force all the same, and
+/// nobody is cut off by them.
 #[test]
 fn a_lost_mark_cuts_nobody_off() {
     let pod = PodNetwork::new();

@@ -26,7 +26,7 @@ impl Hooks<'_> {
         self.calls.are_held().expect(why);
     }
 
-    /// Waits until both are released: what the sidecar would leave behind then.
+    /// Waits until both are released: the final report that the sidecar would leave then.
     pub(crate) fn released(self) -> FinalReport {
         self.calls.released().unwrap();
         self.sidecar.0.last_words().unwrap()

@@ -111,7 +111,7 @@ fn messages_of(body: Incoming) -> impl Stream<Item = Result<Bytes, MessageError>
     })
 }
 
-/// Sends messages back, each after `delay`, and the status behind them.
+/// Sends messages back, each after `delay`, and then the status.
 fn echo(
     came: impl Stream<Item = Result<Bytes, MessageError>> + Send + 'static,
     delay: Duration,

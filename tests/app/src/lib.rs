@@ -1,4 +1,4 @@
-//! The sample application: what the demo and the suites put behind Ebb.
+//! The sample application: the app that Ebb drains in the demo and the suites.
 //!
 //! It behaves as most web applications do, not as the best ones do. At SIGTERM it stops to accept,
 //! closes its idle keep-alive connections, says GOAWAY on those of HTTP/2, finishes the requests that

@@ -224,8 +224,8 @@ async fn it_answers() {
     assert_eq!(read_until(&mut echo, "ping").await, "ping");
 }
 
-/// At SIGTERM: new connections are refused, an idle one is closed, the open request is finished, and
-/// the log has the order.
+/// At SIGTERM: new connections are refused, an idle one is closed, the open request is finished,
+/// and the log has the order.
 #[tokio::test]
 async fn it_finishes_what_it_has_begun() {
     let mut app = Running::start(&[]).await;

@@ -96,8 +96,8 @@ pub fn write_all(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes the certificate and key of a server that has these names (`server.crt`, `server.key`) into
-/// `folder`, with that of an authority of its own (`ca.crt`).
+/// Writes the certificate and key of a server that has these names (`server.crt`, `server.key`)
+/// into `folder`, with that of an authority of its own (`ca.crt`).
 pub fn write_server(folder: &Path, names: &[&str]) -> Result<()> {
     let ca = authority("ebb-test-ca")?;
     write(&folder.join("ca.crt"), &ca.pem())?;

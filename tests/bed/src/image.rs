@@ -82,8 +82,8 @@ fn archive_path(name: &str) -> PathBuf {
     folder().join(format!("{name}.tar"))
 }
 
-/// The full names by the short ones. A record that can't be read is one of nothing: what it names is
-/// built again.
+/// The full names by the short ones. A record that can't be read is one of nothing: what it names
+/// is built again.
 fn recorded() -> BTreeMap<String, String> {
     let text = fs::read(record_path()).unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_default()

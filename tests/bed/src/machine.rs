@@ -2,7 +2,7 @@
 //!
 //! That process is the first one of its process namespace, so when it ends, the kernel ends
 //! everything in the machine; and since no namespace is given a name outside, its mounts and its
-//! network go with it. Nothing can be left behind, whatever was killed in whatever moment.
+//! network go with it. Nothing is left, whatever was killed at whatever moment.
 //!
 //! Inside, `/run` is fresh and holds the cache folder as `/run/ebb`, and `/var/lib` and `/var/log`
 //! are folders of the bed: kubelet, containerd and the CNI plugins find their usual paths, and the

@@ -1,6 +1,6 @@
-//! The program behind the commands of `cargo xtask` that touch the cluster or its images; those
-//! document them and check what they need. It has no Kubernetes client of its own, so that it is built
-//! soon and the cluster can come up: it asks kubectl.
+//! The program of those commands of `cargo xtask` that touch the cluster or its images; those
+//! document them and check what they need. It has no Kubernetes client of its own, so that it is
+//! built soon and the cluster can come up: it asks kubectl.
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The bed's network: the machines on one bridge, pods behind their nodes, no way out.
+//! The bed's network: the machines on one bridge, pods reached through their nodes, no way out.
 //!
 //! ```text
 //!  control-plane 198.18.0.1 --[bridge]--+-- node-1 198.18.0.11 -- pods 198.19.1.0/24
@@ -89,7 +89,8 @@ fn node_lines(index: usize) -> Vec<String> {
     let mut lines = vec![
         format!("address add {}/24 dev eth0", node_address(index)),
         "link set eth0 up".to_owned(),
-        // Leads nowhere. But a packet to a Service needs some route before kube-proxy's rules see it.
+        // Leads nowhere. But a packet to a Service needs some route before kube-proxy's rules see
+        // it.
         format!("route add default via {CONTROL_PLANE_ADDRESS}"),
     ];
     for other in (0..NODES.len()).filter(|other| *other != index) {

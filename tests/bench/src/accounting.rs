@@ -112,9 +112,9 @@ fn parse_stat(stat: &str) -> Option<CpuTime> {
 mod tests {
     use super::*;
 
-    /// The two times are found behind a name that looks like more fields.
+    /// The two times are found after a name that looks like more fields.
     #[test]
-    fn cpu_times_are_read_behind_any_name() {
+    fn cpu_times_are_read_after_any_name() {
         let stat = "42 (a) 1 2) S 1 1 1 0 -1 4194560 1 2 3 4 250 1000 7 8 20 0 1 0 4711 100 200";
         let expected = CpuTime {
             user: Duration::from_millis(2500),

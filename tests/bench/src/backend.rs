@@ -1,4 +1,5 @@
-//! The app behind the proxies: nginx with a short answer and a long one, by HTTP/1 and HTTP/2.
+//! The app that the proxies forward to: nginx with a short answer and a long one, by HTTP/1 and
+//! HTTP/2.
 
 use std::fs::{self, File};
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::isolate::file_limit;
 use super::proxy::{Protocol, Proxy};
 
-/// Connections that stay, where the limit of open files allows so many.
+/// Connections that stay, where the limit of open files allows them.
 const STAYING_CONNECTIONS: usize = 10_000;
 
 /// Open files of a proxy beside two for each connection: Ebb keeps some of them for its admin port.

@@ -2,8 +2,8 @@
 //! amount of work.
 //!
 //! Requests at full speed come from generators that others know (wrk and h2load). What they can't
-//! do (latency at a low rate, bodies larger than memory, connections that just stay, drains) is done
-//! here, by threads that block.
+//! do (latency at a low rate, bodies larger than memory, connections that just stay, drains) is
+//! done here, by threads that block.
 
 pub mod blocking;
 pub mod h2load;

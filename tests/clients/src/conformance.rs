@@ -1,10 +1,10 @@
-//! A conformance suite that others wrote, on servers with and without the sidecar before them: the same
-//! results. Which cases a server fails is its own affair.
+//! A conformance suite that others wrote, on servers with and without the sidecar before them: the
+//! same results. Which cases a server fails is its own affair.
 //!
 //! The suite is h2spec, which sends what HTTP/2 allows and what it forbids and looks at what comes
-//! back. Some cases race: two frames may arrive in one read or in two, and a server may close before
-//! its last word is read. So the suite runs several times on each server without the sidecar, and a
-//! case may end through the relay as it ended in any of them.
+//! back. Some cases race: two frames may arrive in one read or in two, and a server may close
+//! before its last word is read. So the suite runs several times on each server without the
+//! sidecar, and a case may end through the relay as it ended in any of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -29,8 +29,8 @@ const RELAYED: usize = 2;
 /// What came of a case: passed or not.
 type Verdicts = BTreeMap<String, bool>;
 
-/// Compares all servers that speak HTTP/2, and returns a line for each and all differences. Runs inside
-/// [`Plan::isolate`].
+/// Compares all servers that speak HTTP/2, and returns a line for each and all differences. Runs
+/// inside [`Plan::isolate`].
 pub fn run(plan: &Plan) -> Result<(Vec<String>, Vec<String>)> {
     let node = Node::make(&plan.runtimes)?;
     let servers = Server::ALL.map(|server| Some((server, server.port(Protocol::Http2)?)));
@@ -69,8 +69,8 @@ struct Compared {
 // === impl Suite ===
 
 impl Suite<'_> {
-    /// What came of it without the sidecar, and through it. All at the same time, each on a server of
-    /// its own: the suite mostly waits.
+    /// What came of it without the sidecar, and through it. All at the same time, each on a server
+    /// of its own: the suite mostly waits.
     fn run(&self) -> Result<(Vec<Verdicts>, Vec<Verdicts>)> {
         std::thread::scope(|scope| {
             let direct: Vec<_> = (0..DIRECT)
@@ -213,8 +213,8 @@ mod tests {
         assert_eq!(read(report), Verdicts::from(expected));
     }
 
-    /// A case that races may end through the relay as it does without; one that does not may not, and
-    /// none may be missing.
+    /// A case that races may end through the relay as it does without; one that does not may not,
+    /// and none may be missing.
     #[test]
     fn only_what_never_was_is_a_difference() {
         let run = |cases: &[(&str, bool)]| -> Verdicts {

@@ -1,6 +1,6 @@
 //! Gateways: what stands between many people's clients and their pods, in the set-up that its
-//! documents begin with but for one time. Each is a client of every service: it listens on a port for each of them,
-//! forwards what comes there, and keeps connections to the pods as it likes to.
+//! documents begin with but for one time. Each is a client of every service: it listens on a port
+//! for each of them, forwards what comes there, and keeps connections to the pods as it likes to.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -20,8 +20,8 @@ const FIRST_PORT: u16 = 9000;
 /// Ports of one gateway, more than there are services.
 const PORTS: u16 = 100;
 
-/// How long a gateway keeps a connection that it does not use: less than the 5 s after which Node and
-/// uvicorn close it themselves. A request that meets that close is lost, Ebb or not.
+/// How long a gateway keeps a connection that it does not use: less than the 5 s after which Node
+/// and uvicorn close it themselves. A request that meets that close is lost, Ebb or not.
 const IDLE_SECONDS: u32 = 4;
 
 /// A program that forwards requests, and how it speaks with pods.

@@ -12,11 +12,13 @@ use ebb_netns::admin::Admin;
 /// How long the greeting may take, on a computer that is busy, and the pod to begin to leave.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// From then on goodbyes are said: a second after the hooks were called, where no controller speaks.
+/// From then on goodbyes are said: a second after the hooks were called, where no controller
+/// speaks.
 const PARTING_MS: u64 = 1_200;
 
 /// Connects to a pod that accepts although it leaves, says nothing, and waits for the greeting of
-/// SMTP (RFC 5321, section 3.1). A relay that wanted to see the client's first bytes would wait, too.
+/// SMTP (RFC 5321, section 3.1). A relay that wanted to see the client's first bytes would wait,
+/// too.
 pub fn heard_in_lame_duck(pod: IpAddr, port: u16) -> Result<()> {
     let admin = Admin::of(pod);
     admin.until("goodbyes to be said", PATIENCE, |report| {

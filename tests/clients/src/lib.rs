@@ -1,5 +1,5 @@
 //! Real clients through real drains: programs that people use, in their default set-up, against
-//! real servers behind the sidecar, while pod after pod is replaced below them.
+//! real servers in pods with the sidecar, while pod after pod is replaced.
 //!
 //! ```text
 //!  the node: clients --> Service (nftables, for new connections, as kube-proxy does)
@@ -10,13 +10,13 @@
 //!          sidecar, server
 //! ```
 //!
-//! No cluster takes part, and nothing between a client and its server is pretended: a pod is a network
-//! of its own in which the sidecar's redirect step has run, a Service is a rule of the kernel, and
-//! each drain makes the calls and sends the signals that kubelet does, in its order. No controller
-//! speaks to the sidecars, so the hooks alone drain them.
+//! No cluster takes part, and nothing between a client and its server is pretended: a pod is a
+//! network of its own in which the sidecar's redirect step has run, a Service is a rule of the
+//! kernel, and each drain makes the calls and sends the signals that kubelet does, in its order. No
+//! controller speaks to the sidecars, so the hooks alone drain them.
 //!
-//! Everything runs below one process in namespaces of its own ([`isolated`](fn@isolated)), whose network is the
-//! node's: nothing of a run is left, however it ends.
+//! Everything runs below one process in namespaces of its own ([`isolated`](fn@isolated)), whose
+//! network is the node's: nothing of a run is left, however it ends.
 
 pub mod client;
 pub mod conformance;
@@ -78,8 +78,8 @@ pub struct Plan {
 // === impl Plan ===
 
 impl Plan {
-    /// Fetches and builds what these clients need and the cache does not have yet. Programs that are
-    /// given are taken as they are.
+    /// Fetches and builds what these clients need and the cache does not have yet. Programs that
+    /// are given are taken as they are.
     pub fn prepare(
         clients: Vec<Client>,
         drains: u32,
@@ -109,8 +109,8 @@ impl Plan {
         })
     }
 
-    /// Runs a hidden command of `program`, which is this one, with this plan as JSON in namespaces of
-    /// its own. The logs of a run that failed are kept.
+    /// Runs a hidden command of `program`, which is this one, with this plan as JSON in namespaces
+    /// of its own. The logs of a run that failed are kept.
     pub fn isolate(&self, program: &Path, hidden: &str) -> Result<u8> {
         let code = command::interactive(
             isolated(program)

@@ -1,4 +1,4 @@
-//! The program behind `cargo xtask soak`.
+//! The program of `cargo xtask soak`.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -20,12 +20,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Soak {
-    /// Real clients (curl, Python's, Node's, gateways) through real drains: not one may see an error.
+    /// Real clients (curl, Python's, Node's, gateways) through real drains: not one may see an
+    /// error.
     ///
     /// Each client talks with every server that speaks its protocol, each in a pod with the sidecar
-    /// before it, while pod after pod is replaced. Only where a policy says that connections of TLS are
-    /// cut, errors are let pass, as many as connections were. A drain takes about 10 seconds, and those
-    /// of all services go on at the same time. What is needed is fetched into the cache; nothing is installed.
+    /// before it, while pod after pod is replaced. Only where a policy says that connections of TLS
+    /// are cut, errors are let pass, as many as connections were. A drain takes about 10 seconds,
+    /// and those of all services go on at the same time. What is needed is fetched into the cache;
+    /// nothing is installed.
     ///
     /// Needs root, network namespaces, nftables, Go, and the package sources of Debian, Python and
     /// Node.

@@ -57,8 +57,8 @@ impl Node {
             pods: AtomicU32::new(0),
         };
         ip("link set lo up")?;
-        // An address of its own: else it has the lowest of its ports', and when the pod with that one
-        // goes, what other pods have under way to the node is lost.
+        // An address of its own: else it has the lowest of its ports', and when the pod with that
+        // one goes, what other pods have under way to the node is lost.
         ip(&format!("link add {BRIDGE} address {OWN_MAC} type bridge"))?;
         ip(&format!("address add {OWN}/16 dev {BRIDGE}"))?;
         ip(&format!("link set {BRIDGE} up"))?;

@@ -88,11 +88,11 @@ impl Pod {
     }
 
     /// Ends it as kubelet does: the hooks of all containers, at once; SIGTERM to the app when they
-    /// have returned; SIGTERM to the sidecar when the app has exited. `meanwhile` runs when the hooks
-    /// have been called.
+    /// have returned; SIGTERM to the sidecar when the app has exited. `meanwhile` runs when the
+    /// hooks have been called.
     ///
-    /// Returns what the sidecar reports of the drain in the end, which must be what is right for these
-    /// clients, and what the app said in its life.
+    /// Returns what the sidecar reports of the drain in the end, which must be what is right for
+    /// these clients, and what the app said in its life.
     pub fn end(
         mut self,
         clients: &[Client],

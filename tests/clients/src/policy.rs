@@ -1,8 +1,8 @@
 //! The policy in force in each pod, and how its drains have to end.
 //!
-//! Every default holds, but for TLS. Nobody outside of it can say goodbye there, so that a client which
-//! keeps a busy connection stays until the timeout: these pods have a short one, and another word each
-//! on what comes then.
+//! Every default holds, but for TLS. Nobody outside of it can say goodbye there, so that a client
+//! which keeps a busy connection stays until the timeout: these pods have a short one, and another
+//! word each on what comes then.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -69,8 +69,8 @@ pub fn recognized(server: Server, pod: IpAddr, clients: &[Client]) -> Result<()>
 
 /// Whether a drain of this server ended as it has to.
 ///
-/// Only clients that keep TLS busy are there at the timeout. Then they are handed over to the app, and
-/// none is cut, even later; or they are cut, and counted as TLS.
+/// Only clients that keep TLS busy are there at the timeout. Then they are handed over to the app,
+/// and none is cut, even later; or they are cut, and counted as TLS.
 pub fn judge(server: Server, clients: &[Client], drain: &Drain) -> Result<()> {
     let busy = busy(clients);
     let at_timeout = server.at_timeout().filter(|_| busy > 0);
@@ -91,10 +91,11 @@ pub fn judge(server: Server, clients: &[Client], drain: &Drain) -> Result<()> {
     Ok(())
 }
 
-/// How many errors a client may see at a server of which so many pods left.
+/// How many errors a client may see at a server of which `left` pods left.
 ///
-/// A busy connection of TLS that is cut takes the request with it that is open; a connection that is
-/// closed while it rests takes one that crosses the close, which is rare: 1 ms or so in each pause.
+/// A busy connection of TLS that is cut takes the request with it that is open; a connection that
+/// is closed while it rests takes one that crosses the close, which is rare: 1 ms or so in each
+/// pause.
 pub fn errors_allowed(client: Client, server: Server, left: u64) -> u64 {
     match server.at_timeout() {
         Some(AtTimeout::Close | AtTimeout::Reset) if client.keeps_tls_busy() => left,

@@ -1,7 +1,8 @@
 //! The servers in the pods: those of several languages and frameworks, each in its default set-up.
 //!
-//! Each answers `GET /` and `POST /` (or a mail) with `hello from ` and the name of its pod, most of them
-//! after 20 ms of work, and shuts down on the signal that its image would be stopped with as it likes to.
+//! Each answers `GET /` and `POST /` (or a mail) with `hello from ` and the name of its pod, most
+//! of them after 20 ms of work, and shuts down on the signal that its image would be stopped with
+//! as it likes to.
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;

@@ -18,7 +18,7 @@ use super::server::{Protocol, Server};
 /// What a server writes before the code with which a client's WebSocket was closed.
 const WEBSOCKET_CLOSED: &str = "websocket closed ";
 
-/// An address for clients, and the pod behind it.
+/// An address for clients, and the pod that it leads to.
 #[derive(Debug)]
 pub struct Service {
     server: Server,
@@ -80,9 +80,9 @@ impl Service {
         Some(format!("{scheme}://{}:{port}", self.address))
     }
 
-    /// Replaces the pod as often as planned: the new one serves, the hooks of the old one are called,
-    /// and new connections go to the new one, at the latest 0.6 s after that: it takes a node's
-    /// kube-proxy a while to hear of it.
+    /// Replaces the pod as often as planned: the new one serves, the hooks of the old one are
+    /// called, and new connections go to the new one, at the latest 0.6 s after that: it takes a
+    /// node's kube-proxy a while to hear of it.
     ///
     /// What goes wrong is said at once, since the other services may go on for long.
     pub fn drain(&mut self, plan: &Plan, node: &Node) -> Result<Vec<Drained>> {

@@ -25,8 +25,8 @@ pub struct Tally {
     /// Messages that crossed such a Close, and have no answer: a Close can't be taken back, whoever
     /// says it.
     pub crossed: u64,
-    /// The longest time between two answers, in milliseconds. Where it is far beyond the client's pauses,
-    /// the computer was too busy for a judgment.
+    /// The longest time between two answers, in milliseconds. Where it is far beyond the client's
+    /// pauses, the computer was too busy for a judgment.
     pub longest: u64,
 }
 
@@ -51,8 +51,8 @@ pub struct Report {
 // === impl Report ===
 
 impl Report {
-    /// Judges a run: no client saw an error but for those that [`policy::errors_allowed`] knows of, each
-    /// was answered by each pod, and each drain ended as it has to.
+    /// Judges a run: no client saw an error but for those that [`policy::errors_allowed`] knows of,
+    /// each was answered by each pod, and each drain ended as it has to.
     pub fn new(
         outcomes: &[Outcome],
         drained: Vec<(Server, Result<Vec<Drained>>)>,
@@ -162,7 +162,8 @@ impl Report {
     }
 }
 
-/// The errors at a server of clients that keep TLS busy: none may be without a cut that was counted.
+/// The errors at a server of clients that keep TLS busy: none may be without a cut that was
+/// counted.
 fn errors_of_busy_tls(outcomes: &[Outcome], server: Server) -> u64 {
     let busy = outcomes
         .iter()

@@ -1,8 +1,8 @@
 //! Threads in the network of one of the bed's machines.
 //!
-//! A network namespace belongs to a thread, and the threads that it starts inherit it. So a test, or
-//! a set of load clients, runs as it is, only on a thread that was moved first: every socket that
-//! it opens is one of that machine, where pods and Services can be reached.
+//! A network namespace belongs to a thread, and the threads that it starts inherit it. So a test,
+//! or a set of load clients, runs as it is, only on a thread that was moved first: every socket
+//! that it opens is one of that machine, where pods and Services can be reached.
 
 use std::thread::JoinHandle;
 

@@ -61,7 +61,8 @@ where
     run(name, test);
 }
 
-/// Runs a test that disturbs all of the cluster, or that needs the whole machine, while no other runs.
+/// Runs a test that disturbs all of the cluster, or that needs the whole machine, while no other
+/// runs.
 ///
 /// # Panics
 ///

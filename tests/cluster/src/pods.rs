@@ -1,4 +1,5 @@
-//! Pods, from the outside: their addresses, their reports, and a recorder of what they do to their end.
+//! Pods, from the outside: their addresses, their reports, and a recorder of what they do to their
+//! end.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -232,8 +233,9 @@ async fn watch_to_the_end(pods: Api<Pod>, name: String, recorded: watch::Sender<
         .timeout(290)
         .disable_bookmarks();
     while recorded.borrow().gone_at.is_none() {
-        // A watch that starts from "0" begins with the present state, so nothing is lost between two.
-        // It asks for no bookmarks, which an API server on an old etcd refuses to such a watch.
+        // A watch that starts from "0" begins with the present state, so nothing is lost between
+        // two. It asks for no bookmarks, which an API server on an old etcd refuses to such a
+        // watch.
         let Ok(stream) = pods.watch(&only, "0").await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;

@@ -14,7 +14,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 
-/// What makes sockets in a machine's network. Clones share the thread, which ends with the last of them.
+/// What makes sockets in a machine's network. Clones share the thread, which ends with the last of
+/// them.
 #[derive(Clone, Debug)]
 pub struct Sockets {
     requests: Sender<Request>,

@@ -45,7 +45,7 @@ impl Web {
         }
     }
 
-    /// With this many pods.
+    /// With `replicas` pods.
     #[must_use]
     pub fn replicas(mut self, replicas: u32) -> Self {
         self.replicas = replicas;

@@ -19,8 +19,8 @@ use tokio::runtime::Runtime;
 
 use table::Row;
 
-/// Rolls a web application under load on the cluster, which is up and has our images: as it is, with
-/// `preStop: sleep 5`, and with a DrainPolicy.
+/// Rolls a web application under load on the cluster, which is up and has our images: as it is,
+/// with `preStop: sleep 5`, and with a DrainPolicy.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask demo", bin_name = "cargo xtask demo")]
 struct Options {

@@ -15,8 +15,8 @@ pub(crate) struct Row {
     pub(crate) summary: Summary,
 }
 
-/// The rows as a table for a person: how many requests each kind of client lost, and under the table
-/// why.
+/// The rows as a table for a person: how many requests each kind of client lost, and under the
+/// table why.
 pub(crate) fn render(rows: &[Row]) -> String {
     let mut head = vec!["set-up", "requests", "lost"];
     head.extend(Kind::ALL.map(Kind::title));

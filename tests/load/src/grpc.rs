@@ -1,8 +1,8 @@
 //! gRPC clients: unary calls, and bidirectional streams that are ended and opened again.
 //!
 //! They share HTTP/2 connections and send a call again only where [`super::http2`] may, as gRPC's
-//! own libraries do. A stream carries some messages, each of which is to be answered before the next
-//! one, is half-closed, and must end with the status OK. Whatever ends it before is a loss.
+//! own libraries do. A stream carries some messages, each of which is to be answered before the
+//! next one, is half-closed, and must end with the status OK. Whatever ends it before is a loss.
 
 use std::rc::Rc;
 

@@ -1,12 +1,12 @@
 //! Load clients that never retry: what they lose is lost to a user, too.
 //!
-//! Six kinds of clients, each in a closed loop of one request after the other. A *keep-alive* client
-//! stays on its connection until the server says `Connection: close`, or until the connection ends
-//! between two requests, as every HTTP client does; a request that fails after it was sent is a
-//! failure. A *fresh* client makes a connection for each request. Both send POSTs, which no client
-//! may repeat by itself. So do the clients of HTTP/2 ([`http2`]) and gRPC ([`grpc`]), which send again
-//! only what the server says it never began. Those of WebSocket ([`websocket`]) want an echo of each
-//! message, and a Close before the end.
+//! Six kinds of clients, each in a closed loop of one request after the other. A *keep-alive*
+//! client stays on its connection until the server says `Connection: close`, or until the
+//! connection ends between two requests, as every HTTP client does; a request that fails after it
+//! was sent is a failure. A *fresh* client makes a connection for each request. Both send POSTs,
+//! which no client may repeat by itself. So do the clients of HTTP/2 ([`http2`]) and gRPC
+//! ([`grpc`]), which send again only what the server says it never began. Those of WebSocket
+//! ([`websocket`]) want an echo of each message, and a Close before the end.
 //!
 //! The clients run where they are started: kube-proxy's rules for Services live in the network
 //! namespaces of the nodes, so that is where they must be.

@@ -18,8 +18,8 @@ use tokio::sync::watch;
 /// How often progress is told.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// Sends requests that are never retried to the sample application, at an address of this machine or
-/// of the test bed, and counts what is lost. Run it in the network of a node to reach Services.
+/// Sends requests that are never retried to the sample application, at an address of this machine
+/// or of the test bed, and counts what is lost. Run it in the network of a node to reach Services.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Address and port, such as 198.18.128.10:80.

@@ -89,7 +89,8 @@ async fn open_socket(run: &Run) -> Result<Socket, Failure> {
     }
 }
 
-/// Listens in silence until it is time for the next message. Returns the WebSocket if it stays open.
+/// Listens in silence until it is time for the next message. Returns the WebSocket if it stays
+/// open.
 async fn pause(run: &Run, mut socket: Socket) -> Result<Option<Socket>, Failure> {
     let end = Instant::now() + PAUSE;
     loop {

@@ -76,8 +76,8 @@ impl Admin {
         Ok(value.trim().parse()?)
     }
 
-    /// Begins to call the preStop hooks of these containers, as kubelet does for all containers of a pod
-    /// that is deleted.
+    /// Begins to call the preStop hooks of these containers, as kubelet does for all containers of
+    /// a pod that is deleted.
     pub fn call_hooks(self, containers: &[&str]) -> Result<Hooks> {
         let call = |container: &&str| self.ask(&hook_path(container));
         let calls = containers.iter().map(call).collect::<Result<Vec<_>>>();

@@ -14,9 +14,9 @@ pub const TOKEN: &str = "a-token-of-this-pod";
 /// 32 zeros in base64: nobody has the key to that, so no desired state is accepted.
 const NO_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-/// The bootstrap of a pod with the default grace period and one app container, [`APP`], that is to be
-/// redirected; no controller will speak to it. A test names what differs: `Bootstrap { exclude_ports, ..
-/// of(settings) }`.
+/// The bootstrap of a pod with the default grace period and one app container, [`APP`], that is to
+/// be redirected; no controller will speak to it. A test names what differs: `Bootstrap {
+/// exclude_ports, .. of(settings) }`.
 pub fn of(settings: Settings) -> Bootstrap {
     Bootstrap {
         grace_seconds: settings.grace_seconds(DEFAULT_GRACE_SECONDS),
@@ -47,8 +47,9 @@ pub fn policy() -> Settings {
     }
 }
 
-/// A policy whose drains are as short as seconds allow: at most a second of accepting, a second of silence
-/// that makes a connection idle, a second for the app's end. What is in flight has `timeout_seconds`.
+/// A policy whose drains are as short as seconds allow: at most a second of accepting, a second of
+/// silence that makes a connection idle, a second for the app's end. What is in flight has
+/// `timeout_seconds`.
 pub fn short(timeout_seconds: u32) -> Settings {
     Settings {
         timeout_seconds,

@@ -11,8 +11,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause: a look may cost a process.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Looks at `condition` until it has a value, for at most `limit`; each pause is twice as long as the
-/// one before, up to 50 ms. The last look is made after `limit`.
+/// Looks at `condition` until it has a value, for at most `limit`; each pause is twice as long as
+/// the one before, up to 50 ms. The last look is made after `limit`.
 ///
 /// # Errors
 ///

@@ -1,17 +1,17 @@
 //! A pod's network on this machine, and what runs in it.
 //!
 //! ```text
-//!  network (a namespace) -> pod (its interface and addresses) -> sidecar (the redirect step, the process)
-//!                                                                    ^
-//!               bootstrap (what the webhook would write) ------------+---- admin (what kubelet asks)
+//!  network (a namespace) -> pod (its interface, its addresses) -> sidecar (redirect step, process)
+//!                                                                     ^
+//!     bootstrap (what the webhook would write) -----------------------+--- admin (hooks, status)
 //! ```
 //!
-//! Nothing is pretended but the cluster: the kernel's own namespaces, rules and sockets, the program as
-//! its image has it, and hooks called as kubelet calls them. All of it needs root and the programs `ip`,
-//! `nsenter`, `setpriv` and `unshare`.
+//! Nothing is pretended but the cluster: the kernel's own namespaces, rules and sockets, the
+//! program as its image has it, and hooks called as kubelet calls them. All of it needs root and
+//! the programs `ip`, `nsenter`, `setpriv` and `unshare`.
 //!
-//! The sidecar's own tests use this crate, so it depends on little, and never on the sidecar's library:
-//! it is handed the path of a program.
+//! The sidecar's own tests use this crate, so it depends on little, and never on the sidecar's
+//! library: it is handed the path of a program.
 
 pub mod admin;
 pub mod bootstrap;

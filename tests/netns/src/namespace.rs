@@ -34,8 +34,8 @@ impl Namespace {
         })
     }
 
-    /// Moves this thread into the namespace. Every socket that it opens from now on belongs there, and
-    /// so do the threads and the programs that it starts.
+    /// Moves this thread into the namespace. Every socket that it opens from now on belongs there,
+    /// and so do the threads and the programs that it starts.
     ///
     /// # Errors
     ///
@@ -65,8 +65,8 @@ impl Namespace {
     }
 }
 
-/// An `nsenter` into these namespaces of a process, as its options name them (`--net`); the program to
-/// run there follows. The process that is started becomes that program.
+/// An `nsenter` into these namespaces of a process, as its options name them (`--net`); the
+/// program to run there follows. The process that is started becomes that program.
 pub fn nsenter(pid: u32, namespaces: &[&str]) -> Command {
     let mut command = Command::new("nsenter");
     command
@@ -76,8 +76,9 @@ pub fn nsenter(pid: u32, namespaces: &[&str]) -> Command {
     command
 }
 
-/// Takes from a command the whole environment of this process but `PATH`: neither a proxy, which could
-/// not be reached from another network, nor what else a person has set must steer what is tested.
+/// Takes from a command the whole environment of this process but `PATH`: neither a proxy, which
+/// could not be reached from another network, nor what else a person has set must steer what is
+/// tested.
 pub fn bare(command: &mut Command) {
     command
         .env_clear()

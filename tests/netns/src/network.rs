@@ -11,8 +11,8 @@ use crate::command;
 use crate::eventually;
 use crate::namespace::{Namespace, append, bare, nsenter};
 
-/// A network exists as long as a process is in it: one that does nothing else, and ends when this is
-/// dropped or when our own process ends in any way.
+/// A network exists as long as a process is in it: one that does nothing else, and ends when this
+/// is dropped or when our own process ends in any way.
 #[derive(Debug)]
 pub struct Network {
     holder: Child,
@@ -62,13 +62,14 @@ impl Network {
         &self.namespace
     }
 
-    /// A program in it, whose arguments follow; of our environment it has `PATH` alone. The process that
-    /// is started becomes that program.
+    /// A program in it, whose arguments follow; of our environment it has `PATH` alone. The process
+    /// that is started becomes that program.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         self.entered(&Command::new(program))
     }
 
-    /// The same command in it, with the variables that are set on the command and no others but `PATH`.
+    /// The same command in it, with the variables that are set on the command and no others but
+    /// `PATH`.
     pub fn entered(&self, command: &Command) -> Command {
         let mut entered = nsenter(self.pid(), &["--net"]);
         bare(&mut entered);

@@ -8,8 +8,9 @@ use anyhow::Result;
 use crate::command;
 use crate::network::Network;
 
-/// The addresses of every pod on a cable, IPv4 first. 198.18.0.0/15 (RFC 2544) and fd00::/8 (RFC 4193) are nobody's, and
-/// both ends are in networks of their own, so that they can be the same in each pair.
+/// The addresses of every pod on a cable, IPv4 first. 198.18.0.0/15 (RFC 2544) and fd00::/8 (RFC
+/// 4193) are nobody's, and both ends are in networks of their own, so that they can be the same in
+/// each pair.
 pub const POD: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(198, 18, 64, 2)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xeb, 0, 0, 0, 0, 0, 2)),
@@ -40,7 +41,8 @@ pub struct Outside {
 // === impl Pod ===
 
 impl Pod {
-    /// A pod and the network outside of it, joined by a cable, with an IPv4 and an IPv6 address each.
+    /// A pod and the network outside of it, joined by a cable, with an IPv4 and an IPv6 address
+    /// each.
     pub fn cabled() -> Result<(Self, Outside)> {
         let outside = Outside {
             network: Network::make()?,
@@ -66,8 +68,8 @@ impl Pod {
         Ok((pod, outside))
     }
 
-    /// A pod with this address on a bridge of the network that this thread is in, which is `port` there.
-    /// `gateway` is the bridge's own address, and both have the same prefix of 16 bits.
+    /// A pod with this address on a bridge of the network that this thread is in, which is `port`
+    /// there. `gateway` is the bridge's own address, and both have the same prefix of 16 bits.
     pub fn bridged(bridge: &str, port: &str, address: Ipv4Addr, gateway: Ipv4Addr) -> Result<Self> {
         let network = Network::make()?;
         let ip = |arguments: String| {

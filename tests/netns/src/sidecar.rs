@@ -17,8 +17,9 @@ use crate::eventually;
 use crate::pod::Pod;
 use crate::process::{Process, START};
 
-/// Starts a program as a container runtime would: the termination message's file (`$0`) mounted where the
-/// program expects it, in a `/dev` of its own, and no privileges. The shell becomes the program (`$1`).
+/// Starts a program as a container runtime would: the termination message's file (`$0`) mounted
+/// where the program expects it, in a `/dev` of its own, and no privileges. The shell becomes the
+/// program (`$1`).
 const AS_A_CONTAINER: &str = "mount -t tmpfs dev /dev && : > /dev/termination-log && \
     mount --bind \"$0\" /dev/termination-log && \
     exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs \"$1\"";
@@ -67,8 +68,8 @@ impl Launch {
         self
     }
 
-    /// Run by this command, which becomes the program that is given to it in further arguments: what it
-    /// changes of itself (limits, CPUs, its control group) holds for the program.
+    /// Run by this command, which becomes the program that is given to it in further arguments:
+    /// what it changes of itself (limits, CPUs, its control group) holds for the program.
     #[must_use]
     pub fn by(mut self, command: &[impl AsRef<OsStr>]) -> Self {
         self.before = command
@@ -82,7 +83,8 @@ impl Launch {
     ///
     /// # Errors
     ///
-    /// The step ended with a failure, which it never does by itself: a pod has to start without it, too.
+    /// The step ended with a failure, which it never does by itself: a pod has to start without it,
+    /// too.
     pub fn redirect(&self, pod: &Pod) -> Result<Output> {
         let mut step = self.command(&self.program);
         step.arg("redirect");

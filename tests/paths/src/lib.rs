@@ -1,12 +1,12 @@
 //! Where the test bed's files are on this machine, for the programs that have to agree on it.
 //!
-//! `cargo xtask` asks for room in the cache, and whether another run changes the bed, before it builds
-//! anything; so this crate depends on the standard library alone.
+//! `cargo xtask` asks for room in the cache, and whether another run changes the bed, before it
+//! builds anything; so this crate depends on the standard library alone.
 
 use std::path::PathBuf;
 
-/// The folder for what must be found whatever the cache folder is: the lock and the record of the bed.
-/// There is one bed on a machine, since its cgroups have fixed names.
+/// The folder for what must be found whatever the cache folder is: the lock and the record of the
+/// bed. There is one bed on a machine, since its cgroups have fixed names.
 pub const MACHINE_WIDE: &str = "/run/ebb";
 
 /// The file that a run which changes the bed holds a lock on; it holds that run's process number.

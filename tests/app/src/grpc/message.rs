@@ -48,7 +48,7 @@ impl Messages {
     ///
     /// # Errors
     ///
-    /// Says why the message can't be read. Nothing behind it can be, either.
+    /// Says why the message can't be read. Nor can what comes after it.
     #[expect(
         clippy::should_implement_trait,
         reason = "`None` means that more bytes are needed, not that it is over"

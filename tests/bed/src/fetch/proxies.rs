@@ -66,8 +66,8 @@ pub struct Proxies {
 // === impl Proxies ===
 
 impl Proxies {
-    /// Fetches HAProxy, nginx and the load generators where the cache does not have them yet. The others
-    /// are fetched when they are asked for.
+    /// Fetches HAProxy, nginx and the load generators where the cache does not have them yet. The
+    /// others are fetched when they are asked for.
     pub fn fetch(folders: &Folders) -> Result<Self> {
         let cache = folders.cache().join("bench");
         let proxies = Self {

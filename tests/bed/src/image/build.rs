@@ -75,8 +75,8 @@ fn target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
-/// Builds a program of a crate as it is shipped, so that it needs no shared library, and returns its
-/// path.
+/// Builds a program of a crate as it is shipped, so that it needs no shared library, and returns
+/// its path.
 pub fn static_program(program: &str, package: &str) -> Result<PathBuf> {
     let target = target();
     let profile = match program {

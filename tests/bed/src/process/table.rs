@@ -9,7 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::MARK;
 
-/// When the process started, in clock ticks after boot; nothing if it is gone or a zombie.
+/// When the process started, in clock ticks after boot; `None` if it is gone or a zombie.
 pub fn start_time(pid: i32) -> Option<u64> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
@@ -19,7 +19,7 @@ pub fn is_listed(pid: i32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
 
-/// The one child of a process that has forked once; nothing if there is none yet.
+/// The one child of a process that has forked once; `None` if there is none yet.
 pub fn only_child(pid: i32) -> Option<i32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
     children.split_whitespace().next()?.parse().ok()

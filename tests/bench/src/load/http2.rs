@@ -151,10 +151,10 @@ impl Leaver {
 impl Received {
     /// Takes the first frame out, if all of it is there.
     fn next_frame(&mut self) -> Option<Frame> {
-        let (header, behind) = self.0.split_first_chunk::<9>()?;
+        let (header, rest) = self.0.split_first_chunk::<9>()?;
         let [a, b, c, kind, flags, stream @ ..] = *header;
         let length = u32::from_be_bytes([0, a, b, c]) as usize;
-        let payload = behind.get(..length)?.to_vec();
+        let payload = rest.get(..length)?.to_vec();
         self.0.drain(..9 + length);
         Some(Frame {
             kind,

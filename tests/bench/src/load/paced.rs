@@ -10,8 +10,8 @@ const PACE: Duration = Duration::from_millis(1);
 /// Makes one request and waits for the whole answer.
 pub type Request = Box<dyn FnMut() -> Result<()>>;
 
-/// Makes requests in turn; returns how long each took. The first of each, which may have to wait for
-/// what is set up but once, does not count.
+/// Makes requests in turn; returns how long each took. The first of each, which may have to wait
+/// for what is set up but once, does not count.
 pub fn at_a_low_rate(mut requests: Vec<Request>, duration: Duration) -> Result<Vec<Duration>> {
     for request in &mut requests {
         request()?;

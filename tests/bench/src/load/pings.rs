@@ -59,7 +59,7 @@ pub fn ping(mut stream: TcpStream, stop: &AtomicBool) -> Result<Vec<Ping>> {
     let mut pings = Vec::new();
     let mut due = Instant::now();
     while !stop.load(Ordering::Relaxed) {
-        // What comes behind a long one is not late because of it.
+        // What comes after a long one is not late because of it.
         due = (due + PACE).max(Instant::now());
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         stream.write_all(&word)?;

@@ -18,8 +18,8 @@ use crate::topology::{Role, Topology};
 /// How many drains there are.
 const DRAINS: usize = 200;
 
-/// How long the app takes to answer when the drain has begun: longer than the drain needs to be sure
-/// that nothing else is in flight.
+/// How long the app takes to answer when the drain has begun: longer than the drain needs to be
+/// sure that nothing else is in flight.
 const WORK: Duration = Duration::from_millis(200);
 
 const REQUEST: &[u8] = b"POST /orders HTTP/1.1\r\nhost: app\r\ncontent-length: 4\r\n\r\nwork";

@@ -57,7 +57,7 @@ fn used(
     Ok(measured)
 }
 
-/// The CPU time of each of so many requests, bytes or connections.
+/// The CPU time of each of `amount` requests, bytes or connections.
 pub(super) fn each(spent: CpuTime, amount: u64, scale: f64) -> Result<Vec<(Metric, f64)>> {
     ensure!(amount > 0, "nothing came through");
     // Without this, a redirect that does not redirect would be the fastest of all.

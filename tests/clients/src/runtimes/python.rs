@@ -1,5 +1,5 @@
-//! Python with the packages of `tests/clients/python`: the system's where it can be used, else Debian's,
-//! unpacked.
+//! Python with the packages of `tests/clients/python`: the system's where it can be used, else
+//! Debian's, unpacked.
 
 use std::fs;
 use std::path::{Path, PathBuf};

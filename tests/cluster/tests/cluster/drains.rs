@@ -18,8 +18,8 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::fixtures::{status, web};
 use crate::leaving::Leaving;
 
-/// A request of 20 s that is in flight when its pod is deleted completes; and the order is: the last
-/// byte is read, the hook is released, the application gets its SIGTERM. An idle keep-alive
+/// A request of 20 s that is in flight when its pod is deleted completes; and the order is: the
+/// last byte is read, the hook is released, the application gets its SIGTERM. An idle keep-alive
 /// connection beside it holds nothing.
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
@@ -94,8 +94,8 @@ fn an_idle_connection_does_not_hold_a_pod() {
 }
 
 /// Kubelet's gRPC probes go on while a pod leaves, each on a connection of its own, and look like a
-/// client's calls. They are no traffic: the pod is gone long before maxSeconds, though they are more
-/// frequent than quietSeconds is long.
+/// client's calls. They are no traffic: the pod is gone long before maxSeconds, though they are
+/// more frequent than quietSeconds is long.
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn grpc_probes_do_not_hold_a_pod() {
@@ -116,8 +116,8 @@ fn grpc_probes_do_not_hold_a_pod() {
     });
 }
 
-/// A WebSocket on a pod that leaves hears Close 1001, its answer reaches the application, and the pod
-/// waits no longer.
+/// A WebSocket on a pod that leaves hears Close 1001, its answer reaches the application, and the
+/// pod waits no longer.
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_web_socket_hears_that_the_pod_goes() {

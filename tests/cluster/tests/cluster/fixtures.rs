@@ -48,14 +48,14 @@ pub(crate) async fn any_pod(namespace: &TestNamespace, web: &Web) -> Result<Pod>
     pods::ready(namespace, &web.name).await
 }
 
-/// A connection to the pod's application on which a request that takes so long has been sent.
+/// A connection to the pod's application on which a POST to `path` has been sent.
 pub(crate) async fn request_of(pod: &Pod, path: &str) -> Result<Client> {
     let mut client = Client::connect(pods::address(pod, HTTP_PORT)?).await?;
     client.request("POST", path).await?;
     Ok(client)
 }
 
-/// Waits until the sidecar counts so many requests in flight.
+/// Waits until the sidecar counts `wanted` requests in flight.
 pub(crate) async fn in_flight(pod: &Pod, wanted: u64) -> Result<Report> {
     eventually(&format!("{wanted} requests in flight"), SOON, async || {
         let report = pods::report(pod).await?;

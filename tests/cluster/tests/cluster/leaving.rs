@@ -1,5 +1,5 @@
-//! One pod that is going to leave, with all that a test about its leaving begins with: the policy in
-//! force, the pod ready and injected, its log followed, and its clients at work.
+//! One pod that is going to leave, with all that a test about its leaving begins with: the policy
+//! in force, the pod ready and injected, its log followed, and its clients at work.
 //!
 //! ```text
 //!  Leaving::of(namespace, policy).idle_client().request("/slow?seconds=20").ready()

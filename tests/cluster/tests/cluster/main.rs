@@ -1,8 +1,8 @@
 //! What Ebb promises, on a real Kubernetes.
 //!
 //! Every test has a namespace of its own. Most run in parallel; those that disturb the whole
-//! cluster, or need the whole machine, run exclusively. A failure prints what the namespace's objects,
-//! Events and containers have to say, and the controller's log; see tests/README.md.
+//! cluster, or need the whole machine, run exclusively. A failure prints what the namespace's
+//! objects, Events and containers have to say, and the controller's log; see tests/README.md.
 
 mod drains;
 mod fixtures;

@@ -134,7 +134,8 @@ fn node_drains_lose_nothing() {
 
 async fn drain_both_nodes(namespace: &TestNamespace, web: &Web) -> Result<()> {
     for of_the_controller in [true, false] {
-        // Pods that were made while the controller moved have no sidecar; and all may be on one node.
+        // Pods that were made while the controller moved have no sidecar; and all may be on one
+        // node.
         spread(namespace, web).await?;
         let controller = controllers(namespace)
             .await?

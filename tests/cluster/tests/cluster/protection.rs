@@ -91,8 +91,8 @@ fn a_tcp_probe_of_an_app_that_does_not_listen_fails() {
     });
 }
 
-/// Where the Pod Security level forbids what the redirect needs, the pod is admitted, serves, and is
-/// named as unprotected.
+/// Where the Pod Security level forbids what the redirect needs, the pod is admitted, serves, and
+/// is named as unprotected.
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_namespace_that_forbids_the_redirect_gets_serving_pods_and_a_reason() {

@@ -41,8 +41,8 @@ fn rolls_without_ebb_lose_requests() {
 }
 
 /// Rolling restarts with a DrainPolicy lose nothing: neither POSTs on keep-alive connections, which
-/// nobody retries, nor requests on fresh connections, on HTTP/2 or by gRPC; no stream of gRPC breaks
-/// off, and no WebSocket ends without a Close or before an echo that was due.
+/// nobody retries, nor requests on fresh connections, on HTTP/2 or by gRPC; no stream of gRPC
+/// breaks off, and no WebSocket ends without a Close or before an echo that was due.
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn rolls_with_ebb_lose_nothing() {

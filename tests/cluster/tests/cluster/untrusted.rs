@@ -82,7 +82,8 @@ async fn assert_unmoved(pod: &Pod, before: &Report) -> Result<()> {
         (&after.boot, after.last),
         (&before.boot, before.last.clone())
     );
-    // The controller may have put a newer revision meanwhile; a stranger's would be a thousand ahead.
+    // The controller may have put a newer revision meanwhile; a stranger's would be a thousand
+    // ahead.
     assert_eq!(after.revision.term, before.revision.term);
     let answer = ask(pods::address(pod, HTTP_PORT)?, "POST", "/", LIMIT).await?;
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
@@ -195,8 +196,8 @@ fn a_hook_call_without_the_token_is_refused() {
     });
 }
 
-/// Bytes of no protocol on every port of a pod and of the controller: each connection ends or is the
-/// app's own affair, Ebb's own ports log it, no container restarts, and the pod serves on.
+/// Bytes of no protocol on every port of a pod and of the controller: each connection ends or is
+/// the app's own affair, Ebb's own ports log it, no container restarts, and the pod serves on.
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn garbage_on_any_port_changes_nothing() {

@@ -28,7 +28,8 @@ fn status(status: &'static str) -> HeaderMap {
     )])
 }
 
-/// A call that ends with another status than OK has failed with it, on its own or behind a message.
+/// A call that ends with another status than OK has failed with it, with or without a message
+/// before it.
 #[tokio::test]
 async fn a_status_is_a_failure() {
     let alone = tally_of_calls(|(_, mut response)| {
@@ -66,7 +67,7 @@ async fn no_status_is_a_failure() {
     );
 }
 
-/// A call or a stream that breaks off behind a message is lost.
+/// A call or a stream that breaks off after a message is lost.
 #[tokio::test]
 async fn a_broken_stream_is_a_failure() {
     let tally = tally_of(Kind::GrpcStream, 9, |stream| async {

@@ -48,7 +48,8 @@ impl Frames {
         frames
     }
 
-    /// Reads until so many streams have begun; their numbers, if the client stays for so long.
+    /// Reads until this number of streams has begun; returns their numbers if the client stays
+    /// until then.
     pub(crate) async fn begun(&mut self, wanted: usize) -> Option<Vec<u32>> {
         let mut streams = Vec::new();
         while streams.len() < wanted {
@@ -66,8 +67,8 @@ impl Frames {
 
     /// Answers with status 200 and a piece of the body, which is not all of it.
     pub(crate) async fn answer_half(&mut self, stream: u32, piece: &[u8]) {
-        // `:status: 200` is a single entry of the table that every connection begins with (RFC 7541,
-        // appendix A).
+        // `:status: 200` is a single entry of the table that every connection begins with (RFC
+        // 7541, appendix A).
         self.frame(HEADERS, END_HEADERS, stream, &[0x88]).await;
         self.frame(DATA, 0, stream, piece).await;
     }
@@ -183,8 +184,8 @@ async fn a_connection_closed_at_once_is_a_failure() {
     assert_counted(&tally, 8, 8);
 }
 
-/// A stream that the server resets is lost, unless it says that it never began it; and if it says so
-/// each time, it is given up.
+/// A stream that the server resets is lost, unless it says that it never began it; and if it says
+/// so each time, it is given up.
 #[tokio::test]
 async fn resets_are_failures() {
     let canceled = tally_of(Kind::Http2, 8, |stream| {

@@ -72,7 +72,7 @@ async fn run(mix: Mix, requests: u64, address: SocketAddr) -> Tally {
     plan.run(stopping, progress).await
 }
 
-/// So many requests ended, and so many of them are counted as failed.
+/// This number of requests ended, and this number of them is counted as failed.
 #[track_caller]
 fn assert_counted(tally: &Tally, requests: u64, failed: u64) {
     assert_eq!(

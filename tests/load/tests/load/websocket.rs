@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::{assert_all_failed, assert_counted, tally_of};
 
-/// Accepts a WebSocket and takes its first message, if the client stays for so long.
+/// Accepts a WebSocket and takes its first message, if the client stays until then.
 async fn first(stream: TcpStream) -> Option<(WebSocketStream<TcpStream>, Message)> {
     let mut socket = tokio_tungstenite::accept_async(stream).await.ok()?;
     let message = socket.next().await?.ok()?;
