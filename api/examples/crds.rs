@@ -1,4 +1,5 @@
-//! Prints the CRD of DrainPolicy as YAML, as the chart carries it; `cargo xtask crds` writes it there.
+//! Prints the CRD of DrainPolicy as YAML, as the chart carries it; `cargo xtask crds` writes it
+//! there.
 
 use ebb_api::policy::DrainPolicy;
 use kube::{CustomResourceExt, ResourceExt};

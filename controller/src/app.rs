@@ -1,7 +1,7 @@
 //! The wiring: every socket, channel and long-lived task of the process.
 //!
-//! Here is what every replica has: the watches that feed the views, the keys and the certificate, the
-//! webhook and the controller's own port. What plans and acts is in `acting`.
+//! Here is what every replica has: the watches that feed the views, the keys and the certificate,
+//! the webhook and the controller's own port. What plans and acts is in `acting`.
 
 mod acting;
 mod tasks;
@@ -153,8 +153,8 @@ async fn follow_keys(
     Ok(receiver)
 }
 
-/// Loads or makes the webhook's certificate, and renews it in time. The guard is dropped when the API
-/// server trusts it.
+/// Loads or makes the webhook's certificate, and renews it in time. The guard is dropped when the
+/// API server trusts it.
 async fn follow_certificate(
     tasks: &mut Tasks,
     client: &Client,

@@ -17,8 +17,8 @@ struct State {
 }
 
 impl LogLimit {
-    /// The number of lines skipped since the last one, if a line may be written now; `None` if it is
-    /// to be skipped, too.
+    /// The number of lines skipped since the last one, if a line may be written now; `None` if it
+    /// is to be skipped, too.
     pub(crate) fn allow(&self, now: Instant) -> Option<u64> {
         // Nothing in here panics, and a count would be no worse for it.
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -47,8 +47,8 @@ fn allow_all_descriptors() {
     }
 }
 
-/// One line of JSON for each event, or something for people where a person looks. `EBB_LOG` says how
-/// much: `debug`, or `info,ebb_sidecar=trace`.
+/// One line of JSON for each event, or something for people where a person looks. `EBB_LOG` says
+/// how much: `debug`, or `info,ebb_sidecar=trace`.
 fn log_to_stderr() {
     let targets = std::env::var("EBB_LOG")
         .ok()

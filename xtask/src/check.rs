@@ -9,6 +9,7 @@ mod deny;
 mod rooms;
 mod source;
 mod unused;
+mod width;
 
 use std::time::Instant;
 
@@ -28,7 +29,7 @@ struct Check {
 }
 
 /// What is quick comes first.
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 12] = [
     Check {
         name: "formatting",
         lacks: nothing,
@@ -53,6 +54,11 @@ const CHECKS: [Check; 11] = [
         name: "unused-dependencies",
         lacks: nothing,
         run: unused::none,
+    },
+    Check {
+        name: "line-width",
+        lacks: nothing,
+        run: width::hold,
     },
     Check {
         name: "lints",

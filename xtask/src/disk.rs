@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::programs;
 
-/// What a first run writes into the cache (the programs and the cluster itself, 0.8 GB), and Go into
-/// its own caches, which are mostly beside it (4.6 GB).
+/// What a first run writes into the cache (the programs and the cluster itself, 0.8 GB), and Go
+/// into its own caches, which are mostly beside it (4.6 GB).
 const CACHE_GIGABYTES: u64 = 6;
 
 /// What a first run writes into the target folder: the test bed's program (1.5 GB), the images' for

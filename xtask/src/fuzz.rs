@@ -29,8 +29,8 @@ pub(crate) struct Options {
 /// The longest input: what breaks later breaks earlier, too.
 const LONGEST: &str = "-max_len=2048";
 
-/// Of a run, which takes less than a millisecond, but as long as a busy computer lets it wait; and of
-/// the whole process, in megabytes.
+/// Of a run, which takes less than a millisecond, but as long as a busy computer lets it wait; and
+/// of the whole process, in megabytes.
 const LIMITS: [&str; 2] = ["-timeout=60", "-rss_limit_mb=1024"];
 
 /// Builds and runs the targets, also after one has failed, and names those that failed.

@@ -1,8 +1,8 @@
 //! `cargo xtask`: the only door to the project's tasks.
 //!
 //! It knows the commands, checks at once what they need, and leaves the work to cargo and to the
-//! programs of the crates in `tests/`. So it is quick to compile, and on a computer that can't run the
-//! cluster the refusal comes before the long builds.
+//! programs of the crates in `tests/`. So it is quick to compile, and on a computer that can't run
+//! the cluster the refusal comes before the long builds.
 
 mod check;
 #[cfg(target_os = "linux")]
@@ -37,9 +37,9 @@ struct Arguments {
 enum Task {
     /// Shows Ebb at work: a sample application, rolled under load in three set-ups.
     ///
-    /// Brings up the cluster, builds and loads the images, installs Ebb with its chart, and rolls the
-    /// application three times as it is, with `preStop: sleep 5`, and with a DrainPolicy. Prints a
-    /// table of the three. The cluster stays up.
+    /// Brings up the cluster, builds and loads the images, installs Ebb with its chart, and rolls
+    /// the application three times as it is, with `preStop: sleep 5`, and with a DrainPolicy.
+    /// Prints a table of the three. The cluster stays up.
     ///
     /// Needs what `cluster up` needs.
     Demo {
@@ -49,9 +49,9 @@ enum Task {
     },
     /// Runs the tests; without --fast on a real cluster that it brings up.
     ///
-    /// Brings up the cluster, builds our images and loads them, and runs all tests of the workspace,
-    /// those included that are `#[ignore]`d because they need the cluster, or clients and servers of
-    /// other languages.
+    /// Brings up the cluster, builds our images and loads them, and runs all tests of the
+    /// workspace, those included that are `#[ignore]`d because they need the cluster, or clients
+    /// and servers of other languages.
     ///
     /// Needs what `cluster up` needs; with --fast Rust, and Linux, root, `ip` and nftables for the
     /// tests that make network namespaces: where one is missing they are skipped, and named at the
@@ -70,8 +70,8 @@ enum Task {
     },
     /// Checks all that must hold beside the tests: CONTRIBUTING.md has the list.
     ///
-    /// Needs Rust, and Go for Helm, which is built once from its module. What needs something that is
-    /// missing here is skipped, and named at the end; with CI=true in the environment that is an
+    /// Needs Rust, and Go for Helm, which is built once from its module. What needs something that
+    /// is missing here is skipped, and named at the end; with CI=true in the environment that is an
     /// error.
     Check {
         /// Only these checks; all if there is none.
@@ -84,8 +84,8 @@ enum Task {
     /// Builds our images as OCI archives in target/images, and prints their sizes.
     ///
     /// Each image is one static program. Its name ends in a digest of its content, and `:dev` is a
-    /// second name for the one that was built last. Needs Rust, Linux and the GNU C library's static
-    /// files (libc6-dev); neither root nor Docker.
+    /// second name for the one that was built last. Needs Rust, Linux and the GNU C library's
+    /// static files (libc6-dev); neither root nor Docker.
     Images {
         /// Only these: ebb-sidecar, ebb-controller, ebb-sample-app, ebb-pause.
         names: Vec<String>,
@@ -108,12 +108,12 @@ enum Task {
     },
     /// Fuzzes the relay: every protocol's tracker and goodbye, from any bytes.
     ///
-    /// Starts from the inputs in fuzz/corpus, which has a file for each target; target/fuzz/kept has
-    /// a file for each of its inputs. What is found beside them stays in target/fuzz/corpus, and an
-    /// input that breaks something in target/fuzz/broken.
+    /// Starts from the inputs in fuzz/corpus, which has a file for each target; target/fuzz/kept
+    /// has a file for each of its inputs. What is found beside them stays in target/fuzz/corpus,
+    /// and an input that breaks something in target/fuzz/broken.
     ///
-    /// Needs Rust (stable), and a C++ compiler for libFuzzer: where there is none, Debian's is fetched
-    /// into the cache.
+    /// Needs Rust (stable), and a C++ compiler for libFuzzer: where there is none, Debian's is
+    /// fetched into the cache.
     Fuzz {
         /// The time for each target.
         #[arg(long, default_value_t = 30, value_name = "N")]
@@ -149,13 +149,13 @@ enum Task {
 enum Cluster {
     /// Brings the cluster up; does nothing when it is up already.
     ///
-    /// A cluster that is broken, or that another version of the bed made, is replaced. What is fetched
-    /// and built is kept in a cache: $EBB_CACHE, else $XDG_CACHE_HOME/ebb, else ~/.cache/ebb. Nothing
-    /// is installed into the system. The first time takes some minutes: Kubernetes is built from its
-    /// Go modules.
+    /// A cluster that is broken, or that another version of the bed made, is replaced. What is
+    /// fetched and built is kept in a cache: $EBB_CACHE, else $XDG_CACHE_HOME/ebb, else
+    /// ~/.cache/ebb. Nothing is installed into the system. The first time takes some minutes:
+    /// Kubernetes is built from its Go modules.
     ///
-    /// Needs Debian or one of its descendants on x86_64, root, Go, 10 GB of disk the first time, 2 GB
-    /// of free memory, network namespaces and nftables; says at once what is missing.
+    /// Needs Debian or one of its descendants on x86_64, root, Go, 10 GB of disk the first time, 2
+    /// GB of free memory, network namespaces and nftables; says at once what is missing.
     Up,
     /// Takes the cluster down: no process, mount, namespace or cgroup is left, whatever happened
     /// before. The cache and the logs stay. Needs root.
@@ -164,7 +164,8 @@ enum Cluster {
     ///
     /// Its exit status is 0 if the whole cluster is up. Needs root.
     Status,
-    /// Opens a shell in the control plane's network, with KUBECONFIG set and kubectl and helm in PATH.
+    /// Opens a shell in the control plane's network, with KUBECONFIG set and kubectl and helm in
+    /// PATH.
     ///
     /// Needs root and a cluster that is up.
     Shell,

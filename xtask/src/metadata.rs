@@ -80,8 +80,8 @@ impl Metadata {
     }
 }
 
-/// The names of all packages that this one of ours is built with when it is built alone: cargo's own
-/// answer, without what others of the workspace ask of a package that they share.
+/// The names of all packages that this one of ours is built with when it is built alone: cargo's
+/// own answer, without what others of the workspace ask of a package that they share.
 pub(crate) fn closure(package: &str) -> Result<BTreeSet<String>> {
     let alone = ["--package", package, "--edges", "normal,build"];
     let built = tree(workspace(), &alone)?;

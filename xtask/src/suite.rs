@@ -1,9 +1,9 @@
 //! `cargo xtask test`.
 //!
-//! A test that needs the cluster is `#[ignore = "needs the cluster: cargo xtask test"]`, and one with
-//! clients of other languages is ignored because they have to be fetched; so a plain `cargo test` passes
-//! without either and still names what it left out. Tests in network namespaces need root on Linux:
-//! where that can't be, [`fast`] leaves their programs out, and says so at its end.
+//! A test that needs the cluster is `#[ignore = "needs the cluster: cargo xtask test"]`, and one
+//! with clients of other languages is ignored because they have to be fetched; so a plain `cargo
+//! test` passes without either and still names what it left out. Tests in network namespaces need
+//! root on Linux: where that can't be, [`fast`] leaves their programs out, and says so at its end.
 
 use std::process::Command;
 

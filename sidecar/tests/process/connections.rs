@@ -33,8 +33,8 @@ async fn hear_hello(client: &mut TcpStream) {
     }
 }
 
-/// A connection that is handed over is not waited for beyond the timeout and not cut: its bytes flow
-/// on after SIGTERM, and only the end of the process would have cut it.
+/// A connection that is handed over is not waited for beyond the timeout and not cut: its bytes
+/// flow on after SIGTERM, and only the end of the process would have cut it.
 #[tokio::test]
 async fn what_is_handed_over_outlives_the_timeout() {
     let mut sidecar = Sidecar::start(with(

@@ -221,7 +221,8 @@ impl Sidecar {
         async move { call(relay, &request).await }
     }
 
-    /// Sends a request through the relay that the app has now; its answer comes as the app gives it.
+    /// Sends a request through the relay that the app has now; its answer comes as the app gives
+    /// it.
     pub(crate) async fn in_flight(&mut self, path: &str) -> JoinSet<Answer> {
         let mut client = JoinSet::new();
         client.spawn(self.request(path));

@@ -1,10 +1,10 @@
 //! The sample application: the app that Ebb drains in the demo and the suites.
 //!
 //! It behaves as most web applications do, not as the best ones do. At SIGTERM it stops to accept,
-//! closes its idle keep-alive connections, says GOAWAY on those of HTTP/2, finishes the requests that
-//! it has begun, drops its WebSockets without a word, and exits; so a connection that is on its way to
-//! it is refused, a request that races the close of an idle connection is lost, and so is a WebSocket.
-//! That is the loss that draining is there to prevent.
+//! closes its idle keep-alive connections, says GOAWAY on those of HTTP/2, finishes the requests
+//! that it has begun, drops its WebSockets without a word, and exits; so a connection that is on
+//! its way to it is refused, a request that races the close of an idle connection is lost, and so
+//! is a WebSocket. That is the loss that draining is there to prevent.
 //!
 //! | request | answer |
 //! |---|---|

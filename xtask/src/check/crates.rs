@@ -1,5 +1,5 @@
-//! The arrows between our crates, and what of other people's may never get into one. [`CRATES`] says
-//! it for each.
+//! The arrows between our crates, and what of other people's may never get into one. [`CRATES`]
+//! says it for each.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -41,8 +41,8 @@ const CRATES: &[Crate] = &[
         uses: &["ebb-api"],
         never: &[KUBERNETES, &["axum", "tower", "clap"], TLS],
     },
-    // Views, plan and texts, for whatever program shows or decides something: the types of Kubernetes,
-    // and nothing that acts.
+    // Views, plan and texts, for whatever program shows or decides something: the types of
+    // Kubernetes, and nothing that acts.
     Crate {
         name: "ebb-model",
         uses: &["ebb-api"],

@@ -13,7 +13,8 @@ pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// All files below the folder whose names end so, sorted; none if there is no such folder.
 ///
-/// What is made or fetched is left out: `target`, `node_modules`, and all whose name begins with a dot.
+/// What is made or fetched is left out: `target`, `node_modules`, and all whose name begins with a
+/// dot.
 pub(super) fn with_extension(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     if !folder.is_dir() {

@@ -1,4 +1,5 @@
-//! Dependencies that no source names: they cost everybody's time to build, and an eye at each update.
+//! Dependencies that no source names: they cost everybody's time to build, and an eye at each
+//! update.
 
 use std::fs;
 

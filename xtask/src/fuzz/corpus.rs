@@ -33,8 +33,8 @@ pub(super) fn unpack(corpus: &Path, folder: &Path) -> Result<()> {
 
 /// Writes the folder's files into one, and returns how many they are.
 ///
-/// They are sorted by their names. libFuzzer names what it writes by a digest of its content, so the
-/// same inputs make the same file, and an input more or less leaves the others where they are.
+/// They are sorted by their names. libFuzzer names what it writes by a digest of its content, so
+/// the same inputs make the same file, and an input more or less leaves the others where they are.
 pub(super) fn pack(folder: &Path, corpus: &Path) -> Result<usize> {
     let mut files = fs::read_dir(folder)?
         .map(|entry| Ok(entry?.path()))

@@ -1,7 +1,7 @@
 //! What is allowed of other people's work, and what is not.
 
-/// Licenses that let Ebb be given to anyone under its own, Apache-2.0. Where a package offers several,
-/// one is enough.
+/// Licenses that let Ebb be given to anyone under its own, Apache-2.0. Where a package offers
+/// several, one is enough.
 pub(super) const LICENSES: [&str; 9] = [
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
