@@ -5,6 +5,7 @@
 pub mod condition;
 pub mod drains;
 pub mod events;
+pub mod history;
 pub mod policies;
 pub mod schedule;
 pub mod status;

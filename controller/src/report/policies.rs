@@ -2,8 +2,9 @@
 
 use super::drains::{Before, DrainLog, Ending, PodName};
 use super::events::{self, Note, PolicyName};
+use super::history::History;
 use super::schedule::PolicyKey;
-use super::status::{self, History, Now};
+use super::status::{self, Now};
 use crate::cluster::SharedCluster;
 use ebb_api::phase::Outcome;
 use ebb_api::status::{DrainPolicyStatus, Targets};

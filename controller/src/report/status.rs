@@ -1,8 +1,9 @@
 //! The status of one policy, computed anew from all that is known: pure.
 
 use super::condition::{condition, whole_seconds};
-use super::drains::{DrainLog, Ending, PodDrain};
-use ebb_api::status::{Active, DrainPolicyStatus, InForce, RECORDS, Recent, Totals};
+use super::drains::{DrainLog, PodDrain};
+use super::history::History;
+use ebb_api::status::{Active, DrainPolicyStatus, InForce, RECORDS};
 use ebb_model::plan::protection::NamespaceContext;
 use ebb_model::plan::reach::reach;
 use ebb_model::plan::select::in_force;
@@ -13,15 +14,6 @@ use ebb_model::views::{InvalidPolicy, PolicyView};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
-
-/// The past: what a policy's status holds and nothing else in the cluster.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct History {
-    /// The last drains that ended, newest first.
-    pub recent: Vec<Recent>,
-    /// How many ended how.
-    pub totals: Totals,
-}
 
 /// One moment on both clocks: the one for what is written down, the other for what is measured.
 #[derive(Clone, Copy, Debug)]
@@ -39,30 +31,6 @@ impl Now {
             wall: Timestamp::now(),
             instant: Instant::now(),
         }
-    }
-}
-
-impl History {
-    /// The past that a status holds.
-    pub fn of(status: &DrainPolicyStatus) -> History {
-        History {
-            recent: status.recent.clone(),
-            totals: status.totals.clone(),
-        }
-    }
-
-    /// Adds a drain that has ended.
-    pub fn record(&mut self, ending: &Ending, now: Timestamp) {
-        self.totals.count(ending.outcome, ending.cut, ending.late);
-        let recent = Recent {
-            pod: ending.pod.name.clone(),
-            result: ending.outcome,
-            summary: ending.summary.clone(),
-            time: Time(whole_seconds(now)),
-            trigger: ending.trigger,
-        };
-        self.recent.insert(0, recent);
-        self.recent.truncate(RECORDS);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Statuses of a namespace full of pods.
 
 use super::*;
+use crate::report::drains::Ending;
 use crate::report::drains::tests::facts;
 use crate::report::drains::{Before, PodName};
 use ebb_api::phase::{Outcome, Trigger};
