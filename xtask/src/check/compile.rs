@@ -28,8 +28,9 @@ fn fuzz() -> Command {
     command
         .current_dir(workspace().join("fuzz"))
         .env("CARGO_TARGET_DIR", target())
-        // Nothing is linked, so libFuzzer, which needs a C++ compiler, need not be there.
-        .env("CUSTOM_LIBFUZZER_PATH", "libfuzzer.a")
+        // Nothing is linked, so libFuzzer, which needs a C++ compiler, need not be there. The path
+        // has a folder all the same: rustc refuses an empty one to search for libraries.
+        .env("CUSTOM_LIBFUZZER_PATH", target().join("libfuzzer.a"))
         // Nothing runs, so nothing is instrumented.
         .env("RUSTC_WRAPPER", "");
     command
