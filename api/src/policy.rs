@@ -96,7 +96,7 @@ pub struct Deregistration {
     /// It ends when no new work has arrived for this long, in seconds: 0 to 300. Default: 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self >= 0 && self <= 300")
-        .message("quietSeconds is the time without new work that ends the lame-duck phase: 0 to 300 seconds"))]
+        .message("quietSeconds is how long no new work must have come: 0 to 300 seconds"))]
     pub quiet_seconds: Option<i32>,
     /// How long a pod that accepts no new connection waits for idle HTTP/1 clients, in seconds: 0
     /// to 300. They get their goodbye with the next answer; a client is expected back within three
