@@ -84,6 +84,14 @@ pub fn static_program(program: &str, package: &str) -> Result<PathBuf> {
         _ => "release",
     };
     let mut cargo = Command::new("cargo");
+    // What cargo says to us of our own package is not for the next one: ring's build script asks
+    // for it, and with it all that stands on ring is built anew each time that somebody else asks.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&*name);
+        }
+    }
     cargo
         .args([
             "build",
