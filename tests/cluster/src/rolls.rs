@@ -9,6 +9,7 @@ use ebb_load::{Plan, Progress};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::ListParams;
+use tokio::net::TcpStream;
 
 use super::inside::RunningLoad;
 use super::namespace::TestNamespace;
@@ -48,6 +49,7 @@ pub async fn under_load(
     work: impl AsyncFnOnce(&RunningLoad) -> Result<()>,
 ) -> Result<Tally> {
     let target = service_target(namespace, web).await?;
+    wait_until_reached(target).await?;
     let load = RunningLoad::start(&namespace.cluster.bed, Plan::usual(target))?;
     eventually(
         "the load to be under way",
@@ -101,6 +103,18 @@ pub async fn service_target(namespace: &TestNamespace, web: &Web) -> Result<Targ
         .and_then(|spec| spec.cluster_ip)
         .context("the Service has no address")?;
     Ok(format!("{address}:80").parse()?)
+}
+
+/// Waits until this machine's kube-proxy leads the Service to a pod. It follows the EndpointSlices a
+/// second later or more, and refuses until then, which is no loss of anybody's: pods that were never
+/// reached were not rolled.
+async fn wait_until_reached(target: Target) -> Result<()> {
+    let what = format!("kube-proxy to lead {target} to a pod");
+    eventually(&what, Duration::from_secs(30), async || {
+        TcpStream::connect(target.address()).await?;
+        Ok(())
+    })
+    .await
 }
 
 fn check_complete(deployment: &Deployment, pods: &[String]) -> Result<()> {
