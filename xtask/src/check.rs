@@ -14,9 +14,10 @@ mod width;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use ebb_paths::workspace;
 
 use crate::generated;
-use crate::programs::{bed, cargo, status, workspace};
+use crate::programs::{bed, status};
 use crate::requirements::{of_compiling, of_helm};
 use crate::skip::{self, Skipped};
 
@@ -146,9 +147,13 @@ impl Check {
 }
 
 fn formatting() -> Result<()> {
-    succeeds(status(cargo().args(["fmt", "--all", "--check"])))?;
-    let fuzz = workspace().join("fuzz");
-    succeeds(status(cargo().args(["fmt", "--check"]).current_dir(fuzz)))
+    succeeds(status(workspace::cargo().args(["fmt", "--all", "--check"])))?;
+    let fuzz = workspace::folder().join("fuzz");
+    succeeds(status(
+        workspace::cargo()
+            .args(["fmt", "--check"])
+            .current_dir(fuzz),
+    ))
 }
 
 fn chart() -> Result<()> {

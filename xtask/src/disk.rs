@@ -1,10 +1,9 @@
 //! Whether there is room for what a run writes: into the cache, and into cargo's target folder.
 
+use ebb_paths::workspace;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-
-use crate::programs;
 
 /// What a first run writes into the cache (the programs and the cluster itself, 0.8 GB), and Go
 /// into its own caches, which are mostly beside it (4.6 GB).
@@ -29,7 +28,7 @@ pub(crate) fn shortage() -> Vec<String> {
     let Some(cache) = ebb_paths::cache() else {
         return vec!["no folder for the cache: set EBB_CACHE, or HOME".to_owned()];
     };
-    let target = programs::target();
+    let target = workspace::target();
     // Once the programs and the images are built, little is written any more.
     let after = |is_built: bool, first: u64| if is_built { LATER_GIGABYTES } else { first };
     let needs = [
@@ -85,13 +84,12 @@ fn free_gigabytes(folder: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::programs::workspace;
 
     /// The folder itself need not be there: its file system is that of the one above.
     #[test]
     fn a_folder_to_come_is_on_the_file_system_of_the_one_above() {
-        let to_come = workspace().join("not/there/yet");
-        assert_eq!(device(&to_come), device(workspace()));
+        let to_come = workspace::folder().join("not/there/yet");
+        assert_eq!(device(&to_come), device(workspace::folder()));
         assert!(free_gigabytes(&to_come).is_some());
     }
 }

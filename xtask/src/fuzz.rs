@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use ebb_paths::workspace;
 
-use crate::programs::{cargo, status, workspace};
+use crate::programs::status;
 use compiler::Compiler;
 
 /// How to fuzz.
@@ -63,7 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
 
 /// The names of all targets.
 fn targets() -> Result<Vec<String>> {
-    let folder = workspace().join("fuzz/src/bin");
+    let folder = workspace::folder().join("fuzz/src/bin");
     let mut names = Vec::new();
     for file in fs::read_dir(&folder).with_context(|| format!("can't read {}", folder.display()))? {
         let path = file?.path();
@@ -76,12 +77,12 @@ fn targets() -> Result<Vec<String>> {
 
 fn build(compiler: &Compiler) -> Result<()> {
     eprintln!("==> building the fuzz targets");
-    let mut build = cargo();
+    let mut build = workspace::cargo();
     build
         .args(["build", "--release", "--target-dir"])
         .arg(made())
         // Its configuration says how to instrument.
-        .current_dir(workspace().join("fuzz"));
+        .current_dir(workspace::folder().join("fuzz"));
     compiler.configure(&mut build);
     match status(&mut build)? {
         0 => Ok(()),
@@ -91,7 +92,7 @@ fn build(compiler: &Compiler) -> Result<()> {
 
 /// Where everything is that is made here.
 fn made() -> PathBuf {
-    workspace().join("target/fuzz")
+    workspace::folder().join("target/fuzz")
 }
 
 /// One fuzz target.
@@ -110,7 +111,7 @@ impl Target {
     fn new(name: &str) -> Result<Target> {
         let target = Target {
             name: name.to_owned(),
-            corpus: workspace().join(format!("fuzz/corpus/{name}.corpus")),
+            corpus: workspace::folder().join(format!("fuzz/corpus/{name}.corpus")),
             kept: made().join("kept").join(name),
             found: made().join("corpus").join(name),
             log: made().join(format!("{name}.log")),
@@ -136,7 +137,7 @@ impl Target {
     /// Fuzzes for so long; false if something broke, which was printed then.
     fn fuzz(&self, seconds: u64) -> Result<bool> {
         eprintln!("==> {}, for {seconds} s", self.name);
-        let dictionary = workspace().join(format!("fuzz/dictionaries/{}.dict", self.name));
+        let dictionary = workspace::folder().join(format!("fuzz/dictionaries/{}.dict", self.name));
         let mut command = self.command();
         command
             .arg(format!("-max_total_time={seconds}"))

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use ebb_paths::workspace;
 
-use crate::programs::{bed_command, cargo, workspace};
+use crate::programs::bed_command;
 
 /// A file of the repository and the command whose stdout it holds.
 struct Generated {
@@ -29,14 +30,14 @@ const FILES: [Generated; 2] = [CRD, MANIFESTS];
 
 /// The chart's folder.
 pub(crate) fn chart() -> PathBuf {
-    workspace().join("charts/ebb")
+    workspace::folder().join("charts/ebb")
 }
 
 /// Writes every file that is not up to date.
 pub(crate) fn write() -> Result<u8> {
     for file in &FILES {
         let content = file.content()?;
-        let path = workspace().join(file.path);
+        let path = workspace::folder().join(file.path);
         if fs::read_to_string(&path).is_ok_and(|found| found == content) {
             eprintln!("    {} is up to date", file.path);
             continue;
@@ -61,7 +62,7 @@ pub(crate) fn compare_manifests() -> Result<()> {
 
 impl Generated {
     fn compare(&self) -> Result<()> {
-        let found = fs::read_to_string(workspace().join(self.path)).unwrap_or_default();
+        let found = fs::read_to_string(workspace::folder().join(self.path)).unwrap_or_default();
         if found == self.content()? {
             return Ok(());
         }
@@ -86,7 +87,7 @@ impl Generated {
 
 /// The CRD, from the Rust type.
 fn crd() -> Result<Command> {
-    let mut command = cargo();
+    let mut command = workspace::cargo();
     command.args(["run", "--quiet", "--package", "ebb-api"]);
     command.args(["--features", "crd", "--example", "crds"]);
     Ok(command)

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use ebb_paths::workspace;
 use serde_json::Value;
-
-use crate::programs::{cargo, workspace};
 
 /// What our images are built for. What other systems would add is not looked at.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -42,7 +41,7 @@ pub(crate) struct Dependency {
 impl Metadata {
     /// Of our workspace.
     pub(crate) fn read() -> Result<Metadata> {
-        Metadata::read_in(workspace())
+        Metadata::read_in(workspace::folder())
     }
 
     /// Of the workspace in this folder.
@@ -84,7 +83,7 @@ impl Metadata {
 /// own answer, without what others of the workspace ask of a package that they share.
 pub(crate) fn closure(package: &str) -> Result<BTreeSet<String>> {
     let alone = ["--package", package, "--edges", "normal,build"];
-    let built = tree(workspace(), &alone)?;
+    let built = tree(workspace::folder(), &alone)?;
     let name = |line: &String| line.split(' ').next().map(str::to_owned);
     let mut names: BTreeSet<String> = built.iter().filter_map(name).collect();
     names.remove(package);
@@ -105,7 +104,10 @@ fn tree(folder: &Path, arguments: &[&str]) -> Result<BTreeSet<String>> {
 }
 
 fn output(folder: &Path, arguments: &[&str]) -> Result<String> {
-    let output = cargo().args(arguments).current_dir(folder).output()?;
+    let output = workspace::cargo()
+        .args(arguments)
+        .current_dir(folder)
+        .output()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("cargo {}: {}", arguments.join(" "), said.trim());

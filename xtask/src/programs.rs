@@ -7,36 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-
-/// The workspace's folder.
-pub(crate) fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask is a folder of the workspace")
-}
-
-/// Cargo's target folder.
-pub(crate) fn target() -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty()) {
-        Some(folder) => workspace().join(folder),
-        None => workspace().join("target"),
-    }
-}
-
-/// A cargo that works on the workspace, in the version that runs this program.
-pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(workspace());
-    // What cargo says to us of our own package is not for the next one: ring's build script asks
-    // for it, and with it all that stands on ring is built anew each time that somebody else asks.
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-            command.env_remove(&*name);
-        }
-    }
-    command
-}
+use ebb_paths::workspace;
 
 /// Runs a command of the test bed's program, in the folder where we are, and returns its status.
 pub(crate) fn bed(command: &str, arguments: impl IntoIterator<Item = OsString>) -> Result<u8> {
@@ -86,7 +57,7 @@ pub(crate) fn status(command: &mut Command) -> Result<u8> {
 }
 
 fn build(package: &str, name: &str, program: &Path) -> Result<()> {
-    let mut build = cargo();
+    let mut build = workspace::cargo();
     build.args(["build", "--package", package, "--bin", name]);
     if program.exists() {
         // Mostly there is nothing to do, and nothing to say.

@@ -225,7 +225,7 @@ fn another_run() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::programs::workspace;
+    use ebb_paths::workspace;
 
     #[test]
     fn the_version_of_go_is_compared_as_numbers() {
@@ -245,7 +245,7 @@ mod tests {
     fn the_oldest_go_is_the_one_that_the_modules_ask_for() {
         let oldest = |module: &str| {
             let path = format!("tests/bed/{module}/go.mod");
-            let text = fs::read_to_string(workspace().join(&path)).unwrap();
+            let text = fs::read_to_string(workspace::folder().join(&path)).unwrap();
             let line = text.lines().find_map(|line| line.strip_prefix("go "));
             let version = line.unwrap_or_else(|| panic!("{path} names no version"));
             let mut numbers = version.split('.').map(|number| number.parse().unwrap());

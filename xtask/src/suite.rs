@@ -8,9 +8,10 @@
 use std::process::Command;
 
 use anyhow::{Result, bail};
+use ebb_paths::workspace;
 
 use crate::metadata::Metadata;
-use crate::programs::{bed, cargo, status};
+use crate::programs::{bed, status};
 use crate::requirements;
 use crate::skip::{self, Skipped};
 
@@ -63,7 +64,7 @@ pub(crate) fn all(arguments: &[String]) -> Result<u8> {
 
 /// `cargo test` of everything, unless the arguments say of what.
 fn test(arguments: &[String]) -> Command {
-    let mut command = cargo();
+    let mut command = workspace::cargo();
     command.arg("test");
     if !choose_any(arguments, &PACKAGES) {
         command.arg("--workspace");

@@ -75,7 +75,7 @@ pub fn open(archive: &Path) -> Result<File> {
 }
 
 fn folder() -> PathBuf {
-    crate::workspace::target().join("images")
+    ebb_paths::workspace::target().join("images")
 }
 
 fn archive_path(name: &str) -> PathBuf {

@@ -24,7 +24,6 @@ pub mod progress;
 pub mod record;
 pub mod status;
 pub mod up;
-pub mod workspace;
 
 use std::process::Command;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use ebb_bed::workspace;
+use ebb_paths::workspace;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
 use tokio::sync::OnceCell;

@@ -1,7 +1,10 @@
-//! Where the test bed's files are on this machine, for the programs that have to agree on it.
+//! Where the checkout and the test bed's files are on this machine, for the programs that have to
+//! agree on it.
 //!
 //! `cargo xtask` asks for room in the cache, and whether another run changes the bed, before it
 //! builds anything; so this crate depends on the standard library alone.
+
+pub mod workspace;
 
 use std::path::PathBuf;
 

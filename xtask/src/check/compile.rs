@@ -6,16 +6,17 @@
 use std::process::Command;
 
 use anyhow::{Result, bail};
+use ebb_paths::workspace;
 
 use super::succeeds;
 use crate::metadata::Metadata;
-use crate::programs::{cargo, status, target, workspace};
+use crate::programs::status;
 
 /// Clippy, with warnings denied, in our workspace and in that of the fuzz targets.
 pub(super) fn lints() -> Result<()> {
     let deny = ["--all-targets", "--", "-D", "warnings"];
     succeeds(status(
-        cargo()
+        workspace::cargo()
             .args(["clippy", "--locked", "--workspace"])
             .args(deny),
     ))?;
@@ -24,13 +25,16 @@ pub(super) fn lints() -> Result<()> {
 
 /// A cargo that works on the fuzz targets' workspace without making programs of it.
 fn fuzz() -> Command {
-    let mut command = cargo();
+    let mut command = workspace::cargo();
     command
-        .current_dir(workspace().join("fuzz"))
-        .env("CARGO_TARGET_DIR", target())
+        .current_dir(workspace::folder().join("fuzz"))
+        .env("CARGO_TARGET_DIR", workspace::target())
         // Nothing is linked, so libFuzzer, which needs a C++ compiler, need not be there. The path
         // has a folder all the same: rustc refuses an empty one to search for libraries.
-        .env("CUSTOM_LIBFUZZER_PATH", target().join("libfuzzer.a"))
+        .env(
+            "CUSTOM_LIBFUZZER_PATH",
+            workspace::target().join("libfuzzer.a"),
+        )
         // Nothing runs, so nothing is instrumented.
         .env("RUSTC_WRAPPER", "");
     command
@@ -41,7 +45,7 @@ pub(super) fn documentation() -> Result<()> {
     let all = ["doc", "--locked", "--workspace", "--no-deps"];
     // The tests turn this feature on. With it, what the lints have compiled is compiled once.
     let same = ["--document-private-items", "--features", "tokio/test-util"];
-    let mut command = cargo();
+    let mut command = workspace::cargo();
     command.args(all).args(same).env(
         "RUSTDOCFLAGS",
         "-D warnings -A rustdoc::private-intra-doc-links",
@@ -55,7 +59,7 @@ pub(super) fn alone() -> Result<()> {
     let metadata = Metadata::read()?;
     let mut failed = Vec::new();
     for member in metadata.members() {
-        let mut check = cargo();
+        let mut check = workspace::cargo();
         check.args(["check", "--locked", "--quiet", "--package", &member.name]);
         if status(&mut check)? != 0 {
             failed.push(member.name.as_str());

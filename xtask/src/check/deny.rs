@@ -9,17 +9,17 @@ mod lists;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use ebb_paths::workspace;
 
 use super::complain;
 use crate::metadata::{Metadata, Package};
-use crate::programs::workspace;
 use lists::{BANNED, DUPLICATES, LICENSES};
 
 /// Fails if anything is built in that the lists don't allow. The fuzz targets' workspace is held to
 /// the same, and to the same versions.
 pub(super) fn hold() -> Result<()> {
     let ours = Metadata::read()?;
-    let fuzz = Metadata::read_in(&workspace().join("fuzz"))?;
+    let fuzz = Metadata::read_in(&workspace::folder().join("fuzz"))?;
     let mut problems = Vec::new();
     for package in ours.packages().iter().chain(fuzz.packages()) {
         problems.extend(license_of(package));

@@ -12,10 +12,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use ebb_paths::workspace;
 
 use super::complain;
 use super::source;
-use crate::programs::workspace;
 use table::Table;
 
 /// The crates whose rooms are held.
@@ -25,7 +25,7 @@ pub(super) const CRATES: [&str; 4] = ["api", "sidecar", "model", "controller"];
 pub(super) fn hold() -> Result<()> {
     let mut problems = Vec::new();
     for folder in CRATES {
-        problems.extend(judge(&workspace().join(folder), folder)?);
+        problems.extend(judge(&workspace::folder().join(folder), folder)?);
     }
     complain(&problems)
 }

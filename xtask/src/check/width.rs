@@ -7,10 +7,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
+use ebb_paths::workspace;
 
 use super::complain;
 use super::source;
-use crate::programs::workspace;
 
 /// The longest line, in letters: as long as rustfmt's.
 const WIDTH: usize = 100;
@@ -19,9 +19,11 @@ const WIDTH: usize = 100;
 pub(super) fn hold() -> Result<()> {
     let mut problems = Vec::new();
     for extension in ["rs", "md"] {
-        for file in source::with_extension(workspace(), extension)? {
+        for file in source::with_extension(workspace::folder(), extension)? {
             let text = fs::read_to_string(&file)?;
-            let name = file.strip_prefix(workspace()).unwrap_or(Path::new(&file));
+            let name = file
+                .strip_prefix(workspace::folder())
+                .unwrap_or(Path::new(&file));
             problems.extend(too_wide(&text, extension == "rs").into_iter().map(|line| {
                 format!(
                     "{}:{line}: wrap the line at {WIDTH} letters",

@@ -67,7 +67,7 @@ fn inputs(mut packed: &[u8]) -> Option<Vec<&[u8]>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::programs::workspace;
+    use ebb_paths::workspace;
 
     /// What is packed is unpacked as it was, the empty input, too.
     #[test]
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn every_target_has_a_corpus() {
         for target in super::super::targets().unwrap() {
-            let corpus = workspace().join(format!("fuzz/corpus/{target}.corpus"));
+            let corpus = workspace::folder().join(format!("fuzz/corpus/{target}.corpus"));
             let packed = fs::read(&corpus).unwrap_or_default();
             let count = inputs(&packed).map_or(0, |inputs| inputs.len());
             assert!(count > 0, "{}: {count} inputs", corpus.display());

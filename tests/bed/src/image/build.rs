@@ -6,10 +6,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use ebb_netns::command;
+use ebb_paths::workspace;
 
 use super::{archive, archive_path};
 use crate::progress::{say, step};
-use crate::workspace;
 
 /// The image of every pod's first container.
 const PAUSE: &str = "ebb-pause";
@@ -83,15 +83,7 @@ pub fn static_program(program: &str, package: &str) -> Result<PathBuf> {
         super::SIDECAR => "sidecar",
         _ => "release",
     };
-    let mut cargo = Command::new("cargo");
-    // What cargo says to us of our own package is not for the next one: ring's build script asks
-    // for it, and with it all that stands on ring is built anew each time that somebody else asks.
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-            cargo.env_remove(&*name);
-        }
-    }
+    let mut cargo = workspace::cargo();
     cargo
         .args([
             "build",
@@ -109,8 +101,7 @@ pub fn static_program(program: &str, package: &str) -> Result<PathBuf> {
             "target.{target}.rustflags=['-Ctarget-feature=+crt-static']"
         ))
         .arg("--target-dir")
-        .arg(workspace::target())
-        .current_dir(workspace::folder());
+        .arg(workspace::target());
     if command::interactive(&mut cargo)? != 0 {
         bail!("{} failed", command::line(&cargo));
     }
