@@ -105,9 +105,9 @@ pub async fn service_target(namespace: &TestNamespace, web: &Web) -> Result<Targ
     Ok(format!("{address}:80").parse()?)
 }
 
-/// Waits until this machine's kube-proxy leads the Service to a pod. It follows the EndpointSlices a
-/// second later or more, and refuses until then, which is no loss of anybody's: pods that were never
-/// reached were not rolled.
+/// Waits until this machine's kube-proxy leads the Service to a pod. It follows the EndpointSlices
+/// a second later or more, and refuses until then, which is no loss of anybody's: pods that were
+/// never reached were not rolled.
 async fn wait_until_reached(target: Target) -> Result<()> {
     let what = format!("kube-proxy to lead {target} to a pod");
     eventually(&what, Duration::from_secs(30), async || {

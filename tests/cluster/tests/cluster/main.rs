@@ -11,6 +11,7 @@ mod leaving;
 mod outages;
 mod protection;
 mod restarts;
+mod roles;
 mod rolls;
 mod rules;
 mod settings;
