@@ -9,6 +9,7 @@
 
 mod abuse;
 mod client;
+mod goodbye;
 mod keepalive;
 mod named_ports;
 mod observe;

@@ -135,6 +135,12 @@ impl PodNetwork {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Starts a program in the pod, with this variable.
+    pub(crate) fn start(&self, program: &Path, (name, value): (&str, &str)) -> Inside {
+        let mut command = self.pod.network().command(program);
+        Inside(command.env(name, value).spawn().unwrap())
+    }
+
     /// A connection from inside of the pod on which this is said, for as long as the process lives.
     pub(crate) fn open_inside(&self, to: SocketAddr, text: &str) -> Inside {
         let script = format!(

@@ -15,6 +15,7 @@ use http::{Request, Response};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -24,6 +25,9 @@ const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
 /// GET / on stream 1, and its answer.
 const GET: &[u8] = b"\0\0\x03\x01\x05\0\0\0\x01\x82\x86\x84";
 const OK: &[u8] = b"\0\0\x01\x01\x04\0\0\0\x01\x88\0\0\x02\0\x01\0\0\0\x01ok";
+/// A PING, and what it is answered with.
+const QUESTION: &[u8] = b"\0\0\x08\x06\0\0\0\0\0ebb-rest";
+const ANSWER: &[u8] = b"\0\0\x08\x06\x01\0\0\0\0ebb-rest";
 /// GOAWAY(2^31-1) and a PING, and what that PING is answered with.
 const WARNING: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\0\
     \0\0\x08\x06\0\0\0\0\0ebb-warn";
@@ -32,6 +36,18 @@ const PONG: &[u8] = b"\0\0\x08\x06\x01\0\0\0\0ebb-warn";
 /// GOAWAY with this last stream and NO_ERROR.
 fn go_away(last: u8) -> [u8; 17] {
     [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, 0]
+}
+
+/// The same frames on another stream than 1.
+fn on_stream(frames: &[u8], stream: u8) -> Vec<u8> {
+    let mut frames = frames.to_vec();
+    let mut at = 0;
+    while at < frames.len() {
+        frames[at + 8] = stream;
+        // None is longer than a byte can say.
+        at += 9 + usize::from(frames[at + 2]);
+    }
+    frames
 }
 
 /// A server that answers what it is asked, `/wait` when it may, and keeps the books.
@@ -232,8 +248,8 @@ async fn all_of(futures: impl Iterator<Item = impl Future<Output = ()>>) {
     .await;
 }
 
-/// A connection at rest is told exactly which stream was its last, and closed; one that was never
-/// used stays until the app is gone.
+/// A connection at rest is asked, warned, told exactly which stream was its last, and closed; one
+/// that was never used stays until the app is gone.
 #[tokio::test]
 async fn idle_connections_are_told_and_closed() {
     let relay = TestRelay::new().await;
@@ -253,6 +269,10 @@ async fn idle_connections_are_told_and_closed() {
     unused.hear(SETTINGS).await;
     assert_eq!(relay.snapshot().connections[&Http2], 2);
     relay.stance(Stance::Parting);
+    client.hear(QUESTION).await;
+    client.say(ANSWER).await;
+    client.hear(WARNING).await;
+    client.say(PONG).await;
     client.hear(go_away(1)).await;
     client.hear_end().await;
     app.hear_end().await;
@@ -267,10 +287,10 @@ async fn idle_connections_are_told_and_closed() {
     assert_eq!(relay.snapshot().idle_closed, 1);
 }
 
-/// A connection that is busy for a second is warned, between two frames; the client's answer to
-/// that stays here, and the last byte of the last stream is followed by the goodbye at once.
+/// A connection whose last stream ends is warned in the same write as that end: a client that reads
+/// both at once has no request under way that it could take for broken.
 #[tokio::test]
-async fn a_busy_connection_is_warned() {
+async fn the_warning_rides_on_the_answer() {
     let relay = TestRelay::new().await;
     let (mut client, mut app) = relay.connect().await;
     client.say([HELLO, GET].concat()).await;
@@ -278,12 +298,32 @@ async fn a_busy_connection_is_warned() {
     app.say([SETTINGS, &OK[..10]].concat()).await;
     client.hear([SETTINGS, &OK[..10]].concat()).await;
     relay.stance(Stance::Parting);
+    app.say(&OK[10..]).await;
+    let mut heard = [0; 100];
+    let read = within("the answer", client.0.read(&mut heard)).await;
+    assert_eq!(heard[..read.unwrap()], [&OK[10..], WARNING].concat());
+}
+
+/// A connection with several streams that is busy for a second is warned, between two frames; the
+/// client's answer to that stays here.
+#[tokio::test]
+async fn a_busy_connection_is_warned() {
+    let relay = TestRelay::new().await;
+    let (mut client, mut app) = relay.connect().await;
+    let [second, second_ok] = [GET, OK].map(|said| on_stream(said, 3));
+    client.say([HELLO, GET, &second].concat()).await;
+    app.hear([HELLO, GET, &second].concat()).await;
+    app.say([SETTINGS, &OK[..10]].concat()).await;
+    client.hear([SETTINGS, &OK[..10]].concat()).await;
+    relay.stance(Stance::Parting);
     client.hear(WARNING).await;
     let acknowledged = b"\0\0\0\x04\x01\0\0\0\0";
     client.say([PONG, acknowledged].concat()).await;
     app.hear(acknowledged).await;
-    app.say(&OK[10..]).await;
-    client.hear([&OK[10..], &go_away(1)].concat()).await;
+    app.say([&OK[10..], &second_ok].concat()).await;
+    client
+        .hear([&OK[10..], &second_ok, &go_away(3)].concat())
+        .await;
     client.hear_end().await;
 }
 
@@ -293,8 +333,7 @@ async fn a_busy_connection_is_warned() {
 async fn the_deadline_cuts() {
     let relay = TestRelay::new().await;
     let (mut client, mut app) = relay.connect().await;
-    let mut second = GET.to_vec();
-    second[8] = 3;
+    let second = on_stream(GET, 3);
     let said = [HELLO, GET, &second].concat();
     client.say(&said).await;
     app.hear(&said).await;

@@ -119,8 +119,8 @@ async fn an_early_answer_does_not_cut_what_waits_for_the_app() {
 /// sense it goes on to it, before what the client says at the same moment.
 #[tokio::test]
 async fn what_was_held_keeps_its_place() {
-    const ASKED: &[u8] =
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\0\x01\x05\0\0\0\x01";
+    const ASKED: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
+        \0\0\0\x01\x05\0\0\0\x01\0\0\0\x01\x05\0\0\0\x03";
     const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
     const PONG: &[u8] = b"\0\0\x08\x06\x01\0\0\0\0ebb-warn";
     const ODD: &[u8] = b"\0\0\0\0\0\0\0\0\0";

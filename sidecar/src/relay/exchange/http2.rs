@@ -1,18 +1,24 @@
 //! An HTTP/2 connection: which streams are open, and when it gets which goodbye.
 //!
 //! ```text
-//!  leaving, and one stream at a time:
-//!    no stream open for 10 ms ---------------------------------> GOAWAY(exact), closed
-//!  leaving, and several at a time:
-//!    no stream open for 10 ms, or 1 s --> GOAWAY(2^31-1), PING --+
-//!                                         no stream open, and    |
-//!                                         PING answered, or 3 s -+-> GOAWAY(exact), closed
+//!  leaving:
+//!    the last open stream ends --> with its end GOAWAY(2^31-1), PING ---+
+//!    several at a time for 1 s --> GOAWAY(2^31-1), PING ----------------+
+//!    none open for 1.5 s --> PING --answered--> GOAWAY(2^31-1), PING ---+
+//!                             |                                         |
+//!                             +-- 3 s --+    answered and 1 s, or 3 s --+
+//!                                       |                               |
+//!                                       +-- and no stream open ---------+--> GOAWAY(exact), closed
 //! ```
 //!
-//! A client that has one stream at a time waits for an answer before it begins the next: after one
-//! it is known to be at rest, and clients that take any GOAWAY for an error have nothing to lose
-//! then. One that has several (a gateway) begins the next at any moment, and gateways send no
-//! request again that crosses GOAWAY(exact) on its way: it is asked first.
+//! A request that crosses GOAWAY(exact) on its way is safe to send again, but not every client can:
+//! it comes when the client has acknowledged that it begins nothing more. What asks for that
+//! (GOAWAY(2^31-1)) loses no request of a client that obeys the RFC, whenever it comes. Some take
+//! any GOAWAY for an error of the streams that are open, so it comes when none is: best with the
+//! end of an answer, which clients read together with it. And some read only while they wait for an
+//! answer: for them the exact one is better, since it is found before the answer to their next
+//! request, and tells that this may be sent again. A PING without any GOAWAY tells these apart.
+//! `docs/policy.md` has what was measured.
 //!
 //! GOAWAY(exact) names the last stream that the app may have seen: what the client began after it
 //! is read and dropped, and safe to send again. A GOAWAY of the app's own passes, and no later one
@@ -20,12 +26,13 @@
 
 pub(in crate::relay) mod bytes;
 mod goodbye;
+mod question;
 
 use super::At;
 use super::edit::{Edit, Passed};
 use crate::track::Odd;
 use crate::track::http2::{App, AppEvent, Client, ClientEvent, PREFACE};
-use bytes::PING;
+use question::Question;
 use std::time::Instant;
 
 /// The most streams that may be open on one connection, which bounds the memory of each to 100 KB;
@@ -52,11 +59,11 @@ pub(super) struct Http2 {
     quiet: Option<Instant>,
     /// The client has had several streams open at once: it begins them at any moment.
     crowded: bool,
-    /// The client was told to begin nothing more: by us, or by the app.
-    warned: bool,
-    /// The answer to our PING.
-    answer: Answer,
-    /// The beginning of what may be that answer.
+    /// Whether the client reads while it is at rest.
+    reads: Question,
+    /// Whether it begins nothing more: it was told so, and asked.
+    leaves: Question,
+    /// The beginning of what may be the answer to a PING of ours.
     held: Vec<u8>,
     /// What the app's own GOAWAY said.
     app_last: Option<u32>,
@@ -73,18 +80,6 @@ struct Open {
     began: Instant,
     /// Where its header block ended in the client's bytes.
     end: u64,
-}
-
-/// Where the answer to our PING is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Answer {
-    /// There is no PING of ours.
-    #[default]
-    None,
-    /// On its way since our PING. The app must not see it: it did not ask.
-    Awaited(Instant),
-    /// Here: the client begins nothing more.
-    Seen,
 }
 
 impl Http2 {
@@ -139,9 +134,11 @@ impl Http2 {
             };
             let piece = used..used + step.used;
             used = piece.end;
-            let awaited = matches!(self.answer, Answer::Awaited(_)) && since_asked;
-            if awaited && step.event == Some(ClientEvent::Answered(PING)) {
-                self.answer = Answer::Seen;
+            let awaited = self.awaits_answer() && since_asked;
+            if let Some(ClientEvent::Answered(said)) = step.event
+                && awaited
+                && self.answered(said, at.now)
+            {
                 self.held.clear();
                 edit.put(piece.start, piece.end, b"");
                 continue;
@@ -170,7 +167,7 @@ impl Http2 {
         edit.same()
     }
 
-    /// Lets go of what was held as the beginning of an answer to our PING.
+    /// Lets go of what was held as the beginning of an answer to a PING of ours.
     pub(super) fn release(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.held)
     }
@@ -185,15 +182,21 @@ impl Http2 {
                 Err(odd) => return edit.opaque(odd),
             };
             used += step.used;
-            match step.event {
+            let is_answered = match step.event {
                 None => return edit.same(),
                 Some(event) => {
+                    let was_open = !self.open.is_empty();
                     if let Err(odd) = self.app_did(event, at) {
                         return edit.opaque(odd);
                     }
+                    was_open && self.open.is_empty()
                 }
-            }
-            if let Some(goodbye) = self.goodbye(at) {
+            };
+            let goodbye = match is_answered {
+                true => self.goodbye_behind_answer(at),
+                false => self.goodbye(at),
+            };
+            if let Some(goodbye) = goodbye {
                 edit.put(used, used, &goodbye.bytes);
                 if goodbye.last {
                     return edit.last(used);
@@ -251,7 +254,7 @@ impl Http2 {
             }
             AppEvent::Takes(length) => self.client.allow(length),
             AppEvent::GoAway(last) => {
-                self.warned = true;
+                self.asks_again();
                 self.app_last = Some(self.app_last.map_or(last, |before| before.min(last)));
                 at.line.told();
                 // It never answers those that its client began after that, which may be sent again.

@@ -3,7 +3,7 @@
 //! the same way: it knows the words, not where they belong.
 
 use crate::relay::exchange::http1::bytes::{LAST_CHUNK, TIMEOUT, UNAVAILABLE};
-use crate::relay::exchange::http2::bytes::{PING, warning};
+use crate::relay::exchange::http2::bytes::{AT_REST, WARNED, ping, warning};
 use crate::relay::exchange::websocket::bytes::GOING_AWAY;
 
 const CLOSE: &[u8] = b"Connection: close\r\n";
@@ -13,6 +13,8 @@ const CLOSE: &[u8] = b"Connection: close\r\n";
 pub(super) struct Words {
     /// GOAWAY and PING of HTTP/2, once.
     warned: bool,
+    /// PINGs of HTTP/2 without a GOAWAY.
+    asked: u32,
     /// `Connection: close`, once.
     close: bool,
 }
@@ -56,15 +58,27 @@ pub(super) fn to_client(said: &[u8], heard: &[u8], until: Until) -> Result<Words
 /// That the app heard what the client said, but for the answer to our PING; up to some place if the
 /// client's bytes wait, or the connection is over.
 pub(super) fn to_app(said: &[u8], heard: &[u8], words: &Words, waits: bool) -> Result<(), String> {
-    let common = same(said, heard);
-    if common == heard.len() && (waits || common == said.len()) {
+    let mut left = vec![AT_REST; words.asked as usize];
+    left.extend(words.warned.then_some(WARNED));
+    if but_for_answers(said, heard, &mut left, waits) {
         return Ok(());
     }
-    if words.warned {
-        let pong = [&[0, 0, 8, 6, 1, 0, 0, 0, 0], &PING[..]].concat();
+    none("to the app", said, heard)
+}
+
+/// That `heard` is what was said but for answers to these questions, each once at most.
+fn but_for_answers(said: &[u8], heard: &[u8], left: &mut Vec<[u8; 8]>, waits: bool) -> bool {
+    let common = same(said, heard);
+    if common == heard.len() && (waits || common == said.len()) {
+        return true;
+    }
+    for place in 0..left.len() {
+        let question = left.remove(place);
+        let mut answer = ping(question);
+        answer[4] = 0x1;
         for at in (0..=common).rev() {
             // The highest bit of the stream and all flags but ACK have no meaning, and may be set.
-            let mut rest = said[at..].to_vec();
+            let mut rest = said[at..(at + answer.len()).min(said.len())].to_vec();
             for (place, meant) in [(4, 0x1), (5, 0x7f)] {
                 if let Some(byte) = rest.get_mut(place) {
                     *byte &= meant;
@@ -73,20 +87,19 @@ pub(super) fn to_app(said: &[u8], heard: &[u8], words: &Words, waits: bool) -> R
             // What kind of frame it is shows when its header is complete, and whose answer it is
             // when all of it is.
             let header = &rest[..rest.len().min(9)];
-            let perhaps = header.len() < 9 || pong.starts_with(header);
-            let incomplete = heard.len() == at && rest.len() < pong.len() && perhaps;
-            let behind = rest
-                .starts_with(&pong)
-                .then(|| (&said[at + pong.len()..], &heard[at..]));
-            let without = behind.is_some_and(|(said, heard)| {
-                said.starts_with(heard) && (waits || said.len() == heard.len())
-            });
-            if incomplete || without {
-                return Ok(());
+            let perhaps = header.len() < 9 || answer.starts_with(header);
+            if heard.len() == at && rest.len() < answer.len() && perhaps {
+                return true;
+            }
+            if rest == answer
+                && but_for_answers(&said[at + answer.len()..], &heard[at..], left, waits)
+            {
+                return true;
             }
         }
+        left.insert(place, question);
     }
-    none("to the app", said, heard)
+    false
 }
 
 fn explained(said: &[u8], heard: &[u8], until: Until, words: &mut Words) -> bool {
@@ -107,6 +120,7 @@ fn explained(said: &[u8], heard: &[u8], until: Until, words: &mut Words) -> bool
         let (told, rest) = heard.split_at(at);
         ends(rest, until)
             || is_warned(&said[at..], rest, until, words)
+            || is_asked(&said[at..], rest, until, words)
             || is_parted(&said[at..], rest, until, told, words)
     })
 }
@@ -129,6 +143,16 @@ fn is_warned(said: &[u8], rest: &[u8], until: Until, words: &mut Words) -> bool 
     words.warned = true;
     let explained = explained(said, behind, until, words);
     words.warned = explained;
+    explained
+}
+
+fn is_asked(said: &[u8], rest: &[u8], until: Until, words: &mut Words) -> bool {
+    let Some(behind) = rest.strip_prefix(&ping(AT_REST)[..]) else {
+        return false;
+    };
+    words.asked += 1;
+    let explained = explained(said, behind, until, words);
+    words.asked -= u32::from(!explained);
     explained
 }
 
@@ -223,6 +247,8 @@ mod tests {
             &[b"a", &warning()[..], b"b"].concat(),
             Until::Now
         ));
+        let asked = [b"a", &ping(AT_REST)[..], &warning()[..], b"b"].concat();
+        assert!(is(b"ab", &asked, Until::Now));
         assert!(is(b"ab", &[b"a", &GOING_AWAY[..]].concat(), Until::Now));
         assert!(is(b"", UNAVAILABLE, Until::Over));
         assert!(is(b"ab", &[b"a", LAST_CHUNK].concat(), Until::Over));
@@ -254,5 +280,18 @@ mod tests {
         let kept = [&HEAD[..17], CLOSE, &HEAD[17..]].concat();
         assert!(!is(HEAD, &kept, Until::Now), "both at once");
         assert!(to_app(b"ab", b"a", &Words::default(), false).is_err());
+        let mut answer = ping(AT_REST);
+        answer[4] = 1;
+        let twice = [b"a", &answer[..], &answer[..], b"b"].concat();
+        let words = Words {
+            asked: 1,
+            ..Words::default()
+        };
+        let once = [b"a", &answer[..], b"b"].concat();
+        assert!(to_app(&twice, &once, &words, false).is_ok());
+        assert!(
+            to_app(&twice, b"ab", &words, false).is_err(),
+            "it was asked once"
+        );
     }
 }

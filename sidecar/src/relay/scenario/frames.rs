@@ -22,12 +22,17 @@ impl PartialEq for Http2Frame<'_> {
 impl Http2Frame<'_> {
     /// A frame that the relay may say.
     pub(super) fn is_goodbye(&self) -> bool {
-        self.kind == GOAWAY || self.is_question()
+        self.kind == GOAWAY || self.asks()
     }
 
     /// The PING after a warning.
     pub(super) fn is_question(&self) -> bool {
         self.kind == PING && self.payload == b"ebb-warn"
+    }
+
+    /// A PING of the relay's.
+    fn asks(&self) -> bool {
+        self.is_question() || (self.kind == PING && self.payload == b"ebb-rest")
     }
 
     /// Whether a frame of another kind may follow: not inside of a header block.

@@ -1,10 +1,11 @@
 //! HTTP/2, as both sides speak it.
 
 use super::*;
-use crate::relay::exchange::http2::bytes::{PING, go_away, warning};
+use crate::relay::exchange::http2::bytes::{AT_REST, WARNED, go_away, ping, warning};
 use crate::track::http2::PREFACE;
 use crate::track::http2::tests::frame;
 
+mod crossing;
 mod deadline;
 mod goodbye;
 mod hello;
@@ -30,9 +31,9 @@ fn answer(stream: u32) -> Vec<u8> {
     .concat()
 }
 
-/// What our PING is answered with.
+/// What the PING of a warning is answered with.
 fn pong() -> Vec<u8> {
-    frame(6, 0x1, 0, &PING)
+    frame(6, 0x1, 0, &WARNED)
 }
 
 impl Played {

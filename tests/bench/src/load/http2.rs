@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::blocking::connect;
 
@@ -17,6 +17,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 
@@ -124,15 +125,19 @@ impl Connection {
 
 impl Leaver {
     /// Waits until it is told to leave, and leaves; returns when it was told. Fails if the goodbye
-    /// does not name the last request as answered, or if the connection ends without one.
+    /// does not leave the last request answered, or if the connection ends without one.
     pub async fn told_to_leave(mut self) -> Result<Instant> {
         loop {
             while let Some(frame) = self.received.next_frame() {
+                if frame.kind == PING && frame.flags & ACK == 0 {
+                    let answer = self::frame(PING, ACK, 0, &frame.payload);
+                    self.stream.write_all(&answer).await?;
+                }
                 if frame.kind == GOAWAY {
-                    let named = frame.payload.get(..4);
+                    let named = frame.payload.first_chunk();
                     ensure!(
-                        named == Some(&self.last.to_be_bytes()[..]),
-                        "not {} is the last stream in {frame:?}",
+                        named.is_some_and(|last| u32::from_be_bytes(*last) >= self.last),
+                        "a stream before {} is the last one in {frame:?}",
                         self.last
                     );
                     return Ok(Instant::now());

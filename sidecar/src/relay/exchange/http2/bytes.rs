@@ -11,7 +11,17 @@ pub(crate) fn go_away(last: u32) -> [u8; 17] {
 }
 
 /// What the PING of [`warning`] says, so that its answer is known.
-pub(crate) const PING: [u8; 8] = *b"ebb-warn";
+pub(crate) const WARNED: [u8; 8] = *b"ebb-warn";
+
+/// What a PING says whose answer tells that the client reads while it is at rest.
+pub(crate) const AT_REST: [u8; 8] = *b"ebb-rest";
+
+/// A question that every client answers with the same words (RFC 9113, section 6.7).
+pub(crate) fn ping(says: [u8; 8]) -> [u8; 17] {
+    let mut frame = [0, 0, 8, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    frame[9..].copy_from_slice(&says);
+    frame
+}
 
 /// The connection will end: begin nothing more on it (RFC 9113, section 6.8). The PING after it is
 /// answered by a client that has read this, and all streams that it had begun before come ahead of
@@ -19,7 +29,6 @@ pub(crate) const PING: [u8; 8] = *b"ebb-warn";
 pub(crate) fn warning() -> [u8; 34] {
     let mut frames = [0; 34];
     frames[..17].copy_from_slice(&go_away(LAST_STREAM));
-    frames[17..26].copy_from_slice(&[0, 0, 8, 6, 0, 0, 0, 0, 0]);
-    frames[26..].copy_from_slice(&PING);
+    frames[17..].copy_from_slice(&ping(WARNED));
     frames
 }

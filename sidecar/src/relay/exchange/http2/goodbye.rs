@@ -1,30 +1,40 @@
 //! When a connection of HTTP/2 gets which goodbye.
 
-use super::bytes::{go_away, warning};
-use super::{Answer, Http2};
+use super::Http2;
+use super::bytes::{AT_REST, go_away, ping, warning};
+use super::question::Question;
 use crate::census::HEAD_PATIENCE;
 use crate::relay::exchange::{At, ToClient};
 use crate::track::http2::LAST_STREAM;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-/// How long no stream must be open: a client that sends one request after the other has its next on
-/// the way by then, and clients that fail what is open at a GOAWAY have nothing open.
-const QUIET: Duration = Duration::from_millis(10);
+/// How long no stream must be open before the client is spoken to without an answer on which the
+/// goodbye could ride. Many clients pause for a second: this is more, and no multiple of it.
+const REST: Duration = Duration::from_millis(1500);
 
-/// How long to wait for that moment before the client is asked to begin nothing more.
+/// How long a client that has several streams at a time may have one open without a break before it
+/// is asked, all the same, to begin nothing more.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// How long the client may take to answer that before its answer counts as lost: longer than any
-/// round trip and a gateway's wait for a CPU, since its next request may be under way to us up to
-/// then.
+/// How long the client may take to answer a PING before its answer counts as lost: longer than any
+/// round trip and a gateway's wait for a CPU.
 const ANSWER: Duration = Duration::from_secs(3);
+
+/// How long after the answer to a warning a request may still come that was begun before it: with
+/// several threads, one may have chosen the connection and then waited for a CPU. Clients that obey
+/// close the connection themselves meanwhile.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// What is to be said next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word {
-    Exact,
+    /// Nothing that ends anything: only whether the client reads.
+    Question,
+    /// Begin nothing more.
     Warning,
+    /// This was the last stream.
+    Exact,
 }
 
 impl Http2 {
@@ -35,24 +45,20 @@ impl Http2 {
             self.count_after_all(at);
         }
         let (due, word) = self.next_word(at.leaving)?;
-        if due > at.now || !self.can_speak() {
-            return None;
+        (due <= at.now && self.can_speak()).then(|| self.say(word, at))
+    }
+
+    /// The same right behind the end of the last open stream: the client reads the goodbye together
+    /// with its answer, and has nothing open that it could take for broken.
+    pub(super) fn goodbye_behind_answer(&mut self, at: At<'_>) -> Option<ToClient<'static>> {
+        let is_due = at.leaving.is_some_and(|leaving| leaving <= at.now);
+        // A probe's connection ends by itself; a stream that begins at this moment is one that is
+        // open for its client.
+        let is_last = self.probe.is_none() && self.head_began.is_none();
+        if is_due && is_last && self.may_warn() && self.can_speak() {
+            return Some(self.say(Word::Warning, at));
         }
-        at.line.told();
-        Some(match word {
-            Word::Exact => ToClient {
-                bytes: go_away(self.last(0)).to_vec().into(),
-                last: true,
-            },
-            Word::Warning => {
-                self.warned = true;
-                self.answer = Answer::Awaited(at.now);
-                ToClient {
-                    bytes: warning().to_vec().into(),
-                    last: false,
-                }
-            }
-        })
+        self.goodbye(at)
     }
 
     /// When there will be something to say, if nothing happens before.
@@ -80,28 +86,70 @@ impl Http2 {
         self.app.has_greeted() && self.app.is_between()
     }
 
+    fn say(&mut self, word: Word, at: At<'_>) -> ToClient<'static> {
+        let bytes = match word {
+            Word::Question => {
+                self.reads = Question::Asked(at.now);
+                ping(AT_REST).to_vec()
+            }
+            Word::Warning => {
+                at.line.told();
+                self.leaves = Question::Asked(at.now);
+                warning().to_vec()
+            }
+            Word::Exact => {
+                at.line.told();
+                go_away(self.last(0)).to_vec()
+            }
+        };
+        ToClient {
+            bytes: bytes.into(),
+            last: word == Word::Exact,
+        }
+    }
+
     fn next_word(&self, leaving: Option<Instant>) -> Option<(Instant, Word)> {
         let (leaving, first) = (leaving?, self.first?);
-        // Nothing can be asked of a client that has heard our FIN.
-        let may_warn = !self.warned && !self.app_closed;
         let at_rest = self.quiet.map(|quiet| {
-            let over = match self.answer {
-                Answer::None => quiet + QUIET,
-                Answer::Awaited(asked) => (quiet + QUIET).max(asked + ANSWER),
-                Answer::Seen => quiet,
-            };
-            let head = self.head_began.map(|began| began + HEAD_PATIENCE);
-            let word = match self.crowded && may_warn {
-                true => Word::Warning,
-                false => Word::Exact,
-            };
-            (over.max(leaving).max(head.unwrap_or(over)), word)
+            let (due, word) = self.next_word_at_rest(quiet);
+            let head = self.head_began.map_or(due, |began| began + HEAD_PATIENCE);
+            (due.max(leaving).max(head), word)
         });
-        let warning = may_warn.then(|| (leaving.max(first) + BUSY, Word::Warning));
-        [at_rest, warning]
+        let busy =
+            (self.crowded && self.may_warn()).then(|| (leaving.max(first) + BUSY, Word::Warning));
+        [at_rest, busy]
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at)
+    }
+
+    /// What is said when no stream has been open since `quiet`, and when.
+    fn next_word_at_rest(&self, quiet: Instant) -> (Instant, Word) {
+        if self.app_closed {
+            // Nothing can be asked of a client that has heard our FIN.
+            return (quiet, Word::Exact);
+        }
+        match (self.leaves, self.reads) {
+            (Question::Answered(at), _) => (quiet.max(at + SETTLED), Word::Exact),
+            (Question::Asked(at), _) => (quiet.max(at + ANSWER), Word::Exact),
+            (Question::Unasked, Question::Unasked) if self.may_warn() => {
+                (quiet + REST, Word::Question)
+            }
+            (Question::Unasked, Question::Answered(at)) if self.may_warn() => {
+                (quiet.max(at), Word::Warning)
+            }
+            // The app has warned it: what remains is to know whether it has read that.
+            (Question::Unasked, Question::Unasked) => (quiet, Word::Question),
+            (Question::Unasked, Question::Answered(at)) => (quiet.max(at + SETTLED), Word::Exact),
+            // It reads only while it waits for something, and finds the last word ahead of the
+            // answer to its next request, which it may then send again.
+            (Question::Unasked, Question::Asked(at)) => (quiet.max(at + ANSWER), Word::Exact),
+        }
+    }
+
+    /// Nobody has told it to begin nothing more, and it can be asked.
+    fn may_warn(&self) -> bool {
+        self.leaves == Question::Unasked && self.app_last.is_none() && !self.app_closed
     }
 
     /// The last stream that the app may have seen: `unwritten` bytes have not reached it.

@@ -3,9 +3,10 @@
 use super::*;
 use crate::track::http2::LAST_STREAM;
 
-/// A connection at rest gets the exact GOAWAY at once.
+/// A connection at rest is asked whether its client reads, then to begin nothing more, and gets the
+/// exact GOAWAY when no request can be under way any more.
 #[test]
-fn a_connection_at_rest_gets_the_exact_goodbye() {
+fn a_connection_at_rest_is_asked_first() {
     let mut played = Played::http2(false);
     played.client(&request(1));
     played.app(&answer(1));
@@ -14,63 +15,128 @@ fn a_connection_at_rest_gets_the_exact_goodbye() {
     played.forget();
     played.pass(Duration::from_secs(60));
     assert!(played.to_client().is_empty(), "nobody leaves");
-    played.set_leaving(true);
+    played.leave(true);
+    assert_eq!(played.heard(), ping(AT_REST));
+    played.pass(100 * MS);
+    played.client(&frame(6, 0x1, 0, &AT_REST));
     played.pass(Duration::ZERO);
-    assert_eq!(played.heard(), go_away(3));
+    assert_eq!(played.heard(), warning());
+    played.client(&request(5));
+    played.client(&pong());
+    played.pass(100 * MS);
+    played.app(&answer(5));
+    assert_eq!(played.heard(), answer(5), "what crosses it is served");
+    assert_eq!(played.to_app(), request(5), "and only that");
+    played.pass(899 * MS);
+    assert!(played.to_client().is_empty(), "a thread may be slow");
+    played.pass(MS);
+    assert_eq!(played.heard(), go_away(5));
     assert!(played.is_over());
 }
 
-/// One that was busy gets it when it has been quiet for 10 ms, and no sooner.
+/// A client that answers no PING while it is at rest gets the exact GOAWAY after 3 s: it reads that
+/// with the answer to its next request, and would fail if it were only warned.
 #[test]
-fn the_exact_goodbye_waits_for_quiet() {
+fn who_reads_late_is_told_exactly() {
+    let mut played = Played::http2(false);
+    played.client(&request(1));
+    played.app(&answer(1));
+    played.pass(Duration::from_secs(60));
+    played.forget();
+    played.leave(true);
+    assert_eq!(played.heard(), ping(AT_REST));
+    played.pass(2999 * MS);
+    assert!(played.to_client().is_empty());
+    played.pass(MS);
+    assert_eq!(played.heard(), go_away(1));
+    assert!(played.is_over());
+}
+
+/// An answer to that PING while a stream is open comes from everybody, and proves nothing.
+#[test]
+fn an_answer_in_passing_proves_nothing() {
+    let mut played = Played::http2(false);
+    played.client(&request(1));
+    played.app(&answer(1));
+    played.pass(Duration::from_secs(60));
+    played.leave(true);
+    played.forget();
+    played.client(
+        &[
+            request(3),
+            frame(6, 0x1, 0, &AT_REST),
+            frame(3, 0, 3, &[0; 4]),
+        ]
+        .concat(),
+    );
+    played.pass(1499 * MS);
+    assert!(played.to_client().is_empty());
+    played.pass(MS);
+    assert_eq!(played.heard(), ping(AT_REST), "it is asked again");
+    assert_eq!(
+        played.to_app(),
+        [request(3), frame(3, 0, 3, &[0; 4])].concat()
+    );
+}
+
+/// The warning rides on the end of the last answer: in the same write, so that the client has
+/// nothing open when it reads it, and what it begins then crosses nothing.
+#[test]
+fn the_goodbye_rides_on_the_last_answer() {
+    let mut played = Played::http2(true);
+    played.client(&[request(1), request(3)].concat());
+    played.pass(100 * MS);
+    played.app(&answer(3));
+    assert_eq!(played.heard(), answer(3), "another is open");
+    let settings = frame(4, 0x1, 0, &[]);
+    played.app(&[answer(1), settings.clone()].concat());
+    let warned = [answer(1), warning().to_vec(), settings].concat();
+    assert_eq!(played.heard(), warned);
+    played.client(&[request(5), pong()].concat());
+    played.pass(1500 * MS);
+    played.app(&answer(5));
+    let last = [answer(5), go_away(5).to_vec()].concat();
+    assert_eq!(played.heard(), last, "and so does the last word");
+    assert!(played.is_over());
+}
+
+/// An answer to the warning that is lost holds nothing.
+#[test]
+fn a_lost_answer_holds_nothing() {
     let mut played = Played::http2(true);
     played.client(&request(1));
-    played.pass(100 * MS);
     played.app(&answer(1));
-    assert_eq!(played.heard(), answer(1));
-    played.pass(9 * MS);
-    played.client(&request(3));
-    played.pass(100 * MS);
-    assert!(played.to_client().is_empty(), "the next came in time");
-    played.app(&answer(3));
-    assert_eq!(played.heard(), answer(3));
-    assert_eq!(
-        played.connection.exchange.wakes_at(played.now),
-        Some(played.now + 10 * MS)
-    );
-    played.pass(10 * MS);
-    assert_eq!(played.heard(), go_away(3));
+    played.forget();
+    played.pass(2999 * MS);
+    assert!(played.to_client().is_empty(), "the answer may still come");
+    played.pass(MS);
+    assert_eq!(played.heard(), go_away(1));
     assert!(played.is_over());
 }
 
-/// A client that had several streams open at once is asked to begin nothing more, also at rest: its
-/// next request may be on the way. It hears the last word when it has answered, or after 3 s.
+/// A client that has one stream at a time is not warned in the middle of it, however long it takes:
+/// the goodbye rides on its end.
 #[test]
-fn one_that_had_several_streams_is_asked_first() {
-    for answered in [true, false] {
-        let mut played = Played::http2(false);
-        played.client(&[request(1), request(3)].concat());
-        played.app(&[answer(1), answer(3)].concat());
-        played.pass(Duration::from_secs(60));
-        played.forget();
-        played.set_leaving(true);
-        played.pass(Duration::ZERO);
-        assert_eq!(played.heard(), warning());
-        played.client(&request(5));
-        played.pass(100 * MS);
-        played.app(&answer(5));
-        assert_eq!(played.heard(), answer(5), "what crosses it is served");
-        if answered {
-            played.client(&pong());
-            played.pass(Duration::ZERO);
-        } else {
-            played.pass(2899 * MS);
-            assert!(played.to_client().is_empty(), "the answer may still come");
-            played.pass(MS);
-        }
-        assert_eq!(played.heard(), go_away(5));
-        assert!(played.is_over());
-    }
+fn one_long_stream_is_not_disturbed() {
+    let mut played = Played::http2(true);
+    played.client(&request(1));
+    played.pass(Duration::from_secs(60));
+    assert!(played.to_client().is_empty());
+    assert_eq!(played.connection.exchange.wakes_at(played.now), None);
+    played.app(&answer(1));
+    assert_eq!(played.heard(), [answer(1), warning().to_vec()].concat());
+}
+
+/// Nor one whose next request comes in while its answer ends, as far as we know.
+#[test]
+fn a_request_that_comes_in_is_not_disturbed() {
+    let mut played = Played::http2(true);
+    played.client(&[request(1), frame(1, 0x1, 3, b"he")].concat());
+    played.app(&answer(1));
+    assert_eq!(played.heard(), answer(1));
+    played.client(&frame(9, 0x4, 3, b"ad"));
+    played.app(&answer(3));
+    assert_eq!(played.heard(), [answer(3), warning().to_vec()].concat());
 }
 
 /// Nobody is told before the connection has carried a request.
@@ -86,8 +152,8 @@ fn an_unused_connection_is_left_alone() {
     );
 }
 
-/// A connection that is never quiet is warned after a second, and told exactly when the last stream
-/// is done: at once if the client has answered, 10 ms later if it had a second for that.
+/// A connection with several streams at a time that is never quiet is warned after a second, and
+/// told exactly with the end of the last answer: if the client has answered, or had time for that.
 #[test]
 fn a_busy_connection_is_warned() {
     for answered in [true, false] {
@@ -110,14 +176,7 @@ fn a_busy_connection_is_warned() {
         played.app(&[answer(1), answer(3)].concat());
         assert_eq!(played.heard(), [answer(1), answer(3)].concat());
         played.app(&[answer(5), frame(8, 0, 0, &[0, 0, 0, 1])].concat());
-        if answered {
-            assert_eq!(played.heard(), [answer(5), go_away(5).to_vec()].concat());
-        } else {
-            let rest = frame(8, 0, 0, &[0, 0, 0, 1]);
-            assert_eq!(played.heard(), [answer(5), rest].concat());
-            played.pass(10 * MS);
-            assert_eq!(played.heard(), go_away(5));
-        }
+        assert_eq!(played.heard(), [answer(5), go_away(5).to_vec()].concat());
         assert!(played.is_over());
     }
 }
@@ -126,7 +185,7 @@ fn a_busy_connection_is_warned() {
 #[test]
 fn other_answers_pass() {
     let mut played = Played::http2(true);
-    played.client(&request(1));
+    played.client(&[request(1), request(3)].concat());
     played.pass(Duration::from_secs(1));
     played.forget();
     let other = frame(6, 0x1, 0, b"the app's");
@@ -145,7 +204,7 @@ fn other_answers_pass() {
 fn half_an_answer_is_released() {
     for by_end in [true, false] {
         let mut played = Played::http2(true);
-        played.client(&request(1));
+        played.client(&[request(1), request(3)].concat());
         played.pass(Duration::from_secs(1));
         played.forget();
         played.client(&pong()[..12]);
@@ -198,11 +257,14 @@ fn the_goodbye_waits_for_the_app_s_hello() {
     assert!(played.to_client().is_empty());
     assert_eq!(played.connection.exchange.deadline(0), Deadline::Close);
     played.app(&settings());
-    assert_eq!(played.heard(), [settings(), go_away(1).to_vec()].concat());
+    assert_eq!(
+        played.heard(),
+        [settings(), ping(AT_REST).to_vec()].concat()
+    );
 }
 
 /// The app's own GOAWAY passes and stands: what it has not seen is not waited for, and no word of
-/// ours goes after it.
+/// ours goes after it. That the client has read it is asked all the same.
 #[test]
 fn the_app_s_own_goodbye() {
     let mut played = Played::http2(true);
@@ -216,8 +278,12 @@ fn the_app_s_own_goodbye() {
     played.pass(Duration::from_secs(5));
     assert!(played.to_client().is_empty(), "it was warned");
     played.app(&[answer(1), answer(3)].concat());
-    played.forget();
-    played.pass(10 * MS);
+    let asked = [answer(1), answer(3), ping(AT_REST).to_vec()].concat();
+    assert_eq!(played.heard(), asked);
+    played.client(&frame(6, 0x1, 0, &AT_REST));
+    played.pass(999 * MS);
+    assert!(played.to_client().is_empty());
+    played.pass(MS);
     assert_eq!(played.heard(), go_away(3));
 }
 
@@ -225,7 +291,7 @@ fn the_app_s_own_goodbye() {
 #[test]
 fn the_app_s_own_warning() {
     let mut played = Played::http2(true);
-    played.client(&request(1));
+    played.client(&[request(1), request(3)].concat());
     let graceful = go_away(LAST_STREAM);
     played.app(&graceful);
     played.pass(Duration::from_secs(5));

@@ -12,6 +12,7 @@ pub(in super::super) fn talk() -> impl Strategy<Value = Vec<Act>> {
             [frame(1, 0x1, stream, b"he"), frame(9, 0x4, stream, b"ad")].concat()
         }),
         2 => Just(pong()),
+        2 => Just(frame(6, 0x1, 0, &AT_REST)),
         1 => Just(settings()),
         1 => Just(frame(6, 0x1, 0, &[0; 8])),
         1 => prop::collection::vec(any::<u8>(), 0..12),
@@ -22,7 +23,8 @@ pub(in super::super) fn talk() -> impl Strategy<Value = Vec<Act>> {
         1 => (0..6u32).prop_map(|stream| frame(5, 0x4, 2 * stream + 1, &[0, 0, 0, 2])),
         1 => Just(answer(2)),
         1 => (0..12u32).prop_map(|last| go_away(last).to_vec()),
-        1 => Just(frame(6, 0, 0, &PING)),
+        1 => Just(frame(6, 0, 0, &WARNED)),
+        1 => Just(frame(6, 0, 0, &AT_REST)),
         1 => prop::collection::vec(any::<u8>(), 0..12),
     ];
     let turn = prop_oneof![client.prop_map(Act::Client), app.prop_map(Act::App),];
@@ -36,15 +38,15 @@ pub(in super::super) fn talk() -> impl Strategy<Value = Vec<Act>> {
 
 /// A frame as its receiver sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
-    kind: u8,
-    flags: u8,
-    stream: u32,
-    payload: Vec<u8>,
+pub(super) struct Seen {
+    pub(super) kind: u8,
+    pub(super) flags: u8,
+    pub(super) stream: u32,
+    pub(super) payload: Vec<u8>,
 }
 
 /// All whole frames of `bytes`, by the book (RFC 9113, section 4.1) and without a tracker.
-fn seen(mut bytes: &[u8]) -> Vec<Seen> {
+pub(super) fn seen(mut bytes: &[u8]) -> Vec<Seen> {
     let mut frames = Vec::new();
     while let [l0, l1, l2, kind, flags, s0, s1, s2, s3, rest @ ..] = bytes {
         let length = u32::from_be_bytes([0, *l0, *l1, *l2]) as usize;
@@ -126,12 +128,15 @@ proptest! {
             }
             played.say(turn, &cuts, pace * MS);
         }
-        let heard = seen(played.to_client());
+        let mut heard = seen(played.to_client());
+        let before = heard.len();
+        heard.retain(|frame| frame.kind != 6 || frame.payload != AT_REST);
+        prop_assert!(before - heard.len() <= 1, "it is asked once");
         let (exact, heard) = match heard.split_last() {
             Some((last, others)) if played.is_over() => (Some(last), others),
             _ => (None, &heard[..]),
         };
-        let ours = |frame: &&Seen| frame.kind == 7 || (frame.kind == 6 && frame.payload == PING);
+        let ours = |frame: &&Seen| frame.kind == 7 || (frame.kind == 6 && frame.payload == WARNED);
         let warned: Vec<usize> = (0..heard.len()).filter(|at| ours(&&heard[*at])).collect();
         match warned[..] {
             [] => {}
