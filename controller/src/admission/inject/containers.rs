@@ -137,14 +137,25 @@ fn sidecar(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &Bootstrap) -> 
         variables.push(json!({"name": WORKERS_VARIABLE, "value": workers.to_string()}));
     }
     container["lifecycle"] = json!({"preStop": hooks::call(SIDECAR_CONTAINER, &bootstrap.token)});
-    // One failed probe takes the pod out of its Services: flipping readiness is how a leaving pod
-    // gets out of the endpoints, and a second of delay there is a second of new connections.
-    container["readinessProbe"] = json!({
+    container["readinessProbe"] = readiness_probe();
+    container
+}
+
+/// How kubelet asks whether the pod is in service.
+///
+/// One answer of 503 takes the pod out of its Services, at once: that is how a leaving pod gets out
+/// of the endpoints, and a second of delay there is a second of new connections. A sidecar that is
+/// slow to answer is no reason to: kubelet makes one probe at a time, over a connection of its own,
+/// and counts a failure only when the answer is one or the timeout is over
+/// (pkg/kubelet/prober/worker.go and pkg/probe/http/http.go of Kubernetes 1.35). So a sidecar that
+/// stands still for less than the timeout answers the probe that waits for it, and nothing happens.
+fn readiness_probe() -> Value {
+    json!({
         "httpGet": {"path": "/readyz", "port": ADMIN_PORT, "scheme": "HTTP"},
         "periodSeconds": 1,
+        "timeoutSeconds": 3,
         "failureThreshold": 1,
-    });
-    container
+    })
 }
 
 /// What both containers have: the same image and environment, of which the redirect needs the ports

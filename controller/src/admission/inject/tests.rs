@@ -241,6 +241,19 @@ fn labeled_without_a_policy() {
     );
 }
 
+/// A sidecar that stands still for less than 3 s takes no pod out of its Services, and the first 503
+/// does: kubelet fails a probe that it waited `timeoutSeconds` for, and withdraws readiness after
+/// `failureThreshold` failures in a row. A higher threshold would hold back the 503, too.
+#[test]
+fn a_pause_is_waited_for_and_a_503_counts_at_once() {
+    let pod = injected(&web(), &context(&sidecar()));
+    let probe = &pod["spec"]["initContainers"][1]["readinessProbe"];
+    let pause_tolerated = probe["timeoutSeconds"].as_u64().unwrap_or(1);
+    assert!(pause_tolerated >= 3, "{probe}");
+    let failures_needed = probe["failureThreshold"].as_u64().unwrap_or(3);
+    assert_eq!((failures_needed, &probe["periodSeconds"]), (1, &json!(1)));
+}
+
 /// Fields that this build's Kubernetes types don't know come out as they went in.
 #[test]
 fn unknown_fields_survive() {

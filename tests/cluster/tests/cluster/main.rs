@@ -9,6 +9,7 @@ mod fixtures;
 mod kubectl_output;
 mod leaving;
 mod outages;
+mod pauses;
 mod protection;
 mod restarts;
 mod roles;

@@ -1,0 +1,120 @@
+//! A sidecar that stands still for a moment: a node that stalls, a core that is wanted elsewhere.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use ebb_api::names::POD_UID_VARIABLE;
+use ebb_cluster::eventually;
+use ebb_cluster::namespace::{TestNamespace, exclusive};
+use ebb_cluster::rolls::under_load;
+use ebb_cluster::setup::{NAME, Setup};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::ListParams;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::fixtures::{SOON, protected};
+
+/// Processes that stand still until this is dropped.
+struct Stopped(Vec<Pid>);
+
+impl Stopped {
+    /// Stops the sidecars of these pods, by their UIDs.
+    fn sidecars(uids: &[String]) -> Result<Stopped> {
+        let mut stopped = Stopped(Vec::new());
+        for uid in uids {
+            let pid = sidecar(uid)?.with_context(|| format!("the pod {uid} has no sidecar"))?;
+            kill_process(pid, Signal::STOP)?;
+            stopped.0.push(pid);
+        }
+        Ok(stopped)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        for pid in &self.0 {
+            // One that has ended needs no signal.
+            let _ = kill_process(*pid, Signal::CONT);
+        }
+    }
+}
+
+/// The process of a pod's sidecar. The nodes are namespaces of this machine, so it is seen here.
+fn sidecar(uid: &str) -> Result<Option<Pid>> {
+    let wanted = format!("{POD_UID_VARIABLE}={uid}");
+    for entry in fs::read_dir("/proc")? {
+        let entry = entry?;
+        let pid = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
+        // What ends meanwhile is not what is looked for.
+        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+        let mut variables = environment.split(|byte| *byte == 0);
+        if variables.any(|variable| variable == wanted.as_bytes()) {
+            return Ok(pid.and_then(Pid::from_raw));
+        }
+    }
+    Ok(None)
+}
+
+/// What changes when a pod goes out of its Service and comes back: the version of each slice, and
+/// the moment at which each pod has become ready.
+async fn in_service(namespace: &TestNamespace) -> Result<BTreeMap<String, String>> {
+    let slices = ListParams::default().labels(&format!("kubernetes.io/service-name={NAME}"));
+    let slices = namespace.api::<EndpointSlice>().list(&slices).await?;
+    let slices = slices.items.into_iter().map(|slice| slice.metadata);
+    let slices = slices.map(|slice| (slice.name, slice.resource_version.unwrap_or_default()));
+    let pods = pods(namespace).await?.into_iter().map(|pod| {
+        let status = pod.status.unwrap_or_default();
+        let conditions = status.conditions.unwrap_or_default();
+        let ready = conditions.into_iter().find(|it| it.type_ == "Ready");
+        (pod.metadata.name, format!("{ready:?}"))
+    });
+    Ok(slices
+        .chain(pods)
+        .map(|(name, state)| (name.unwrap_or_default(), state))
+        .collect())
+}
+
+async fn pods(namespace: &TestNamespace) -> Result<Vec<Pod>> {
+    let selector = ListParams::default().labels(&format!("app={NAME}"));
+    Ok(namespace.api::<Pod>().list(&selector).await?.items)
+}
+
+/// All sidecars of an application stand still for 2 s under load: its pods stay in their Service, no
+/// request is lost, and all goes on.
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn a_pause_of_the_sidecars_changes_no_endpoint_and_loses_nothing() {
+    exclusive("pause", async |namespace| {
+        let web = Setup::Ebb.deploy(namespace).await?;
+        protected(namespace, NAME, "AllProtected").await?;
+        let uids: Vec<String> = pods(namespace)
+            .await?
+            .into_iter()
+            .filter_map(|pod| pod.metadata.uid)
+            .collect();
+        let before = in_service(namespace).await?;
+        let tally = under_load(namespace, &web, async |load| {
+            let stopped = Stopped::sidecars(&uids)?;
+            // Not a wait: this is the pause itself.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            drop(stopped);
+            let requests = load.progress().requests + 1_000;
+            eventually("the load to go on", SOON, async || {
+                let progress = load.progress();
+                ensure!(progress.requests >= requests, "{progress:?}");
+                Ok(())
+            })
+            .await
+        })
+        .await?;
+        assert_eq!(tally.failed, 0, "{:?}\n{:#?}", tally.reasons, tally.samples);
+        assert_eq!(in_service(namespace).await?, before);
+        Ok(())
+    });
+}
