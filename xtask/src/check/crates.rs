@@ -88,7 +88,13 @@ const CRATES: &[Crate] = &[
     },
     Crate {
         name: "ebb-cluster",
-        uses: &["ebb-api", "ebb-bed", "ebb-load", "ebb-sample-app"],
+        uses: &[
+            "ebb-api",
+            "ebb-bed",
+            "ebb-load",
+            "ebb-paths",
+            "ebb-sample-app",
+        ],
         never: &[],
     },
     Crate {
