@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How inbound connections reach the sidecar.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Mode {
-    /// The pod's inbound TCP is redirected through the relay, by rules that the init step wrote.
-    #[default]
+    /// The kernel hands the pod's inbound TCP to the relay under its own addresses, by rules that
+    /// the init step wrote, and the app sees its clients' own addresses.
+    Transparent,
+    /// The pod's inbound TCP is redirected through the relay, by rules that the init step wrote;
+    /// the app sees the pod's own address.
     Redirect,
     /// The relay has taken over the ports that the pod's Services name, without a privilege.
     NamedPorts,
@@ -24,11 +25,17 @@ pub enum Mode {
 
 impl Mode {
     /// All of them, the most able one first.
-    pub const ALL: [Mode; 3] = [Mode::Redirect, Mode::NamedPorts, Mode::Observe];
+    pub const ALL: [Mode; 4] = [
+        Mode::Transparent,
+        Mode::Redirect,
+        Mode::NamedPorts,
+        Mode::Observe,
+    ];
 
     /// Its one spelling: on the wire, in logs, status and labels of metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Mode::Transparent => "Transparent",
             Mode::Redirect => "Redirect",
             Mode::NamedPorts => "NamedPorts",
             Mode::Observe => "Observe",
@@ -42,15 +49,92 @@ impl fmt::Display for Mode {
     }
 }
 
-/// What is asked for: which mode, and with what.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+impl Mode {
+    /// Whether it stands on rules that the init step writes, which takes the capability NET_ADMIN.
+    pub const fn stands_on_rules(self) -> bool {
+        match self {
+            Mode::Transparent | Mode::Redirect => true,
+            Mode::NamedPorts | Mode::Observe => false,
+        }
+    }
+}
+
+/// The mode that a policy asks for. Auto: the first that can be had of Transparent, Redirect and
+/// Observe. Transparent: the app sees its clients' own addresses. Redirect: it sees the pod's own.
+/// Observe: connections do not pass the sidecar, which only waits for them. Default: Auto.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+pub enum CaptureMode {
+    /// The first that can be had.
+    #[default]
+    Auto,
+    /// [`Mode::Transparent`] and no other.
+    Transparent,
+    /// [`Mode::Redirect`] and no other.
+    Redirect,
+    /// [`Mode::Observe`].
+    Observe,
+}
+
+impl CaptureMode {
+    /// The modes that a pod is to try, in this order. Without `rules` the init step may not run in
+    /// the pod, so none that stands on it can be had.
+    pub fn chain(self, rules: Rules) -> Vec<Mode> {
+        let chain: &[Mode] = match self {
+            CaptureMode::Auto => &[Mode::Transparent, Mode::Redirect],
+            CaptureMode::Transparent => &[Mode::Transparent],
+            CaptureMode::Redirect => &[Mode::Redirect],
+            CaptureMode::Observe => &[],
+        };
+        let can_be_had = |mode: &Mode| rules == Rules::Permitted || !mode.stands_on_rules();
+        chain.iter().copied().filter(can_be_had).collect()
+    }
+}
+
+/// Whether the init step may run in a pod: the chart wants it, and no Pod Security level forbids
+/// the capability NET_ADMIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rules {
+    /// It may.
+    Permitted,
+    /// It may not.
+    Forbidden,
+}
+
+/// What is asked for: which modes, and with what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wanted {
-    /// The mode.
-    pub mode: Mode,
+    /// The modes to try, in this order. Where none of them can be had, connections are observed.
+    pub modes: Vec<Mode>,
     /// The ports that the relay takes over in [`Mode::NamedPorts`]; other modes need none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<NamedPort>,
+}
+
+impl Wanted {
+    /// This mode and no other.
+    pub fn only(mode: Mode) -> Wanted {
+        Wanted {
+            modes: vec![mode],
+            ports: Vec::new(),
+        }
+    }
+
+    /// Whether one of the modes stands on rules of the init step.
+    pub fn needs_init(&self) -> bool {
+        self.modes.iter().any(|mode| mode.stands_on_rules())
+    }
+}
+
+impl Default for Wanted {
+    /// All that need no more than the init step.
+    fn default() -> Wanted {
+        Wanted {
+            modes: CaptureMode::Auto.chain(Rules::Permitted),
+            ports: Vec::new(),
+        }
+    }
 }
 
 /// A port that the relay takes over from the app.
@@ -88,9 +172,13 @@ pub enum Why {
     InitMissing,
     /// What the init step left cannot be read.
     InitUnreadable,
+    /// The kernel does not take the rules of the mode.
+    RulesRefused,
     /// The kernel does not know the rule that asks whether the app listens, so a weaker one is in
     /// force.
     WeakRule,
+    /// The sidecar runs without the capability that the mode needs.
+    NoCapability,
     /// A port of the relay is not open.
     PortTaken,
     /// The kernel does not tell of the pod's sockets.
@@ -106,11 +194,13 @@ pub enum Why {
 
 impl Why {
     /// All of them.
-    pub const ALL: [Why; 9] = [
+    pub const ALL: [Why; 11] = [
         Why::InitFailed,
         Why::InitMissing,
         Why::InitUnreadable,
+        Why::RulesRefused,
         Why::WeakRule,
+        Why::NoCapability,
         Why::PortTaken,
         Why::SocketsUnseen,
         Why::NoProxyProtocol,
@@ -124,7 +214,9 @@ impl Why {
             Why::InitFailed => "InitFailed",
             Why::InitMissing => "InitMissing",
             Why::InitUnreadable => "InitUnreadable",
+            Why::RulesRefused => "RulesRefused",
             Why::WeakRule => "WeakRule",
+            Why::NoCapability => "NoCapability",
             Why::PortTaken => "PortTaken",
             Why::SocketsUnseen => "SocketsUnseen",
             Why::NoProxyProtocol => "NoProxyProtocol",

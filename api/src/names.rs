@@ -49,6 +49,11 @@ pub const RELAY_PORT: u16 = 17440;
 /// The port of the sidecar's hooks, probes, metrics, status and desired state.
 pub const ADMIN_PORT: u16 = 17441;
 
+/// A port that nobody connects to. While the sidecar listens on it, the kernel refuses connections
+/// that the relay would have got: so a pod whose capture is transparent refuses what comes while it
+/// drains, and one whose sidecar is not there does not.
+pub const REFUSAL_PORT: u16 = 17442;
+
 /// Environment variable of the sidecar that holds its [`Bootstrap`](crate::bootstrap::Bootstrap) as
 /// JSON.
 pub const BOOTSTRAP_VARIABLE: &str = "EBB_BOOTSTRAP";

@@ -148,14 +148,16 @@ mod tests {
         let outcomes = ["Drained", "TimedOut", "Cancelled", "Skipped", "Killed"];
         assert_eq!(Outcome::ALL.map(Outcome::as_str), outcomes);
         assert_eq!(Outcome::ALL.map(on_the_wire), outcomes);
-        let modes = ["Redirect", "NamedPorts", "Observe"];
+        let modes = ["Transparent", "Redirect", "NamedPorts", "Observe"];
         assert_eq!(Mode::ALL.map(Mode::as_str), modes);
         assert_eq!(Mode::ALL.map(on_the_wire), modes);
         let reasons = [
             "InitFailed",
             "InitMissing",
             "InitUnreadable",
+            "RulesRefused",
             "WeakRule",
+            "NoCapability",
             "PortTaken",
             "SocketsUnseen",
             "NoProxyProtocol",

@@ -6,6 +6,7 @@
 
 mod connections;
 
+use crate::capture::CaptureMode;
 use crate::selector::Selector;
 use crate::settings::{
     DEFAULT_HTTP1_IDLE_SECONDS, DEFAULT_MAX_SECONDS, DEFAULT_QUIET_SECONDS,
@@ -119,6 +120,10 @@ pub struct Deregistration {
 #[x_kube(validation = Rule::new("!has(self.excludePorts) || !has(self.proxyProtocolPorts) || self.proxyProtocolPorts.all(port, !(port in self.excludePorts))")
     .message("a port of excludePorts does not pass the sidecar, so it can't be one of proxyProtocolPorts"))]
 pub struct Capture {
+    /// The mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<CaptureMode>,
+
     /// Inbound TCP ports, 1 to 65535, that do not pass the sidecar. Connections to them are neither
     /// counted nor waited for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -166,12 +171,14 @@ impl DrainPolicySpec {
         }
     }
 
-    /// The ports with a treatment of their own. Numbers that are not ports are left out.
-    pub fn ports(&self) -> Ports {
+    /// How connections are to reach the sidecar, with defaults applied. Numbers that are not ports
+    /// are left out.
+    pub fn resolve_capture(&self) -> CaptureSettings {
         let capture = self.capture.as_ref();
-        Ports {
-            exclude: ports(capture.map(|capture| &capture.exclude_ports)),
-            proxy_protocol: ports(capture.map(|capture| &capture.proxy_protocol_ports)),
+        CaptureSettings {
+            mode: capture.and_then(|it| it.mode).unwrap_or_default(),
+            exclude_ports: ports(capture.map(|it| &it.exclude_ports)),
+            proxy_protocol_ports: ports(capture.map(|it| &it.proxy_protocol_ports)),
         }
     }
 }
@@ -181,13 +188,15 @@ fn seconds(value: Option<i32>, default: u32, least: i32, most: i32) -> u32 {
     value.map_or(default, |value| value.clamp(least, most).unsigned_abs())
 }
 
-/// TCP ports of the app with a treatment of their own.
+/// How connections reach the sidecars of the pods that are made from now on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ports {
-    /// Those that do not pass the sidecar.
-    pub exclude: Vec<u16>,
+pub struct CaptureSettings {
+    /// The mode that is asked for.
+    pub mode: CaptureMode,
+    /// TCP ports of the app that do not pass the sidecar.
+    pub exclude_ports: Vec<u16>,
     /// Those that learn each connection's client by the PROXY protocol.
-    pub proxy_protocol: Vec<u16>,
+    pub proxy_protocol_ports: Vec<u16>,
 }
 
 fn ports(numbers: Option<&Vec<i32>>) -> Vec<u16> {
@@ -253,9 +262,9 @@ mod tests {
         assert_eq!(settings.deregistration.idle_seconds, 300);
         assert_eq!(settings.connections.idle_seconds, 1);
         assert_eq!(settings.connections.pace_seconds, 0);
-        let ports = spec.ports();
+        let capture = spec.resolve_capture();
         assert_eq!(
-            (ports.exclude, ports.proxy_protocol),
+            (capture.exclude_ports, capture.proxy_protocol_ports),
             (vec![8080], vec![5432])
         );
     }

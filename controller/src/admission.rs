@@ -118,7 +118,7 @@ impl Admission {
                 net_admin: !known.is_some_and(|known| known.labels.forbids_net_admin),
                 policy: policy.map(|policy| InForce {
                     settings: policy.settings.clone(),
-                    ports: policy.ports.clone(),
+                    capture: policy.capture.clone(),
                 }),
                 key,
                 token,

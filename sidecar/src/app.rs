@@ -46,7 +46,7 @@ pub async fn bind(config: Config) -> Bound {
     let relay_ports: Vec<RelayPort> = ports.copied().map(RelayPort::open).collect();
     for port in &relay_ports {
         if let Err(error) = port.address() {
-            effective.shut(port.number(), error.to_string());
+            effective.shut(port.number(), error.into());
         }
     }
     let admin_port = AdminPort::open(config.admin_port);
@@ -92,7 +92,7 @@ impl Bound {
         let census = Census::beside(config.probes(), Instant::now());
         let upstream = Upstream::with_proxy_protocol(
             path.origin,
-            path.over_loopback,
+            path.approach,
             config.proxy_protocol_ports().iter().copied(),
         );
         let captured = Captured { effective, ours };

@@ -6,6 +6,7 @@
 //!
 //! | mode | file | in short |
 //! |---|---|---|
+//! | Transparent | [`transparent`] | the kernel hands inbound TCP over as it is, by rules of the [`init`] step |
 //! | Redirect | [`redirect`] | rules that the [`init`] step wrote lead all inbound TCP to one port |
 //! | NamedPorts | [`named_ports`] | Services send clients to ports of the relay's own |
 //! | Observe | [`observe`] | nothing passes the relay |
@@ -22,16 +23,19 @@ mod observe;
 pub(crate) mod observer;
 pub(crate) mod poll;
 mod redirect;
+mod transparent;
 
 pub(crate) use effective::Effective;
 
 use crate::census::Way;
 use crate::config::Config;
-use crate::upstream::OriginalDestination;
-use ebb_api::capture::{Mode, Wanted};
+use crate::listener::{BindError, Port};
+use crate::upstream::{Approach, OriginalDestination};
+use ebb_api::capture::{Mode, Wanted, Why};
 use init::Left;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 
 /// All that a mode decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,11 +44,11 @@ pub(crate) struct DataPath {
     pub(crate) mode: Mode,
     /// The relay's ports, which are opened whatever else is found: should something lead
     /// connections there after all, all of them would be refused otherwise.
-    pub(crate) ports: Vec<u16>,
+    pub(crate) ports: Vec<Port>,
     /// Where the connections that arrive there were meant to go.
     pub(crate) origin: OriginalDestination,
-    /// The pod's addresses at which the app is dialed bound to `lo`.
-    pub(crate) over_loopback: Vec<IpAddr>,
+    /// From where the app is dialed, and to where.
+    pub(crate) approach: Approach,
     /// What the connections are that don't pass the relay; `None` if all pass it.
     pub(crate) uncaptured: Option<Way>,
     /// What the log says.
@@ -80,7 +84,32 @@ pub(crate) struct Found {
     /// What the init step left; `None` where none was needed.
     pub(crate) init: Option<Left>,
     /// Ports of the relay that are not open, and why.
-    pub(crate) shut: BTreeMap<u16, String>,
+    pub(crate) shut: BTreeMap<u16, Shut>,
+}
+
+/// Why a port of the relay is not open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shut {
+    pub(crate) why: Why,
+    /// The same for people.
+    pub(crate) detail: String,
+}
+
+// === impl Shut ===
+
+impl From<&BindError> for Shut {
+    fn from(error: &BindError) -> Shut {
+        match error.source.kind() {
+            io::ErrorKind::PermissionDenied => Shut {
+                why: Why::NoCapability,
+                detail: format!("{error}: the sidecar lacks the capability NET_RAW"),
+            },
+            _ => Shut {
+                why: Why::PortTaken,
+                detail: error.to_string(),
+            },
+        }
+    }
 }
 
 // === impl Asked ===

@@ -19,6 +19,7 @@ pub use snapshot::{Past, Snapshot};
 
 use ebb_api::report::Protocol;
 use records::{Place, Records};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -123,6 +124,16 @@ impl Census {
     /// How many open connections pass the relay. Cheap.
     pub(crate) fn relayed(&self) -> u64 {
         self.records().relayed() as u64
+    }
+
+    /// The kernel's numbers for the sockets of clients that pass the relay, as far as they were
+    /// given: see [`Connection::has_socket`].
+    pub(crate) fn sockets(&self) -> HashSet<u64> {
+        let records = self.records();
+        let ids = records
+            .open()
+            .map(|record| record.socket.load(Ordering::Relaxed));
+        ids.filter(|id| *id != 0).collect()
     }
 
     /// A reader's place: the next [`Changes::changed`] reports everything after this call.

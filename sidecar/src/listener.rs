@@ -1,12 +1,14 @@
-//! The port that redirected connections arrive on: open while the pod accepts, closed while it
-//! drains, open again if the drain heals.
+//! The port that connections arrive on: open while the pod accepts, closed while it drains, open
+//! again if the drain heals.
 
 mod accept;
 mod limit;
 mod pause;
+mod port;
 mod socket;
 mod workers;
 
+pub use port::{Kind, Port};
 pub(crate) use socket::on_all_addresses;
 
 use crate::relay::Relay;
@@ -35,19 +37,29 @@ pub struct BindError {
 pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
+    kind: Kind,
 }
 
-/// Opens the relay's port for IPv4 and IPv6, or for IPv4 alone where the node has no IPv6. Port 0
-/// takes any that is free. Must be called inside of a tokio runtime.
+/// Opens the relay's port for IPv4 and IPv6, or for IPv4 alone where the node has no IPv6. Must be
+/// called inside of a tokio runtime.
 ///
 /// # Errors
 ///
 /// The port is taken, or may not be opened.
-pub fn bind(port: u16) -> Result<Bound, BindError> {
-    let error = |source| BindError { port, source };
-    let listener = on_all_addresses(port, socket::open).map_err(error)?;
+pub fn bind(port: Port) -> Result<Bound, BindError> {
+    let Port { number, kind } = port;
+    let error = |source| BindError {
+        port: number,
+        source,
+    };
+    let open = |address| socket::open(address, kind);
+    let listener = on_all_addresses(number, open).map_err(error)?;
     let address = listener.local_addr().map_err(error)?;
-    Ok(Bound { listener, address })
+    Ok(Bound {
+        listener,
+        address,
+        kind,
+    })
 }
 
 // === impl Bound ===
@@ -78,7 +90,7 @@ impl Bound {
     async fn serve(self, relay: Relay) -> Result<Infallible, WorkerLost> {
         let mut conduct = relay.conduct();
         let mut conduct_ends = false;
-        let mut acceptor = Acceptor::new(self.listener, self.address, relay);
+        let mut acceptor = Acceptor::new(self, relay);
         loop {
             let stance = conduct.borrow_and_update().stance;
             acceptor.follow(stance)?;
@@ -96,7 +108,7 @@ mod tests {
     use super::*;
     use crate::census::Census;
     use crate::stance::{Conduct, Stance};
-    use crate::upstream::{OriginalDestination, Upstream};
+    use crate::upstream::{Approach, OriginalDestination, Upstream};
     use std::future::pending;
     use std::net::Ipv4Addr;
     use std::sync::Arc;
@@ -120,12 +132,16 @@ mod tests {
         let census = Census::new(std::time::Instant::now());
         let (conduct, receiver) = watch::channel(Conduct::default());
         let nowhere = OriginalDestination::Fixed((Ipv4Addr::LOCALHOST, 9).into());
-        let relay = Relay::new(census, receiver, Upstream::new(nowhere, Vec::new()));
+        let relay = Relay::new(
+            census,
+            receiver,
+            Upstream::new(nowhere, Approach::default()),
+        );
         let mut subscription = relay.subscribe();
         let waker = Waker::from(Arc::new(Unwakeable));
         assert!(subscription.changed(&Context::from_waker(&waker)).is_some());
         conduct.send_modify(|conduct| conduct.stance = Stance::Parting);
-        let run = bind(0).unwrap().run(relay, pending());
+        let run = bind(Port::plain(0)).unwrap().run(relay, pending());
         let ended = tokio::time::timeout(Duration::from_secs(60), run).await;
         assert!(
             ended.is_ok(),

@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use ebb_sidecar::capture::init;
 use ebb_sidecar::{app, config::Config};
 use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use std::io::IsTerminal;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -20,6 +21,7 @@ async fn main() -> anyhow::Result<()> {
             let mut sigterm = signal(SignalKind::terminate()).context("SIGTERM is not heard")?;
             let config = Config::from_environment();
             config.log();
+            raise_capability();
             let sidecar = app::bind(config).await;
             let sigterm = async {
                 sigterm.recv().await;
@@ -44,6 +46,25 @@ fn allow_all_descriptors() {
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!(%error, "the limit of file descriptors stays as it is");
+    }
+}
+
+/// Raises the capability that transparent sockets take, if the process may have it: the program's
+/// file permits it, and does not raise it by itself, or the program could not be started where the
+/// pod's own rules forbid it.
+///
+/// Capabilities belong to threads; those that come later have what this one has.
+fn raise_capability() {
+    let raised = capabilities(None).and_then(|mut sets| {
+        let wanted = sets.permitted & CapabilitySet::NET_RAW;
+        if sets.effective.contains(wanted) {
+            return Ok(());
+        }
+        sets.effective |= wanted;
+        set_capabilities(None, sets)
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the capability NET_RAW is not raised");
     }
 }
 

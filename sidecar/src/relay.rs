@@ -24,6 +24,7 @@ use crate::upstream::{Destination, Upstream};
 use connection::Connection;
 use exchange::Exchange;
 use notify::{Notifier, Subscription};
+use rustix::net::sockopt::socket_cookie;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -96,6 +97,10 @@ impl Relay {
             Ok(destination) => {
                 let mut line = self.census.connect();
                 line.made_by(canonical.ip(), destination.port());
+                if self.upstream.shares_ports() {
+                    // Without its number the client would be counted twice, as one past the relay.
+                    line.has_socket(socket_cookie(client).unwrap_or(0));
+                }
                 Some(Taken {
                     client: canonical,
                     destination,

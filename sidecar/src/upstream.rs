@@ -1,18 +1,21 @@
 //! The app's side: where a connection was meant to go, and going there.
 
+mod as_client;
 mod dial;
 mod loopback;
 mod origin;
 mod proxy_protocol;
 mod shortage;
 
+pub(crate) use as_client::{ALIASES, is_alias, proves_itself as as_client_proves_itself};
 pub(crate) use loopback::proves_itself;
 pub use origin::{NoDestination, OriginalDestination};
 pub use shortage::Shortage;
 
+use as_client::AsClient;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::net::TcpStream;
 
 /// The way from the relay to the app, which all connections of a relay share.
@@ -21,14 +24,39 @@ pub struct Upstream {
     origin: OriginalDestination,
     /// Ports of the app that learn who the client is.
     proxy_protocol_ports: BTreeSet<u16>,
-    over_loopback: Mutex<Vec<IpAddr>>,
+    approach: Known,
     shortage: Shortage,
+}
+
+/// From where the app is dialed, and to where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Approach {
+    /// From the pod's own address to the address that the client meant.
+    ///
+    /// These addresses of the pod are routed by the loopback device, and dialed bound to it: only
+    /// then may the kernel use a source port again that is in TIME_WAIT (tcp_tw_reuse 2, the
+    /// default). Without that one port of the app takes some 470 new connections a second that
+    /// their clients close first.
+    Own {
+        /// Those addresses.
+        over_loopback: Vec<IpAddr>,
+    },
+    /// From the client's own address and port, to an alias of the pod's.
+    AsClient,
+}
+
+/// The approach, with what was found out about it.
+#[derive(Debug)]
+enum Known {
+    Own { over_loopback: Mutex<Vec<IpAddr>> },
+    AsClient(AsClient),
 }
 
 /// Where one connection was meant to go.
 #[derive(Clone, Debug)]
 pub(crate) struct Destination {
     address: SocketAddr,
+    client: SocketAddr,
     /// What the app's port receives before the first byte.
     header: Option<Box<[u8]>>,
     upstream: Arc<Upstream>,
@@ -37,25 +65,22 @@ pub(crate) struct Destination {
 // === impl Upstream ===
 
 impl Upstream {
-    /// The way to `origin`. The addresses `over_loopback` are routed by the loopback device,
-    /// and dialed bound to it: only then may the kernel use a source port again that is in
-    /// TIME_WAIT (tcp_tw_reuse 2, the default). Without that one port of the app takes some 470 new
-    /// connections a second that their clients close first.
-    pub fn new(origin: OriginalDestination, over_loopback: Vec<IpAddr>) -> Arc<Upstream> {
-        Upstream::with_proxy_protocol(origin, over_loopback, [])
+    /// The way to `origin`.
+    pub fn new(origin: OriginalDestination, approach: Approach) -> Arc<Upstream> {
+        Upstream::with_proxy_protocol(origin, approach, [])
     }
 
     /// The same, and these ports of the app learn who each client is: by a header of the PROXY
     /// protocol, version 2, before the first byte.
     pub fn with_proxy_protocol(
         origin: OriginalDestination,
-        over_loopback: Vec<IpAddr>,
+        approach: Approach,
         ports: impl IntoIterator<Item = u16>,
     ) -> Arc<Upstream> {
         Arc::new(Upstream {
             origin,
             proxy_protocol_ports: ports.into_iter().collect(),
-            over_loopback: Mutex::new(over_loopback),
+            approach: approach.into(),
             shortage: Shortage::default(),
         })
     }
@@ -63,6 +88,11 @@ impl Upstream {
     /// How often there was no free port to dial from.
     pub fn shortage(&self) -> &Shortage {
         &self.shortage
+    }
+
+    /// Whether clients' connections end at the app's own ports, as far as the kernel tells.
+    pub(crate) fn shares_ports(&self) -> bool {
+        matches!(self.approach, Known::AsClient(_))
     }
 
     /// Where this connection was meant to go, which `peer` made and the relay has accepted.
@@ -83,24 +113,33 @@ impl Upstream {
         };
         Ok(Destination {
             address: origin.app,
+            client: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
             header,
             upstream: self.clone(),
         })
     }
+}
 
-    fn is_over_loopback(&self, address: IpAddr) -> bool {
-        self.over_loopback().contains(&address)
+// === impl Approach ===
+
+impl Default for Approach {
+    fn default() -> Approach {
+        Approach::Own {
+            over_loopback: Vec::new(),
+        }
     }
+}
 
-    fn leave_loopback(&self, address: IpAddr) {
-        self.over_loopback().retain(|other| *other != address);
-    }
+// === impl Known ===
 
-    fn over_loopback(&self) -> MutexGuard<'_, Vec<IpAddr>> {
-        // Nothing that holds the lock can panic halfway.
-        self.over_loopback
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+impl From<Approach> for Known {
+    fn from(approach: Approach) -> Known {
+        match approach {
+            Approach::Own { over_loopback } => Known::Own {
+                over_loopback: Mutex::new(over_loopback),
+            },
+            Approach::AsClient => Known::AsClient(AsClient::default()),
+        }
     }
 }
 

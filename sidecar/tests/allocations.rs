@@ -10,10 +10,10 @@
 
 use allocation_counter::measure;
 use ebb_sidecar::census::Census;
-use ebb_sidecar::listener;
+use ebb_sidecar::listener::{self, Port};
 use ebb_sidecar::relay::Relay;
 use ebb_sidecar::stance::Conduct;
-use ebb_sidecar::upstream::{OriginalDestination, Upstream};
+use ebb_sidecar::upstream::{Approach, OriginalDestination, Upstream};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -42,11 +42,11 @@ impl Ends {
     async fn new() -> Ends {
         let app = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let destination = OriginalDestination::Fixed(app.local_addr().unwrap());
-        let upstream = Upstream::new(destination, Vec::new());
+        let upstream = Upstream::new(destination, Approach::default());
         let (conduct, told) = watch::channel(Conduct::default());
         let census = Census::new(Instant::now());
         let relay = Relay::new(census.clone(), told, upstream);
-        let bound = listener::bind(0).unwrap();
+        let bound = listener::bind(Port::plain(0)).unwrap();
         let port = bound.local_addr().port();
         let mut tasks = JoinSet::new();
         tasks.spawn(bound.run(relay, std::future::pending()));

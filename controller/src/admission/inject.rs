@@ -35,9 +35,9 @@ use super::pod::ReviewedPod;
 use crate::keyring::PublicKey;
 use app_containers::TakeOver;
 use ebb_api::bootstrap::Bootstrap;
-use ebb_api::capture::Wanted;
+use ebb_api::capture::{Rules, Wanted};
 use ebb_api::names::Inject;
-use ebb_api::policy::Ports;
+use ebb_api::policy::CaptureSettings;
 use ebb_api::settings::Settings;
 use eligibility::{Asked, Eligibility};
 use grace::Grace;
@@ -61,13 +61,26 @@ pub struct Context<'a> {
     pub sidecar: &'a SidecarConfig,
 }
 
+// === impl Context ===
+
+impl Context<'_> {
+    /// Whether the init step may run in the pod.
+    fn rules(&self) -> Rules {
+        if self.sidecar.redirect && self.net_admin {
+            Rules::Permitted
+        } else {
+            Rules::Forbidden
+        }
+    }
+}
+
 /// What a policy says about the pods that it selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InForce {
     /// Its values with every default applied.
     pub settings: Settings,
-    /// TCP ports that it treats apart.
-    pub ports: Ports,
+    /// How connections are to reach the sidecar.
+    pub capture: CaptureSettings,
 }
 
 /// What becomes of a pod.
@@ -135,9 +148,9 @@ fn patched(pod: &ReviewedPod, context: &Context<'_>, earlier: Option<&EarlierPas
 }
 
 fn new_bootstrap(context: &Context<'_>) -> Bootstrap {
-    let (settings, ports) = match &context.policy {
-        Some(policy) => (policy.settings.clone(), policy.ports.clone()),
-        None => (Settings::without_policy(), Ports::default()),
+    let (settings, capture) = match &context.policy {
+        Some(policy) => (policy.settings.clone(), policy.capture.clone()),
+        None => (Settings::without_policy(), CaptureSettings::default()),
     };
     Bootstrap {
         settings,
@@ -147,9 +160,12 @@ fn new_bootstrap(context: &Context<'_>) -> Bootstrap {
         key: context.key.id.clone(),
         public_key: context.key.base64.clone(),
         containers: Vec::new(),
-        exclude_ports: ports.exclude,
-        proxy_protocol_ports: ports.proxy_protocol,
-        capture: Wanted::default(),
+        exclude_ports: capture.exclude_ports,
+        proxy_protocol_ports: capture.proxy_protocol_ports,
+        capture: Wanted {
+            modes: capture.mode.chain(context.rules()),
+            ports: Vec::new(),
+        },
     }
 }
 

@@ -77,7 +77,7 @@ pub fn status(
             .into(),
         in_force: Some(InForce {
             enabled: policy.settings.enabled,
-            mode: context.mode().to_string(),
+            mode: context.mode(policy).to_string(),
             timeout_seconds: i32::try_from(policy.settings.timeout_seconds).unwrap_or(i32::MAX),
         }),
         observed_generation: Some(policy.generation),

@@ -1,7 +1,7 @@
 //! Whether a pod can drain as its policy asks, and if not, why.
 
 use crate::views::{Contact, NamespaceView, PodView, PolicyView};
-use ebb_api::capture::{Mode, Step};
+use ebb_api::capture::{CaptureMode, Mode, Rules, Step};
 use ebb_api::names::{Inject, REDIRECT_CONTAINER};
 
 /// The reason of pods that a node owns: the webhook never sees them made.
@@ -23,7 +23,7 @@ pub enum Gap {
     NotInjected,
     /// It is older than the policy.
     PodsPredatePolicy,
-    /// Its sidecar runs in a less able mode than it could be asked for.
+    /// Its sidecar runs in another mode than the policy asks for, or in none that has a data path.
     Capture {
         /// That mode.
         got: Mode,
@@ -47,15 +47,15 @@ pub enum Gap {
     InjectionDisabled,
 }
 
-/// Why a sidecar runs in no better mode, the worst first.
+/// Why a sidecar does not run in the mode that is asked for, the worst first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SteppedDown {
-    /// Its init step ran, and the better mode can't be had all the same: what the sidecar says.
+    /// It was asked to, and the mode can't be had: what it says.
     Failed(Vec<Step>),
-    /// The pod was made without the init step, which it would get now.
-    NoInitStep,
-    /// The Pod Security level of its namespace forbids the better mode; what the sidecar says.
-    Forbidden(Vec<Step>),
+    /// It was made while the policy, the chart or the namespace's label asked for another mode.
+    Outdated,
+    /// The Pod Security level of its namespace forbids the mode.
+    Forbidden,
     /// The chart wants it so.
     Off,
 }
@@ -92,28 +92,21 @@ pub fn gap(
         return Some(without_sidecar(context.namespace, policy, pod));
     };
     match contact {
-        Contact::Reached {
-            mode: got @ Mode::Observe,
-            steps,
-        } => {
-            let why = if !context.redirect {
+        Contact::Reached { mode, steps } if !satisfies(*mode, policy.capture.mode) => {
+            let why = if policy.capture.mode == CaptureMode::Observe {
+                SteppedDown::Outdated
+            } else if !context.redirect {
                 SteppedDown::Off
             } else if context.namespace.labels.forbids_net_admin {
-                SteppedDown::Forbidden(steps.clone())
-            } else if !sidecar.redirect_step {
-                SteppedDown::NoInitStep
+                SteppedDown::Forbidden
+            } else if steps.is_empty() || !sidecar.redirect_step {
+                SteppedDown::Outdated
             } else {
                 SteppedDown::Failed(steps.clone())
             };
-            return Some(Gap::Capture { got: *got, why });
+            return Some(Gap::Capture { got: *mode, why });
         }
-        Contact::Reached {
-            mode: Mode::Redirect | Mode::NamedPorts,
-            ..
-        }
-        | Contact::None
-        | Contact::Unreachable(_)
-        | Contact::KeyLost => {}
+        Contact::Reached { .. } | Contact::None | Contact::Unreachable(_) | Contact::KeyLost => {}
     }
     if !sidecar.unheld.is_empty() && policy.settings.enabled {
         return Some(Gap::OwnHook(sidecar.unheld.clone()));
@@ -130,6 +123,26 @@ pub fn gap(
         Contact::KeyLost => Some(Gap::KeyLost),
         Contact::None | Contact::Reached { .. } => None,
     }
+}
+
+/// Whether a sidecar in this mode does what the policy asks for.
+fn satisfies(mode: Mode, wanted: CaptureMode) -> bool {
+    match wanted {
+        CaptureMode::Auto => mode != Mode::Observe,
+        CaptureMode::Transparent => mode == Mode::Transparent,
+        CaptureMode::Redirect => mode == Mode::Redirect,
+        CaptureMode::Observe => mode == Mode::Observe,
+    }
+}
+
+/// Why a sidecar that does what its policy asks runs in no better mode, and in which; `None` if it
+/// runs in the best.
+pub fn stepped_down(contact: &Contact) -> Option<(Mode, &[Step])> {
+    let Contact::Reached { mode, steps } = contact else {
+        return None;
+    };
+    let is_down = steps.iter().any(|step| step.mode < *mode);
+    is_down.then_some((*mode, steps))
 }
 
 fn without_sidecar(namespace: &NamespaceView, policy: &PolicyView, pod: &PodView) -> Gap {
@@ -152,13 +165,15 @@ fn without_sidecar(namespace: &NamespaceView, policy: &PolicyView, pod: &PodView
 // === impl NamespaceContext ===
 
 impl NamespaceContext<'_> {
-    /// The mode that the sidecars of new pods are to run in.
-    pub fn mode(self) -> Mode {
-        if self.redirect && !self.namespace.labels.forbids_net_admin {
-            Mode::Redirect
+    /// The mode that the sidecars of a policy's new pods are to run in.
+    pub fn mode(self, policy: &PolicyView) -> Mode {
+        let rules = if self.redirect && !self.namespace.labels.forbids_net_admin {
+            Rules::Permitted
         } else {
-            Mode::Observe
-        }
+            Rules::Forbidden
+        };
+        let chain = policy.capture.mode.chain(rules);
+        chain.first().copied().unwrap_or(Mode::Observe)
     }
 }
 
@@ -170,7 +185,7 @@ impl Gap {
         match self {
             Gap::NotInjected => "NotInjected",
             Gap::PodsPredatePolicy => "PodsPredatePolicy",
-            Gap::Capture { .. } => "RedirectFailed",
+            Gap::Capture { why, .. } => why.reason(),
             Gap::HostNetwork => "HostNetwork",
             Gap::Refused(word) => word,
             Gap::OwnHook(_) => "OwnHook",
@@ -199,12 +214,21 @@ impl Gap {
 // === impl SteppedDown ===
 
 impl SteppedDown {
+    fn reason(&self) -> &'static str {
+        match self {
+            SteppedDown::Failed(_) => "CaptureFailed",
+            SteppedDown::Outdated => "CaptureOutdated",
+            SteppedDown::Forbidden => "CaptureForbidden",
+            SteppedDown::Off => "CaptureOff",
+        }
+    }
+
     fn remedy(&self) -> Remedy {
         match self {
             // New pods would fail in the same way.
             SteppedDown::Failed(_) => Remedy::Logs(REDIRECT_CONTAINER),
-            SteppedDown::NoInitStep => Remedy::NewPods,
-            SteppedDown::Forbidden(_) | SteppedDown::Off => Remedy::None,
+            SteppedDown::Outdated => Remedy::NewPods,
+            SteppedDown::Forbidden | SteppedDown::Off => Remedy::None,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What a policy means for the pods that it selects, counted.
 
 use super::leave::leave;
-use super::protection::{Gap, NamespaceContext, gap};
+use super::protection::{Gap, NamespaceContext, gap, stepped_down};
 use super::select::in_force;
 use crate::views::{Contact, Owner, PolicyView};
+use ebb_api::capture::{Mode, Step};
 use ebb_api::status::Targets;
 use std::collections::BTreeMap;
 
@@ -17,6 +18,9 @@ pub struct Reach {
     pub targets: Targets,
     /// Those of them that can't drain as it asks.
     pub gaps: Vec<(Gap, Short)>,
+    /// Those that can, in a mode that is not the best: how many by the mode and by what their
+    /// sidecars say of better ones.
+    pub stepped_down: BTreeMap<(Mode, Vec<Step>), u32>,
 }
 
 /// A pod that falls short.
@@ -54,8 +58,15 @@ pub fn reach<'a>(
         }
         reach.targets.selected += 1;
         reach.targets.serving += u32::from(pod.ready);
-        match gap(context, policy, pod, contact(&pod.uid)) {
-            None => reach.targets.protected += 1,
+        let contact = contact(&pod.uid);
+        match gap(context, policy, pod, contact) {
+            None => {
+                reach.targets.protected += 1;
+                if let Some((mode, steps)) = stepped_down(contact) {
+                    let pods = reach.stepped_down.entry((mode, steps.to_vec()));
+                    *pods.or_default() += 1;
+                }
+            }
             Some(gap) => {
                 reach.targets.unprotected += 1;
                 let short = Short {

@@ -7,6 +7,7 @@ use crate::plan::conditions::{self, Protected, Ready, Shortfall};
 use crate::plan::protection::Remedy;
 use crate::plan::reach::{Reach, Short};
 use crate::views::PolicyView;
+use ebb_api::capture;
 use std::collections::BTreeSet;
 
 /// How many workloads a message gives the command for.
@@ -76,12 +77,31 @@ pub fn protected(policy: &PolicyView, reach: &Reach) -> Finding {
         reason: protected.reason().to_owned(),
         message: match &protected {
             Protected::NoTargets => no_targets(policy, reach),
-            Protected::AllProtected => match reach.targets.selected {
-                1 => "Its 1 pod can drain.".to_owned(),
-                selected => format!("All {selected} pods can drain."),
-            },
+            Protected::AllProtected => {
+                let all = match reach.targets.selected {
+                    1 => "Its 1 pod can drain.".to_owned(),
+                    selected => format!("All {selected} pods can drain."),
+                };
+                all + &stepped_down(reach)
+            }
             Protected::Unprotected(shortfall) => unprotected(policy, reach, shortfall),
         },
+    }
+}
+
+/// A sentence for each mode that is not the best and that some pods run in.
+fn stepped_down(reach: &Reach) -> String {
+    let sentences = reach.stepped_down.iter().map(|((mode, steps), count)| {
+        let why = capture::sentence(steps).unwrap_or_default();
+        format!(" {} in mode {mode}: {why}.", runs(*count))
+    });
+    sentences.collect()
+}
+
+fn runs(pods: u32) -> String {
+    match pods {
+        1 => "1 runs".to_owned(),
+        pods => format!("{pods} run"),
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is wrong with pods that can't drain.
 
 use crate::plan::protection::{Change, Gap, STATIC, SteppedDown};
-use ebb_api::capture::{self, Step};
-use ebb_api::names::{ADMIN_PORT, INJECT_LABEL, RELAY_PORT};
+use ebb_api::capture::{self, Mode};
+use ebb_api::names::{ADMIN_PORT, INJECT_LABEL, REFUSAL_PORT, RELAY_PORT};
 
 /// What is left where no connection passes the sidecar.
 const OBSERVED: &str = "who waits for an answer on those is waited for, as far as the kernel \
@@ -18,16 +18,14 @@ pub fn sentence(gap: &Gap) -> String {
                 .to_owned()
         }
         Gap::PodsPredatePolicy => "were made before the policy and have no sidecar".to_owned(),
-        Gap::Capture { why, .. } => format!(
-            "run a sidecar that their connections do not pass{}",
-            clause(why)
-        ),
+        Gap::Capture { got, why } => capture_sentence(*got, why),
         Gap::HostNetwork => {
             "use their node's network (hostNetwork), where no sidecar can stand between".to_owned()
         }
         Gap::Refused(word) => match word.as_str() {
             "PortTaken" => format!(
-                "use TCP port {RELAY_PORT} or {ADMIN_PORT} themselves, which Ebb's sidecar needs"
+                "use TCP port {RELAY_PORT}, {ADMIN_PORT} or {REFUSAL_PORT} themselves, which Ebb's \
+                 sidecar needs"
             ),
             "NameTaken" => {
                 "have a container or a volume with a name that Ebb's sidecar needs".to_owned()
@@ -90,23 +88,24 @@ pub fn change(change: Change) -> &'static str {
     }
 }
 
-/// What follows "run a sidecar that their connections do not pass" in the gap's sentence.
-fn clause(why: &SteppedDown) -> String {
-    let said = |steps: &[Step]| {
-        let said = capture::sentence(steps).map(|said| format!(" ({said})"));
-        said.unwrap_or_default()
+fn capture_sentence(got: Mode, why: &SteppedDown) -> String {
+    let run = match got {
+        Mode::Observe => "run a sidecar that their connections do not pass".to_owned(),
+        Mode::Transparent | Mode::Redirect | Mode::NamedPorts => {
+            format!("run a sidecar in mode {got}, which is not the one that capture.mode asks for")
+        }
     };
     match why {
-        SteppedDown::Failed(steps) => said(steps),
-        SteppedDown::NoInitStep => {
-            ", since they were made while the redirect was off or forbidden".to_owned()
+        SteppedDown::Failed(steps) => match capture::sentence(steps) {
+            Some(said) => format!("{run} ({said})"),
+            None => run,
+        },
+        SteppedDown::Outdated => format!("{run}, since they were made when another was asked for"),
+        SteppedDown::Forbidden => {
+            format!("{run}, since the Pod Security level of the namespace forbids more; {OBSERVED}")
         }
-        SteppedDown::Forbidden(steps) => format!(
-            ", since the Pod Security level of the namespace forbids the redirect{}; {OBSERVED}",
-            said(steps)
-        ),
         SteppedDown::Off => {
-            format!(", since the chart's sidecar.redirect is false; {OBSERVED}")
+            format!("{run}, since the chart's sidecar.redirect is false; {OBSERVED}")
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A DrainPolicy: defaults applied, and known to be matchable.
 
-use ebb_api::policy::{DrainPolicy, Ports};
+use ebb_api::policy::{CaptureSettings, DrainPolicy};
 use ebb_api::selector::Selector;
 use ebb_api::settings::Settings;
 use ebb_api::status::DrainPolicyStatus;
@@ -25,8 +25,8 @@ pub struct PolicyView {
     pub selector: Selector,
     /// Its values with every default applied.
     pub settings: Settings,
-    /// TCP ports that it treats apart.
-    pub ports: Ports,
+    /// How connections are to reach the sidecars of its pods.
+    pub capture: CaptureSettings,
     /// The status as last seen: its totals and records go on from there.
     pub status: DrainPolicyStatus,
 }
@@ -86,7 +86,7 @@ impl PolicyView {
                 .creation_timestamp
                 .map_or(Timestamp::MAX, |time| time.0),
             settings: policy.spec.resolve(&name),
-            ports: policy.spec.ports(),
+            capture: policy.spec.resolve_capture(),
             selector: policy.spec.selector,
             name,
             status,
@@ -115,7 +115,7 @@ impl PolicyView {
             created,
             selector,
             settings,
-            ports,
+            capture,
             status: _,
         } = self;
         *namespace == other.namespace
@@ -125,7 +125,7 @@ impl PolicyView {
             && *created == other.created
             && *selector == other.selector
             && *settings == other.settings
-            && *ports == other.ports
+            && *capture == other.capture
     }
 
     /// Whether a pod with these labels is meant.

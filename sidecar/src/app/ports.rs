@@ -2,7 +2,7 @@
 //! is tried again until it can be had.
 
 use crate::lifecycle::Message;
-use crate::listener;
+use crate::listener::{self, Port};
 use crate::relay::Relay;
 use std::io;
 use std::net::SocketAddr;
@@ -19,8 +19,8 @@ const BACKLOG: u32 = 1024;
 
 /// A port of the relay.
 pub(super) struct RelayPort {
-    /// The port, or 0 where any would do and none was to be had.
-    number: u16,
+    /// With the number 0 where any would do and none was to be had.
+    port: Port,
     bound: Result<listener::Bound, listener::BindError>,
 }
 
@@ -34,17 +34,20 @@ pub(super) struct AdminPort {
 // === impl RelayPort ===
 
 impl RelayPort {
-    pub(super) fn open(port: u16) -> RelayPort {
+    pub(super) fn open(port: Port) -> RelayPort {
         let bound = listener::bind(port);
         let number = match &bound {
             Ok(bound) => bound.local_addr().port(),
-            Err(_) => port,
+            Err(_) => port.number,
         };
-        RelayPort { number, bound }
+        RelayPort {
+            port: Port { number, ..port },
+            bound,
+        }
     }
 
     pub(super) fn number(&self) -> u16 {
-        self.number
+        self.port.number
     }
 
     /// Where its clients arrive, or why they can't.
@@ -57,9 +60,9 @@ impl RelayPort {
         let bound = match self.bound {
             Ok(bound) => bound,
             Err(_) => {
-                let bound = bind_relay_at_last(self.number).await;
+                let bound = bind_relay_at_last(self.port).await;
                 // The lifecycle is gone only when the process ends.
-                let _ = messages.send(Message::Opened(self.number)).await;
+                let _ = messages.send(Message::Opened(self.port.number)).await;
                 bound
             }
         };
@@ -67,15 +70,15 @@ impl RelayPort {
     }
 }
 
-async fn bind_relay_at_last(port: u16) -> listener::Bound {
+async fn bind_relay_at_last(port: Port) -> listener::Bound {
     loop {
         tokio::time::sleep(PAUSE).await;
         match listener::bind(port) {
             Ok(relay) => {
-                tracing::info!(port, "relay port open at last");
+                tracing::info!(port.number, "relay port open at last");
                 return relay;
             }
-            Err(error) => tracing::debug!(port, %error, "relay port not open yet"),
+            Err(error) => tracing::debug!(port.number, %error, "relay port not open yet"),
         }
     }
 }

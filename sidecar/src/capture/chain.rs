@@ -1,6 +1,7 @@
 //! Which mode is in force, and why no better one: decisions only.
 
-use super::{Asked, DataPath, Found, named_ports, observe, redirect};
+use super::init::{InitResult, Left};
+use super::{Asked, DataPath, Found, named_ports, observe, redirect, transparent};
 use ebb_api::capture::{Mode, Step, Why};
 
 /// A mode as it would be in this pod.
@@ -19,13 +20,22 @@ pub(super) struct Candidate {
 pub(super) fn choose(asked: &Asked, found: &Found) -> (DataPath, Vec<Step>) {
     let mut steps = Vec::new();
     let mut above: Option<DataPath> = None;
-    for mode in modes(asked.wanted.mode) {
+    for mode in &asked.wanted.modes {
         let candidate = match mode {
+            Mode::Transparent => transparent::candidate(asked, found),
             Mode::Redirect => redirect::candidate(asked, found),
             Mode::NamedPorts => named_ports::candidate(asked, found),
             Mode::Observe => break,
         };
-        steps.extend(candidate.steps);
+        for step in candidate.steps {
+            // What two modes lack is told of the better one.
+            let is_told = steps
+                .iter()
+                .any(|told: &Step| (told.why, &told.detail) == (step.why, &step.detail));
+            if !is_told {
+                steps.push(step);
+            }
+        }
         if candidate.works {
             return (candidate.path, steps);
         }
@@ -38,47 +48,67 @@ pub(super) fn choose(asked: &Asked, found: &Found) -> (DataPath, Vec<Step>) {
         Some(above) => DataPath {
             ports: above.ports,
             origin: above.origin,
-            over_loopback: above.over_loopback,
+            approach: above.approach,
             ..observe.path
         },
     };
     (path, steps)
 }
 
-/// The modes to try for this one, in their order. The last one can always be had.
-fn modes(wanted: Mode) -> impl Iterator<Item = Mode> {
-    [wanted, Mode::Observe].into_iter()
+/// A port of the relay is not open.
+pub(super) fn ports_shut(mode: Mode, found: &Found) -> impl Iterator<Item = Step> {
+    found.shut.values().map(move |shut| Step {
+        mode,
+        why: shut.why,
+        detail: shut.detail.clone(),
+    })
 }
 
-/// A port of the relay is not open.
-pub(super) fn port_taken(mode: Mode, found: &Found) -> impl Iterator<Item = Step> {
-    found.shut.values().map(move |why| Step {
-        mode,
-        why: Why::PortTaken,
-        detail: why.clone(),
-    })
+/// What a mode lacks that stands on rules of the init step, where it wrote none.
+pub(super) fn no_rules(mode: Mode, left: &Left) -> Option<Step> {
+    let (why, detail) = match left {
+        Left::Result(InitResult::Transparent | InitResult::Redirect { .. }) => return None,
+        Left::Result(InitResult::Failed(why)) => {
+            (Why::InitFailed, format!("the redirect step failed: {why}"))
+        }
+        Left::Nothing => (
+            Why::InitMissing,
+            "the redirect step left no result in this pod's network".to_owned(),
+        ),
+        Left::Unreadable(error) => (
+            Why::InitUnreadable,
+            format!("the result of the redirect step cannot be read: {error}"),
+        ),
+    };
+    Some(Step { mode, why, detail })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::init::{InitResult, Left, Selection};
+    use super::super::Shut;
+    use super::super::init::Selection;
     use super::*;
     use crate::census::Way;
-    use crate::upstream::OriginalDestination;
+    use crate::listener::{Kind, Port};
+    use crate::upstream::{Approach, OriginalDestination};
     use ebb_api::capture::{NamedPort, Wanted};
     use std::collections::BTreeMap;
     use std::net::{IpAddr, Ipv4Addr};
 
     fn asked(mode: Mode) -> Asked {
-        let ports = match mode {
-            Mode::NamedPorts => vec![NamedPort {
-                listen: 17442,
-                app: 8080,
-            }],
-            Mode::Redirect | Mode::Observe => Vec::new(),
-        };
+        any_of(&[mode])
+    }
+
+    fn any_of(modes: &[Mode]) -> Asked {
+        let ports = vec![NamedPort {
+            listen: 18080,
+            app: 8080,
+        }];
         Asked {
-            wanted: Wanted { mode, ports },
+            wanted: Wanted {
+                modes: modes.to_vec(),
+                ports,
+            },
             relay_port: 17440,
             ..Asked::default()
         }
@@ -92,11 +122,27 @@ mod tests {
     }
 
     fn written(selection: Selection) -> Found {
-        init(Left::Result(InitResult::Written {
+        init(Left::Result(InitResult::Redirect {
             selection,
             over_loopback: vec![LO],
+            instead: None,
         }))
     }
+
+    fn transparent() -> Found {
+        init(Left::Result(InitResult::Transparent))
+    }
+
+    fn shut(port: u16, why: Why) -> BTreeMap<u16, Shut> {
+        let detail = "shut".to_owned();
+        BTreeMap::from([(port, Shut { why, detail })])
+    }
+
+    fn numbers(path: &DataPath) -> Vec<u16> {
+        path.ports.iter().map(|port| port.number).collect()
+    }
+
+    const FROM_KERNEL: OriginalDestination = OriginalDestination::Captured { relay_port: 17440 };
 
     const LO: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3));
 
@@ -107,17 +153,32 @@ mod tests {
     /// What is asked for and found is had, and decides everything.
     #[test]
     fn each_mode_is_had_as_a_whole() {
+        let (path, steps) = choose(&asked(Mode::Transparent), &transparent());
+        assert_eq!((path.mode, steps.len()), (Mode::Transparent, 0));
+        let kind = Kind::Transparent { refusal: 17442 };
+        let port = Port {
+            number: 17440,
+            kind,
+        };
+        assert_eq!(path.ports, [port]);
+        assert_eq!(path.uncaptured, Some(Way::Bypassing));
+        assert_eq!(
+            (path.origin, path.approach),
+            (FROM_KERNEL, Approach::AsClient)
+        );
+
         let (path, steps) = choose(&asked(Mode::Redirect), &written(Selection::Listening));
         assert_eq!((path.mode, steps.len()), (Mode::Redirect, 0));
-        assert_eq!((path.ports, path.uncaptured), (vec![17440], None));
-        assert_eq!(path.origin, OriginalDestination::Redirected);
-        assert_eq!(path.over_loopback, [LO]);
+        assert_eq!(path.ports, [Port::plain(17440)]);
+        assert_eq!((path.uncaptured, path.origin), (None, FROM_KERNEL));
+        let over_loopback = vec![LO];
+        assert_eq!(path.approach, Approach::Own { over_loopback });
 
         let (path, steps) = choose(&asked(Mode::NamedPorts), &Found::default());
         assert_eq!((path.mode, steps.len()), (Mode::NamedPorts, 0));
-        assert_eq!(path.ports, [17442]);
+        assert_eq!(path.ports, [Port::plain(18080)]);
         assert_eq!(path.uncaptured, Some(Way::Bypassing));
-        let ports = BTreeMap::from([(17442, 8080)]);
+        let ports = BTreeMap::from([(18080, 8080)]);
         assert_eq!(path.origin, OriginalDestination::NamedPorts(ports));
 
         let (path, steps) = choose(&asked(Mode::Observe), &Found::default());
@@ -126,6 +187,45 @@ mod tests {
             (path.ports.len(), path.uncaptured),
             (0, Some(Way::Observed))
         );
+    }
+
+    /// The best mode whose rules the kernel took is had, and why no better one is told once.
+    #[test]
+    fn the_chain_is_stepped_down() {
+        let both = any_of(&[Mode::Transparent, Mode::Redirect]);
+        let (path, steps) = choose(&both, &transparent());
+        assert_eq!((path.mode, steps.len()), (Mode::Transparent, 0));
+
+        let redirected = init(Left::Result(InitResult::Redirect {
+            selection: Selection::Listening,
+            over_loopback: Vec::new(),
+            instead: Some("ENOENT".to_owned()),
+        }));
+        let (path, steps) = choose(&both, &redirected);
+        assert_eq!(path.mode, Mode::Redirect);
+        assert_eq!(path.ports, [Port::plain(17440)]);
+        assert_eq!(reasons(&steps), [(Mode::Transparent, Why::RulesRefused)]);
+        let detail = &steps[0].detail;
+        assert!(detail.contains("(ENOENT)"), "{detail}");
+
+        let failed = init(Left::Result(InitResult::Failed("EPERM".to_owned())));
+        let (path, steps) = choose(&both, &failed);
+        assert_eq!(path.mode, Mode::Observe);
+        assert_eq!(reasons(&steps), [(Mode::Transparent, Why::InitFailed)]);
+    }
+
+    /// Without the capability the kernel hands nothing over, and the app gets what comes: there are
+    /// no other rules to step down to.
+    #[test]
+    fn a_sidecar_without_the_capability_observes() {
+        let found = Found {
+            shut: shut(17440, Why::NoCapability),
+            ..transparent()
+        };
+        let both = any_of(&[Mode::Transparent, Mode::Redirect]);
+        let (path, steps) = choose(&both, &found);
+        assert_eq!(path.mode, Mode::Observe);
+        assert_eq!(reasons(&steps), [(Mode::Transparent, Why::NoCapability)]);
     }
 
     /// Whatever the init step came to, its port is open: the rules may be there after all.
@@ -143,8 +243,7 @@ mod tests {
             assert_eq!(reasons(&steps), [(Mode::Redirect, why)]);
             assert_eq!(path.mode, Mode::Observe);
             assert_eq!(path.uncaptured, Some(Way::Observed));
-            assert_eq!(path.ports, [17440]);
-            assert_eq!(path.origin, OriginalDestination::Redirected);
+            assert_eq!((numbers(&path), path.origin), (vec![17440], FROM_KERNEL));
         }
     }
 
@@ -157,13 +256,13 @@ mod tests {
             (Mode::NamedPorts, Mode::NamedPorts),
         ] {
             let found = Found {
-                shut: BTreeMap::from([(17440, "taken".to_owned())]),
+                shut: shut(17440, Why::PortTaken),
                 ..written(Selection::Listening)
             };
             let (path, steps) = choose(&asked(mode), &found);
             assert_eq!(path.mode, meanwhile);
             assert_eq!(reasons(&steps), [(mode, Why::PortTaken)]);
-            assert_eq!(steps[0].detail, "taken");
+            assert_eq!(steps[0].detail, "shut");
         }
     }
 

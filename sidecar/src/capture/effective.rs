@@ -2,8 +2,8 @@
 //! at the start may be had later.
 
 use super::init::Left;
-use super::{Asked, DataPath, Found, chain};
-use ebb_api::capture::{Mode, Step};
+use super::{Asked, DataPath, Found, Shut, chain};
+use ebb_api::capture::Step;
 
 /// The data path in force, and why it is no better one.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Effective {
 impl Effective {
     /// What is asked for, as far as this network namespace has it.
     pub(crate) async fn find(asked: Asked) -> Effective {
-        let needs_init = asked.wanted.mode == Mode::Redirect && asked.only_destination.is_none();
+        let needs_init = asked.wanted.needs_init() && asked.only_destination.is_none();
         let init = if needs_init {
             Some(Left::find().await)
         } else {
@@ -37,8 +37,8 @@ impl Effective {
     }
 
     /// One of the relay's ports is not open, for this reason.
-    pub(crate) fn shut(&mut self, port: u16, why: String) {
-        self.found.shut.insert(port, why);
+    pub(crate) fn shut(&mut self, port: u16, shut: Shut) {
+        self.found.shut.insert(port, shut);
         self.choose();
     }
 
@@ -66,17 +66,25 @@ impl Effective {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ebb_api::capture::{Mode, Wanted, Why};
     use std::net::Ipv4Addr;
 
     /// A port that can be had later brings back what was asked for.
     #[tokio::test]
     async fn a_port_that_opens_brings_the_mode_back() {
         let asked = Asked {
+            wanted: Wanted::only(Mode::Redirect),
             only_destination: Some((Ipv4Addr::LOCALHOST, 8080).into()),
             ..Asked::default()
         };
         let mut effective = Effective::find(asked).await;
-        effective.shut(17440, "taken".to_owned());
+        effective.shut(
+            17440,
+            Shut {
+                why: Why::PortTaken,
+                detail: "taken".to_owned(),
+            },
+        );
         assert_eq!(effective.path().mode, Mode::Observe);
         assert_eq!(effective.steps()[0].detail, "taken");
         effective.opened(17440);

@@ -4,10 +4,11 @@
 //!
 //! One port of several that is not open costs only its own connections.
 
-use super::chain::{Candidate, port_taken};
+use super::chain::{Candidate, ports_shut};
 use super::{Asked, DataPath, Found, Words};
 use crate::census::Way;
-use crate::upstream::OriginalDestination;
+use crate::listener::Port;
+use crate::upstream::{Approach, OriginalDestination};
 use ebb_api::capture::Mode;
 
 const WORDS: Words = Words {
@@ -20,14 +21,14 @@ pub(super) fn candidate(asked: &Asked, found: &Found) -> Candidate {
     let ports = &asked.wanted.ports;
     Candidate {
         works: true,
-        steps: port_taken(Mode::NamedPorts, found).collect(),
+        steps: ports_shut(Mode::NamedPorts, found).collect(),
         path: DataPath {
             mode: Mode::NamedPorts,
-            ports: ports.iter().map(|port| port.listen).collect(),
+            ports: ports.iter().map(|port| Port::plain(port.listen)).collect(),
             origin: OriginalDestination::NamedPorts(
                 ports.iter().map(|port| (port.listen, port.app)).collect(),
             ),
-            over_loopback: Vec::new(),
+            approach: Approach::default(),
             uncaptured: Some(Way::Bypassing),
             words: &WORDS,
         },

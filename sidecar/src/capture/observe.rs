@@ -4,7 +4,7 @@
 use super::chain::Candidate;
 use super::{Asked, DataPath, Words};
 use crate::census::Way;
-use crate::upstream::OriginalDestination;
+use crate::upstream::{Approach, OriginalDestination};
 use ebb_api::capture::{Mode, Step, Why};
 
 const WORDS: Words = Words {
@@ -22,8 +22,10 @@ pub(super) fn candidate(asked: &Asked) -> Candidate {
         path: DataPath {
             mode: Mode::Observe,
             ports: Vec::new(),
-            origin: OriginalDestination::Redirected,
-            over_loopback: Vec::new(),
+            origin: OriginalDestination::Captured {
+                relay_port: asked.relay_port,
+            },
+            approach: Approach::default(),
             uncaptured: Some(Way::Observed),
             words: &WORDS,
         },

@@ -1,6 +1,7 @@
 //! Connections that do not pass the relay, as far as their sockets tell: all of the app's in a pod
-//! that is only observed, and those that reach the app's own ports in a pod whose Services' ports
-//! the relay has taken over.
+//! that is only observed, those that reach the app's own ports in a pod whose Services' ports the
+//! relay has taken over, and those that came while no sidecar was there in a pod whose connections
+//! are handed to the relay.
 //!
 //! Each becomes a line of the census, and is in flight by the rule for what the relay cannot read:
 //! while the client spoke last, while bytes wait in a queue, and until the app was silent for a
@@ -12,6 +13,7 @@
 
 use super::kernel::{Socket, Sockets};
 use crate::census::{Census, Connection, Way};
+use crate::upstream::is_alias;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -86,8 +88,12 @@ impl Observer {
         self.looks += 1;
         // What was said before anybody looked is not new.
         let before = self.looked.replace(now).unwrap_or(now);
+        let relayed = self.census.sockets();
         for socket in &sockets.connected {
-            if !self.is_inbound(socket) {
+            if !self.is_inbound(socket)
+                || relayed.contains(&socket.id)
+                || self.is_on_its_way(socket)
+            {
                 continue;
             }
             let known = self.known.entry(socket.id).or_insert_with(|| Known {
@@ -116,13 +122,21 @@ impl Observer {
     }
 
     /// Whether a client outside of the pod has connected to the app. The relay's own connections to
-    /// the app, and those between the pod's containers, have the same address on both sides.
+    /// the app go to an alias or have the same address on both sides, as those between the pod's
+    /// containers have.
     fn is_inbound(&self, socket: &Socket) -> bool {
         let port = socket.local.port();
         self.listening.contains(&port)
             && !self.others.contains(&port)
             && !socket.remote.ip().is_loopback()
             && socket.remote.ip() != socket.local.ip()
+            && !is_alias(socket.local.ip())
+    }
+
+    /// Whether it is too early, or too late, to tell if the relay or the app has this socket: it
+    /// waits to be accepted, or the relay has closed it.
+    fn is_on_its_way(&self, socket: &Socket) -> bool {
+        self.way == Way::Bypassing && !socket.owned && !self.known.contains_key(&socket.id)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::kernel::Sockets;
 use super::observer::{Observer, Rules};
 use crate::log_limit::LogLimit;
+use crate::upstream::ALIASES;
 use std::time::{Duration, Instant};
 
 /// How often they are looked at while the pod leaves, and how new a look is that somebody asks for.
@@ -47,7 +48,9 @@ impl SocketPoller {
         if self.next(began) > began {
             return;
         }
-        let listed = match tokio::time::timeout(PATIENCE, Sockets::list()).await {
+        let (four, six) = ALIASES;
+        let listing = Sockets::list([four.into(), six.into()]);
+        let listed = match tokio::time::timeout(PATIENCE, listing).await {
             Ok(listed) => listed.map_err(|error| error.to_string()),
             Err(_) => Err(format!("no answer within {PATIENCE:?}")),
         };

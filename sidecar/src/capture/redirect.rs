@@ -3,10 +3,11 @@
 //! They hold only if the [`init`](super::init) step could write them, and are worth something only
 //! while that port is open: nothing is redirected to a port that somebody else has.
 
-use super::chain::{Candidate, port_taken};
+use super::chain::{Candidate, no_rules, ports_shut};
 use super::init::{InitResult, Left, Selection};
 use super::{Asked, DataPath, Found, Words};
-use crate::upstream::OriginalDestination;
+use crate::listener::Port;
+use crate::upstream::{Approach, OriginalDestination};
 use ebb_api::capture::{Mode, Step, Why};
 
 const WORDS: Words = Words {
@@ -16,52 +17,42 @@ const WORDS: Words = Words {
 };
 
 pub(super) fn candidate(asked: &Asked, found: &Found) -> Candidate {
-    let mut over_loopback = Vec::new();
+    let mut approach = Approach::default();
     let mut is_written = false;
     let lack = match &found.init {
         None => {
             is_written = true;
             None
         }
-        Some(Left::Result(InitResult::Written {
+        Some(Left::Result(InitResult::Redirect {
             selection,
-            over_loopback: addresses,
+            over_loopback,
+            ..
         })) => {
             is_written = true;
-            over_loopback.clone_from(addresses);
+            approach = Approach::Own {
+                over_loopback: over_loopback.clone(),
+            };
             weakness(selection)
         }
-        Some(Left::Result(InitResult::Failed(why))) => {
-            Some((Why::InitFailed, format!("the redirect step failed: {why}")))
-        }
-        Some(Left::Nothing) => Some((
-            Why::InitMissing,
-            "the redirect step left no result in this pod's network".to_owned(),
-        )),
-        Some(Left::Unreadable(error)) => Some((
-            Why::InitUnreadable,
-            format!("the result of the redirect step cannot be read: {error}"),
-        )),
+        Some(left) => no_rules(Mode::Redirect, left),
     };
-    let lack = lack.map(|(why, detail)| Step {
-        mode: Mode::Redirect,
-        why,
-        detail,
-    });
     Candidate {
         works: is_written && found.shut.is_empty(),
         steps: lack
             .into_iter()
-            .chain(port_taken(Mode::Redirect, found))
+            .chain(ports_shut(Mode::Redirect, found).filter(|_| is_written))
             .collect(),
         path: DataPath {
             mode: Mode::Redirect,
-            ports: vec![asked.relay_port],
+            ports: vec![Port::plain(asked.relay_port)],
             origin: match asked.only_destination {
                 Some(address) => OriginalDestination::Fixed(address),
-                None => OriginalDestination::Redirected,
+                None => OriginalDestination::Captured {
+                    relay_port: asked.relay_port,
+                },
             },
-            over_loopback,
+            approach,
             uncaptured: None,
             words: &WORDS,
         },
@@ -69,15 +60,17 @@ pub(super) fn candidate(asked: &Asked, found: &Found) -> Candidate {
 }
 
 /// What is wrong with rules that redirect these connections.
-fn weakness(selection: &Selection) -> Option<(Why, String)> {
-    match selection {
-        Selection::Listening => None,
-        Selection::All(why) => Some((
-            Why::WeakRule,
-            format!(
-                "connections are redirected whether the app listens or not, so a tcpSocket probe \
-                 always passes: the kernel did not take the rule that asks ({why})"
-            ),
-        )),
-    }
+fn weakness(selection: &Selection) -> Option<Step> {
+    let detail = match selection {
+        Selection::Listening => return None,
+        Selection::All(why) => format!(
+            "connections are redirected whether the app listens or not, so a tcpSocket probe \
+             always passes: the kernel did not take the rule that asks ({why})"
+        ),
+    };
+    Some(Step {
+        mode: Mode::Redirect,
+        why: Why::WeakRule,
+        detail,
+    })
 }

@@ -55,6 +55,12 @@ impl Connection {
         self.made = probed.then(|| Box::new((from, port)));
     }
 
+    /// The kernel's number for the client's socket, by which it is known among all of the pod's:
+    /// see [`Census::sockets`].
+    pub fn has_socket(&self, id: u64) {
+        self.record.socket.store(id, Ordering::Relaxed);
+    }
+
     /// Whether the first request of this connection, at `now`, is one of a probe, and therefore not
     /// to be counted here before the moment that this returns. To be asked once.
     pub fn probe_until(&self, now: Instant) -> Option<Instant> {

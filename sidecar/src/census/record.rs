@@ -17,6 +17,8 @@ pub(super) const UNKNOWN: u8 = 0;
 pub(super) struct Record {
     /// A connection has it; otherwise the rest has no meaning.
     taken: AtomicBool,
+    /// The kernel's number for the client's socket, where somebody asked for it; 0 is none.
+    pub(super) socket: AtomicU64,
     way: AtomicU8,
     /// The number of what the first bytes have shown; [`UNKNOWN`] before, and when it stops being
     /// that.
@@ -60,6 +62,7 @@ impl Record {
         self.protocol.store(UNKNOWN, Ordering::Relaxed);
         self.open.store(0, Ordering::Relaxed);
         let times = [
+            &self.socket,
             &self.since,
             &self.patience,
             &self.last_request,

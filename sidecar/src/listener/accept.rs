@@ -3,8 +3,8 @@
 
 use super::limit::ConnectionLimit;
 use super::pause::Pause;
-use super::socket;
 use super::workers::{WorkerLost, Workers};
+use super::{Bound, Kind, socket};
 use crate::relay::Relay;
 use crate::stance::Stance;
 use std::future::poll_fn;
@@ -16,7 +16,10 @@ use tokio::net::{TcpListener, TcpStream};
 /// The relay's port, open or closed, and who runs what it accepts.
 pub(super) struct Acceptor {
     address: SocketAddr,
+    kind: Kind,
     listener: Option<TcpListener>,
+    /// Open while the port is closed on purpose, where the kernel asks for it.
+    refusal: Option<TcpListener>,
     limit: ConnectionLimit,
     pause: Pause,
     workers: Workers,
@@ -26,10 +29,12 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     /// Must be called inside of a tokio runtime.
-    pub(super) fn new(listener: TcpListener, address: SocketAddr, relay: Relay) -> Acceptor {
+    pub(super) fn new(bound: Bound, relay: Relay) -> Acceptor {
         Acceptor {
-            address,
-            listener: Some(listener),
+            address: bound.address,
+            kind: bound.kind,
+            listener: Some(bound.listener),
+            refusal: None,
             limit: ConnectionLimit::new(relay.census().clone()),
             pause: Pause::default(),
             workers: Workers::new(relay),
@@ -90,9 +95,11 @@ impl Acceptor {
     }
 
     /// A close over connections that the kernel has queued would reset them: they are accepted
-    /// first, in the same tick.
+    /// first, in the same tick. Before that the kernel is asked to refuse what comes after it, or
+    /// the app would get it.
     fn close(&mut self) -> Result<(), WorkerLost> {
         if let Some(listener) = self.listener.take() {
+            self.refusal = self.refuse();
             for (client, peer) in queued(&listener, self.workers.relay()) {
                 self.workers.run(client, peer)?;
             }
@@ -102,10 +109,23 @@ impl Acceptor {
         Ok(())
     }
 
+    fn refuse(&self) -> Option<TcpListener> {
+        let Kind::Transparent { refusal } = self.kind else {
+            return None;
+        };
+        let address = SocketAddr::new(self.address.ip(), refusal);
+        socket::open(address, self.kind)
+            .inspect_err(|error| {
+                tracing::error!(%address, %error, "the kernel can't be asked to refuse connections, so the app gets what comes now");
+            })
+            .ok()
+    }
+
     fn open_again(&mut self) {
-        match socket::open(self.address) {
+        match socket::open(self.address, self.kind) {
             Ok(listener) => {
                 self.listener = Some(listener);
+                self.refusal = None;
                 tracing::info!(address = %self.address, "the relay accepts again");
             }
             Err(error) => {

@@ -1,5 +1,6 @@
 //! The listening socket, and what every connection that it accepts inherits from it.
 
+use super::Kind;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub(crate) fn on_all_addresses<T>(
 }
 
 /// Listens on this address.
-pub(super) fn open(address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn open(address: SocketAddr, kind: Kind) -> io::Result<TcpListener> {
     use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
     let socket = Socket::new(
         Domain::for_address(address),
@@ -40,6 +41,11 @@ pub(super) fn open(address: SocketAddr) -> io::Result<TcpListener> {
     )?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
+    }
+    match kind {
+        Kind::Plain => {}
+        // The kernel has one flag for both families, and takes this option on a socket of either.
+        Kind::Transparent { .. } => socket.set_ip_transparent_v4(true)?,
     }
     // Connections of an earlier start may still be in TIME_WAIT.
     socket.set_reuse_address(true)?;
@@ -76,7 +82,7 @@ mod tests {
     /// it has that from the listener.
     #[tokio::test]
     async fn connections_inherit_what_they_need() {
-        let listener = on_all_addresses(0, open).unwrap();
+        let listener = on_all_addresses(0, |address| open(address, Kind::Plain)).unwrap();
         let address = (Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port());
         let _client = TcpStream::connect(address).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();

@@ -1,8 +1,10 @@
 //! Connecting to the app.
 
-use super::{Destination, loopback, proves_itself};
+use super::as_client::{self, AsClient};
+use super::{Destination, Known, loopback, proves_itself};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
@@ -15,7 +17,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const NO_LONGER_THAN: Duration = Duration::from_millis(1500);
 
 impl Destination {
-    /// Connects to the app at its original address. Where no local port is free it is tried again
+    /// Connects to the app. Where no local port is free it is tried again
     /// for [`NO_LONGER_THAN`].
     ///
     /// # Errors
@@ -56,21 +58,68 @@ impl Destination {
     }
 
     async fn dial_once(&self) -> io::Result<TcpStream> {
+        match &self.upstream.approach {
+            Known::Own { over_loopback } => self.dial_own(over_loopback).await,
+            Known::AsClient(ports) => self.dial_as_client(ports).await,
+        }
+    }
+
+    async fn dial_own(&self, over_loopback: &Mutex<Vec<IpAddr>>) -> io::Result<TcpStream> {
         let address = self.address.ip();
-        if self.upstream.is_over_loopback(address) {
-            match loopback::connect(self.address).await {
+        if lock(over_loopback).contains(&address) {
+            let socket = loopback::socket(self.address)?;
+            match loopback::connect(socket, self.address).await {
                 Err(error) if loopback::may_be_to_blame(&error) => {
                     // An app that is busy looks the same as a route that somebody changed.
                     if let Err(error) = proves_itself(address).await {
                         tracing::warn!(%address, %error, "no way to the app over lo any more, so new connections share fewer ports");
-                        self.upstream.leave_loopback(address);
+                        lock(over_loopback).retain(|other| *other != address);
                     }
                 }
                 dialed => return dialed,
             }
         }
-        socket(self.address)?.connect(self.address).await
+        dial_plainly(self.address).await
     }
+
+    /// An app that listens on the pod's own address alone refuses the alias. It is dialed as
+    /// without it then, and sees the pod's address in place of its client's.
+    async fn dial_as_client(&self, ports: &AsClient) -> io::Result<TcpStream> {
+        let port = self.port();
+        if ports.is_at_own_address(port) {
+            match dial_plainly(self.address).await {
+                Err(error) if is_refused(&error) => ports.left_own_address(port),
+                dialed => return dialed,
+            }
+        }
+        let error = match as_client::connect(self.client, port).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => error,
+        };
+        let stream = dial_plainly(self.address).await?;
+        if is_refused(&error) && ports.found_at_own_address(port) {
+            tracing::info!(
+                app.port = port,
+                "the app listens on the pod's own address alone, and sees that in place of its clients'"
+            );
+        } else {
+            tracing::debug!(app.port = port, %error, "the app was dialed from the pod's own address");
+        }
+        Ok(stream)
+    }
+}
+
+async fn dial_plainly(address: SocketAddr) -> io::Result<TcpStream> {
+    socket(address)?.connect(address).await
+}
+
+fn is_refused(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused
+}
+
+fn lock(addresses: &Mutex<Vec<IpAddr>>) -> MutexGuard<'_, Vec<IpAddr>> {
+    // Nothing that holds the lock can panic halfway.
+    addresses.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn socket(destination: SocketAddr) -> io::Result<TcpSocket> {

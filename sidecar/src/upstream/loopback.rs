@@ -1,4 +1,4 @@
-//! Connections to one of the pod's own addresses that are bound to the loopback device.
+//! Connections to the app that are bound to the loopback device.
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -14,20 +14,30 @@ const DEVICE: &[u8] = b"lo";
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long a connection to a listener of our own may take, whose queue is empty.
-const PROOF_TIME: Duration = Duration::from_millis(500);
+pub(super) const PROOF_TIME: Duration = Duration::from_millis(500);
 
-/// Connects, bound to `lo` (SO_BINDTODEVICE, which needs no privilege since Linux 5.7).
+/// A socket for connections to this address that is bound to `lo` (SO_BINDTODEVICE, which needs no
+/// privilege since Linux 5.7).
 ///
 /// # Errors
 ///
-/// What the kernel says, or `TimedOut`; see [`may_be_to_blame`].
-pub(super) async fn connect(destination: SocketAddr) -> io::Result<TcpStream> {
+/// What the kernel says.
+pub(super) fn socket(destination: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(destination),
         Type::STREAM.nonblocking(),
         Some(Protocol::TCP),
     )?;
     socket.bind_device(Some(DEVICE))?;
+    Ok(socket)
+}
+
+/// Connects such a socket.
+///
+/// # Errors
+///
+/// What the kernel says, or `TimedOut`; see [`may_be_to_blame`].
+pub(super) async fn connect(socket: Socket, destination: SocketAddr) -> io::Result<TcpStream> {
     let address = destination.into();
     let connected = match socket.connect(&address) {
         // Over lo the answer is there when this returns, but only asking again tells it. That is
@@ -73,7 +83,8 @@ pub(super) fn may_be_to_blame(error: &io::Error) -> bool {
 /// It does not; why.
 pub(crate) async fn proves_itself(address: IpAddr) -> io::Result<()> {
     let listener = TcpListener::bind((address, 0)).await?;
-    let dialed = connect(listener.local_addr()?);
+    let destination = listener.local_addr()?;
+    let dialed = connect(socket(destination)?, destination);
     let both = async { tokio::try_join!(dialed, listener.accept()) };
     tokio::time::timeout(PROOF_TIME, both).await??;
     Ok(())

@@ -9,8 +9,13 @@ use tokio::net::TcpStream;
 /// Where the connections of a relay were meant to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OriginalDestination {
-    /// The kernel remembers it for each redirected connection (SO_ORIGINAL_DST).
-    Redirected,
+    /// The kernel knows. A connection that it has handed over as it was has it as the address of
+    /// the relay's own end; for one that it has redirected to the relay's port it remembers what
+    /// was there before (SO_ORIGINAL_DST).
+    Captured {
+        /// The relay's port, which is no port of the app.
+        relay_port: u16,
+    },
     /// To the address that the client connected to, at the app's port: the relay's port, which is
     /// the key, took over its name.
     NamedPorts(BTreeMap<u16, u16>),
@@ -62,8 +67,12 @@ impl OriginalDestination {
                 meant: local,
                 app: *address,
             }),
-            OriginalDestination::Redirected => {
-                let address = redirected(client, peer, port).ok_or(direct)?;
+            OriginalDestination::Captured { relay_port } => {
+                let address = if port == *relay_port {
+                    redirected(client, peer, port).ok_or(direct)?
+                } else {
+                    SocketAddr::new(local.ip().to_canonical(), port)
+                };
                 Ok(Origin {
                     meant: address,
                     app: address,

@@ -8,6 +8,8 @@
 use crate::client::{connection, say};
 use crate::pod::PodNetwork;
 use crate::sidecar::PATIENCE;
+use ebb_api::bootstrap::Bootstrap;
+use ebb_api::capture::{Mode, Wanted};
 use ebb_netns::{bootstrap, eventually};
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
@@ -39,13 +41,18 @@ fn remembers(pod: &PodNetwork, from: SocketAddr) -> bool {
 #[test]
 fn nothing_is_lost_in_a_long_silence() {
     let pod = PodNetwork::new();
-    pod.redirect(&bootstrap::of(bootstrap::short(60)));
+    // In no other mode are connections tracked.
+    let bootstrap = Bootstrap {
+        capture: Wanted::only(Mode::Redirect),
+        ..bootstrap::of(bootstrap::short(60))
+    };
+    pod.redirect(&bootstrap);
     for state in ["close_wait", "fin_wait", "established"] {
         let setting = format!("net/netfilter/nf_conntrack_tcp_timeout_{state}");
         pod.set(&setting, &REMEMBERED.to_string());
     }
     let app = pod.app("[::]:8080");
-    let _sidecar = pod.sidecar(&bootstrap::of(bootstrap::short(60)));
+    let _sidecar = pod.sidecar(&bootstrap);
     let mut silent = Vec::new();
     for address in pod.addresses {
         for half_closed in [true, false] {

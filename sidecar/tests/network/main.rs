@@ -17,3 +17,4 @@ mod pod;
 mod proxy_protocol;
 mod redirect;
 mod sidecar;
+mod transparent;

@@ -15,7 +15,7 @@ fn bootstrap() -> Bootstrap {
         exclude_ports: vec![8082],
         proxy_protocol_ports: vec![8081],
         capture: Wanted {
-            mode: Mode::NamedPorts,
+            modes: vec![Mode::NamedPorts],
             ports: ports.to_vec(),
         },
         ..bootstrap::of(bootstrap::short(60))

@@ -68,12 +68,6 @@ impl PodNetwork {
         (output, mark.unwrap_or_default().to_owned())
     }
 
-    /// The mark of a redirect that worked in all.
-    pub(crate) fn mark(&self) -> String {
-        let [four, six] = self.addresses;
-        format!("ebb redirect socket-wildcard lo {four} {six}")
-    }
-
     /// The routes of one of the pod's addresses in the table `local`.
     pub(crate) fn local_routes(&self, address: IpAddr) -> Vec<String> {
         let family = family(address);
@@ -100,6 +94,14 @@ impl PodNetwork {
         self.ip_outside(&format!("address add {second}/32 dev {interface}"));
         self.ip(&format!("route add {second}/32 dev eth0"));
         second
+    }
+
+    /// Leads what is for this address of the pod's into the cable.
+    pub(crate) fn reach_from_outside(&self, address: IpAddr) {
+        self.ip_outside(&format!(
+            "route add {address}/32 dev {}",
+            Outside::INTERFACE
+        ));
     }
 
     /// Takes that address away again.
@@ -214,6 +216,15 @@ impl Drop for PodNetwork {
         // What is left is in the folder of builds.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// The mark of a redirect that worked, with these of the pod's addresses routed by `lo`.
+pub(crate) fn redirect_mark(over_loopback: &[IpAddr]) -> String {
+    let addresses: Vec<String> = over_loopback.iter().map(|it| format!("\"{it}\"")).collect();
+    let addresses = addresses.join(",");
+    format!(
+        "ebb {{\"Redirect\":{{\"selection\":\"Listening\",\"over_loopback\":[{addresses}],\"instead\":null}}}}"
+    )
 }
 
 /// The program that cargo has built, configured by the webhook.

@@ -15,11 +15,14 @@ fn bootstrap(mode: Mode) -> Bootstrap {
             listen: 18080,
             app: 8080,
         }],
-        Mode::Redirect | Mode::Observe => Vec::new(),
+        Mode::Transparent | Mode::Redirect | Mode::Observe => Vec::new(),
     };
     Bootstrap {
         proxy_protocol_ports: vec![8080],
-        capture: Wanted { mode, ports },
+        capture: Wanted {
+            modes: vec![mode],
+            ports,
+        },
         ..bootstrap::of(Settings::without_policy())
     }
 }
@@ -52,14 +55,18 @@ fn read_header(app: &mut TcpStream) -> (SocketAddr, SocketAddr) {
     (address(0), address(1))
 }
 
-/// IPv4 and IPv6, redirected and by named ports: the app is told the client's own address, and the
+/// IPv4 and IPv6, in each mode that has a relay: the app is told the client's own address, and the
 /// one that the client connected to.
 #[test]
 fn the_app_learns_the_client_s_own_address() {
-    for (mode, port) in [(Mode::Redirect, 8080), (Mode::NamedPorts, 18080)] {
+    for (mode, port) in [
+        (Mode::Transparent, 8080),
+        (Mode::Redirect, 8080),
+        (Mode::NamedPorts, 18080),
+    ] {
         let pod = PodNetwork::new();
         let bootstrap = bootstrap(mode);
-        if mode == Mode::Redirect {
+        if bootstrap.capture.needs_init() {
             pod.redirect(&bootstrap);
         }
         let app = pod.app("[::]:8080");

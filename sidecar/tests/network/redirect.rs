@@ -1,7 +1,8 @@
 //! What the redirect's rules do, which only a kernel can tell.
 
-use crate::pod::{PodNetwork, connect, family, launch, launch_with};
+use crate::pod::{PodNetwork, connect, family, launch, launch_with, redirect_mark};
 use ebb_api::bootstrap::Bootstrap;
+use ebb_api::capture::{Mode, Wanted};
 use ebb_api::settings::Settings;
 use ebb_netns::bootstrap;
 use std::io::{Read, Write};
@@ -13,6 +14,7 @@ use std::time::Duration;
 fn bootstrap() -> Bootstrap {
     Bootstrap {
         exclude_ports: vec![8081],
+        capture: Wanted::only(Mode::Redirect),
         ..bootstrap::of(Settings::without_policy())
     }
 }
@@ -26,7 +28,7 @@ fn inbound_connections_reach_the_relay() {
     for run in ["first", "second"] {
         let (output, mark) = pod.redirect(&bootstrap());
         assert!(output.status.success());
-        assert_eq!(mark, pod.mark(), "{run} run: {output:?}");
+        assert_eq!(mark, redirect_mark(&pod.addresses), "{run} run: {output:?}");
     }
     pod.listen("[::]:17440", "relay");
     pod.listen("[::]:17441", "admin");
@@ -80,7 +82,7 @@ fn a_damaged_bootstrap_redirects_nothing() {
     let (output, mark) = pod.redirect_by(&launch_with("{"));
     assert!(output.status.success(), "{output:?}");
     assert!(
-        mark.starts_with("ebb redirect failed: the variable EBB_BOOTSTRAP"),
+        mark.starts_with("ebb {\"Failed\":\"the variable EBB_BOOTSTRAP"),
         "{mark}"
     );
     pod.listen("[::]:8080", "app");
@@ -169,7 +171,7 @@ fn routes_that_do_not_work_are_put_back() {
         assert_eq!(devices(address), [true, true]);
     }
     let (output, mark) = pod.redirect(&bootstrap());
-    assert_eq!(mark, "ebb redirect socket-wildcard", "{output:?}");
+    assert_eq!(mark, redirect_mark(&[]), "{output:?}");
     pod.listen("[::]:8080", "app");
     let _sidecar = pod.sidecar(&bootstrap());
     for address in pod.addresses {
@@ -226,8 +228,7 @@ fn ports_in_time_wait_are_used_again() {
 fn ports_that_ran_out_are_counted() {
     let pod = PodNetwork::new();
     pod.redirect(&bootstrap());
-    let mark = "ebb redirect socket-wildcard";
-    pod.run("ip", &["link", "set", "lo", "alias", mark]);
+    pod.run("ip", &["link", "set", "lo", "alias", &redirect_mark(&[])]);
     few_ports(&pod);
     pod.echo("[::]:8080");
     let sidecar = pod.sidecar(&bootstrap());

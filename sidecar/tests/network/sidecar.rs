@@ -76,6 +76,12 @@ impl Sidecar {
         resident(self.0.process.pid()).unwrap()
     }
 
+    /// Kills it, as a lack of memory would, and waits until the process has ended.
+    pub(crate) fn kill(&mut self) {
+        self.0.process.signal(Signal::KILL).unwrap();
+        self.0.process.ended(PATIENCE).unwrap();
+    }
+
     /// Sends SIGTERM, and waits until the process has ended.
     pub(crate) fn end(&mut self) {
         self.0.process.signal(Signal::TERM).unwrap();

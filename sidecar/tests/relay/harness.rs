@@ -7,10 +7,10 @@
 use ebb_api::connections::ConnectionSettings;
 use ebb_api::report::Protocol;
 use ebb_sidecar::census::{Census, Snapshot};
-use ebb_sidecar::listener::{self, Bound};
+use ebb_sidecar::listener::{self, Bound, Port};
 use ebb_sidecar::relay::Relay;
 use ebb_sidecar::stance::{Conduct, Pace, Stance};
-use ebb_sidecar::upstream::{OriginalDestination, Upstream};
+use ebb_sidecar::upstream::{Approach, OriginalDestination, Upstream};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,12 +52,13 @@ impl TestRelay {
         let app = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = app.local_addr().unwrap();
         let destination = OriginalDestination::Fixed(address);
-        let upstream = Upstream::with_proxy_protocol(destination, Vec::new(), [address.port()]);
+        let upstream =
+            Upstream::with_proxy_protocol(destination, Approach::default(), [address.port()]);
         TestRelay::upon(app, upstream)
     }
 
     pub(crate) fn with(app: TcpListener, destination: OriginalDestination) -> TestRelay {
-        TestRelay::upon(app, Upstream::new(destination, Vec::new()))
+        TestRelay::upon(app, Upstream::new(destination, Approach::default()))
     }
 
     fn upon(app: TcpListener, upstream: Arc<Upstream>) -> TestRelay {
@@ -74,7 +75,7 @@ impl TestRelay {
         });
         let workers = std::num::NonZeroUsize::new(crate::WORKERS).unwrap();
         let relay = Relay::new(census.clone(), told, upstream).with_workers(workers);
-        let bound: Bound = listener::bind(0).unwrap();
+        let bound: Bound = listener::bind(Port::plain(0)).unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, bound.local_addr().port()));
         let mut tasks = JoinSet::new();
         tasks.spawn(bound.run(relay, std::future::pending()));

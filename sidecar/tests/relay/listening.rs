@@ -1,16 +1,16 @@
 //! The relay's port: open, closed without losing anybody, open again.
 
 use crate::harness::{TestRelay, within};
-use ebb_sidecar::listener;
+use ebb_sidecar::listener::{self, Port};
 use ebb_sidecar::stance::Stance;
 use tokio::net::TcpStream;
 
 /// A port that is taken is an error that names it.
 #[tokio::test]
 async fn a_port_that_is_taken() {
-    let bound = listener::bind(0).unwrap();
+    let bound = listener::bind(Port::plain(0)).unwrap();
     let port = bound.local_addr().port();
-    let error = listener::bind(port).unwrap_err();
+    let error = listener::bind(Port::plain(port)).unwrap_err();
     assert_eq!(error.port, port);
     assert!(error.to_string().contains(&port.to_string()));
 }

@@ -2,6 +2,7 @@
 
 use crate::harness::TestRelay;
 use ebb_api::report::Protocol::Opaque;
+use std::collections::BTreeMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A server that speaks first is heard at once, and a connection that was only greeted is idle.
@@ -85,7 +86,8 @@ async fn an_app_that_does_not_listen() {
 #[tokio::test]
 async fn the_relay_s_own_port_is_no_destination() {
     let app = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let relay = TestRelay::with(app, ebb_sidecar::upstream::OriginalDestination::Redirected);
+    let no_ports = ebb_sidecar::upstream::OriginalDestination::NamedPorts(BTreeMap::new());
+    let relay = TestRelay::with(app, no_ports);
     let mut client = relay.client().await;
     client.hear_reset().await;
 }

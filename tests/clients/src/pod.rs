@@ -64,7 +64,7 @@ impl Pod {
         // Its ports open one after the other.
         let report = self.sidecar.started()?;
         ensure!(
-            report.mode == Mode::Redirect,
+            report.mode == Mode::Transparent,
             "the sidecar runs as {:?}: {:?}",
             report.mode,
             capture::sentence(&report.steps)

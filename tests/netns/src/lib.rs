@@ -15,6 +15,7 @@
 
 pub mod admin;
 pub mod bootstrap;
+pub mod capability;
 pub mod command;
 mod eventually;
 pub mod explain;

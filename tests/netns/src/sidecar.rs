@@ -12,17 +12,18 @@ use ebb_api::names::{BOOTSTRAP_VARIABLE, POD_UID_VARIABLE};
 use ebb_api::report::{FinalReport, Report};
 
 use crate::admin::Admin;
+use crate::capability;
 use crate::command;
 use crate::eventually;
 use crate::pod::Pod;
 use crate::process::{Process, START};
 
 /// Starts a program as a container runtime would: the termination message's file (`$0`) mounted
-/// where the program expects it, in a `/dev` of its own, and no privileges. The shell becomes the
-/// program (`$1`).
+/// where the program expects it, in a `/dev` of its own, and no privileges but those in `$2`. The
+/// shell becomes the program (`$1`).
 const AS_A_CONTAINER: &str = "mount -t tmpfs dev /dev && : > /dev/termination-log && \
     mount --bind \"$0\" /dev/termination-log && \
-    exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs \"$1\"";
+    exec setpriv --bounding-set=\"$2\" --inh-caps=-all --no-new-privs \"$1\"";
 
 /// The sidecar's program, and how it is to run in a pod.
 #[derive(Clone, Debug)]
@@ -30,6 +31,7 @@ pub struct Launch {
     program: PathBuf,
     bootstrap: String,
     uid: String,
+    capabilities: &'static str,
     before: Vec<OsString>,
 }
 
@@ -57,6 +59,7 @@ impl Launch {
             program: program.into(),
             bootstrap: bootstrap.to_owned(),
             uid: "uid".to_owned(),
+            capabilities: "-all,+net_raw",
             before: Vec::new(),
         }
     }
@@ -65,6 +68,13 @@ impl Launch {
     #[must_use]
     pub fn uid(mut self, uid: &str) -> Self {
         uid.clone_into(&mut self.uid);
+        self
+    }
+
+    /// Without the capability that transparent sockets take.
+    #[must_use]
+    pub fn without_capabilities(mut self) -> Self {
+        self.capabilities = "-all";
         self
     }
 
@@ -86,6 +96,7 @@ impl Launch {
     /// The step ended with a failure, which it never does by itself: a pod has to start without it,
     /// too.
     pub fn redirect(&self, pod: &Pod) -> Result<Output> {
+        capability::give(&self.program)?;
         let mut step = self.command(&self.program);
         step.arg("redirect");
         let output = command::output(&mut pod.network().entered(&step))?;
@@ -106,7 +117,8 @@ impl Launch {
         contained
             .args(["--mount", "sh", "-c", AS_A_CONTAINER])
             .arg(&termination)
-            .arg(&self.program);
+            .arg(&self.program)
+            .arg(self.capabilities);
         Ok(Sidecar {
             process: Process::start(pod.network().entered(&contained), name, folder)?,
             admin: Admin::of(pod.address()),

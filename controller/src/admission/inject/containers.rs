@@ -9,6 +9,7 @@ use super::resources::{self, SidecarResources};
 use super::{hooks, volume};
 use crate::admission::pod::ReviewedPod;
 use ebb_api::bootstrap::Bootstrap;
+use ebb_api::capture::Mode;
 use ebb_api::names::{
     ADMIN_PORT, BOOTSTRAP_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
     REDIRECT_CONTAINER, SIDECAR_CONTAINER, WORKERS_VARIABLE,
@@ -56,7 +57,8 @@ pub(super) fn put(
     let config = context.sidecar;
     let mut all = InitContainers::take(spec);
     all.sidecar = Some(sidecar(config, pod, bootstrap));
-    all.redirect = (config.redirect && context.net_admin).then(|| redirect(config, pod, bootstrap));
+    let needs_init = bootstrap.capture.needs_init();
+    all.redirect = needs_init.then(|| redirect(config, pod, bootstrap));
     all.put(spec);
 }
 
@@ -123,9 +125,14 @@ fn sidecar(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &Bootstrap) -> 
     let mut container = common(config, pod, bootstrap);
     container["name"] = json!(SIDECAR_CONTAINER);
     container["restartPolicy"] = json!("Always");
+    let mut capabilities = json!({"drop": ["ALL"]});
+    if bootstrap.capture.modes.contains(&Mode::Transparent) {
+        // Sockets with others' addresses (IP_TRANSPARENT).
+        capabilities["add"] = json!(["NET_RAW"]);
+    }
     container["securityContext"] = json!({
         "allowPrivilegeEscalation": false,
-        "capabilities": {"drop": ["ALL"]},
+        "capabilities": capabilities,
         "readOnlyRootFilesystem": true,
         "runAsGroup": SIDECAR_USER,
         "runAsNonRoot": true,

@@ -6,7 +6,9 @@
 use super::reinvocation::EarlierPass;
 use super::volume::NO_TOKEN_VOLUME;
 use crate::admission::pod::ReviewedPod;
-use ebb_api::names::{ADMIN_PORT, Inject, REDIRECT_CONTAINER, RELAY_PORT, SIDECAR_CONTAINER};
+use ebb_api::names::{
+    ADMIN_PORT, Inject, REDIRECT_CONTAINER, REFUSAL_PORT, RELAY_PORT, SIDECAR_CONTAINER,
+};
 
 /// Annotation that kubelet puts on the API server's copy of a static pod.
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
@@ -30,7 +32,7 @@ pub enum Refusal {
     HostNetwork,
     /// It runs on Windows.
     Windows,
-    /// One of its containers has one of our two ports.
+    /// One of its containers has one of our ports.
     PortTaken,
     /// One of its containers or volumes has one of our names.
     NameTaken,
@@ -130,7 +132,7 @@ fn is_windows(pod: &ReviewedPod) -> bool {
 }
 
 fn is_port_taken(pod: &ReviewedPod) -> bool {
-    let ours = [i32::from(RELAY_PORT), i32::from(ADMIN_PORT)];
+    let ours = [RELAY_PORT, ADMIN_PORT, REFUSAL_PORT].map(i32::from);
     pod.all_containers()
         // Our own container declares none.
         .flat_map(|container| container.ports.as_deref().unwrap_or_default())

@@ -1,6 +1,7 @@
 //! Each snapshot is a pod as it leaves the webhook: read the one whose name says what it proves.
 
 use super::*;
+use ebb_api::capture::CaptureMode;
 use ebb_api::names::{BOOTSTRAP_VARIABLE, OWN_HOOK_ANNOTATION, WORKERS_VARIABLE};
 
 mod eligibility;
@@ -29,9 +30,10 @@ fn context(sidecar: &SidecarConfig) -> Context<'_> {
                 enabled: true,
                 ..Settings::without_policy()
             },
-            ports: Ports {
-                exclude: vec![9100],
-                proxy_protocol: vec![5432],
+            capture: CaptureSettings {
+                mode: CaptureMode::Auto,
+                exclude_ports: vec![9100],
+                proxy_protocol_ports: vec![5432],
             },
         }),
         key: PublicKey {

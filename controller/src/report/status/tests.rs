@@ -86,7 +86,7 @@ fn the_mode_in_force_is_what_is_so() {
         status.in_force.unwrap().mode
     };
     let mut namespace = namespace(vec![]);
-    assert_eq!(mode(&namespace, true), "Redirect");
+    assert_eq!(mode(&namespace, true), "Transparent");
     assert_eq!(mode(&namespace, false), "Observe");
     namespace.labels.forbids_net_admin = true;
     assert_eq!(mode(&namespace, true), "Observe");

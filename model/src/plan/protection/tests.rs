@@ -91,27 +91,92 @@ fn new_pods_do_not_mend_a_redirect_that_fails_or_is_forbidden() {
         };
         let mut pod = injected("a");
         pod.sidecar.as_mut().unwrap().redirect_step = redirect_step;
-        let gap = gap(context, &policy("web", 100), &pod, &observing).unwrap();
-        assert_eq!(gap.reason(), "RedirectFailed");
-        (context.mode(), gap.remedy(), gaps::sentence(&gap))
+        let policy = policy("web", 100);
+        let gap = gap(context, &policy, &pod, &observing).unwrap();
+        let reason = gap.reason().to_owned();
+        (
+            context.mode(&policy),
+            reason,
+            gap.remedy(),
+            gaps::sentence(&gap),
+        )
     };
-    let (mode, remedy, sentence) = of(true, false, true);
+    let (mode, reason, remedy, sentence) = of(true, false, true);
     assert_eq!(
-        (mode, remedy),
-        (Mode::Redirect, Remedy::Logs("ebb-redirect"))
+        (mode, reason.as_str()),
+        (Mode::Transparent, "CaptureFailed")
     );
+    assert_eq!(remedy, Remedy::Logs("ebb-redirect"));
     assert!(sentence.contains("(no redirect step ran)"), "{sentence}");
-    let (mode, remedy, _) = of(true, false, false);
-    assert_eq!((mode, remedy), (Mode::Redirect, Remedy::NewPods));
-    let (mode, remedy, sentence) = of(true, true, false);
-    assert_eq!((mode, remedy), (Mode::Observe, Remedy::None));
-    assert!(sentence.contains("(no redirect step ran)"), "{sentence}");
+    let (mode, reason, remedy, _) = of(true, false, false);
+    assert_eq!(
+        (mode, reason.as_str(), remedy),
+        (Mode::Transparent, "CaptureOutdated", Remedy::NewPods)
+    );
+    let (mode, reason, remedy, sentence) = of(true, true, false);
+    assert_eq!(
+        (mode, reason.as_str(), remedy),
+        (Mode::Observe, "CaptureForbidden", Remedy::None)
+    );
+    assert!(sentence.contains("Pod Security level"), "{sentence}");
     for forbids_net_admin in [false, true] {
-        let (mode, remedy, sentence) = of(false, forbids_net_admin, false);
-        assert_eq!((mode, remedy), (Mode::Observe, Remedy::None));
+        let (mode, reason, remedy, sentence) = of(false, forbids_net_admin, false);
+        assert_eq!(
+            (mode, reason.as_str(), remedy),
+            (Mode::Observe, "CaptureOff", Remedy::None)
+        );
         let why = "since the chart's sidecar.redirect is false";
         assert!(sentence.contains(why), "{sentence}");
     }
+}
+
+/// A mode that a policy asks for by its name is honored, or it is a gap; any mode with a data path
+/// will do where none is named. One that stepped down says so where that is no gap.
+#[test]
+fn a_mode_that_is_named_is_honored_or_a_gap() {
+    let namespace = NamespaceView::default();
+    let reached = |mode, steps: &[Step]| Contact::Reached {
+        mode,
+        steps: steps.to_vec(),
+    };
+    let refused = Step {
+        mode: Mode::Transparent,
+        why: Why::RulesRefused,
+        detail: "no nft_tproxy".to_owned(),
+    };
+    let redirected = reached(Mode::Redirect, std::slice::from_ref(&refused));
+    let reason_of = |wanted, contact: &Contact| {
+        let mut policy = policy("web", 100);
+        policy.capture.mode = wanted;
+        let gap = gap(context(&namespace), &policy, &injected("a"), contact)?;
+        Some(gap.reason().to_owned())
+    };
+    let reason = |text: &str| Some(text.to_owned());
+    for (wanted, contact, expected) in [
+        (CaptureMode::Auto, &redirected, None),
+        (CaptureMode::Redirect, &redirected, None),
+        (
+            CaptureMode::Transparent,
+            &redirected,
+            reason("CaptureFailed"),
+        ),
+        (CaptureMode::Observe, &redirected, reason("CaptureOutdated")),
+        (CaptureMode::Observe, &reached(Mode::Observe, &[]), None),
+        (
+            CaptureMode::Redirect,
+            &reached(Mode::Transparent, &[]),
+            reason("CaptureOutdated"),
+        ),
+    ] {
+        assert_eq!(
+            reason_of(wanted, contact),
+            expected,
+            "{wanted:?} {contact:?}"
+        );
+    }
+    let told = Some((Mode::Redirect, std::slice::from_ref(&refused)));
+    assert_eq!(stepped_down(&redirected), told);
+    assert_eq!(stepped_down(&reached(Mode::Transparent, &[])), None);
 }
 
 /// A container that a drain can't hold is said, unless nothing is to be held.
@@ -148,7 +213,7 @@ fn a_sidecar_can_fall_short() {
     assert_eq!(of(&short, &unreachable), Some(Gap::GraceTooShort));
     let failed = Gap::Capture {
         got: Mode::Observe,
-        why: SteppedDown::Failed(Vec::new()),
+        why: SteppedDown::Outdated,
     };
     assert_eq!(of(&short, &observing), Some(failed));
 }

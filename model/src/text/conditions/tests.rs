@@ -121,17 +121,35 @@ fn a_redirect_that_fails_is_shown_by_its_log() {
     }]);
     let gaps = vec![
         (
-            observing(SteppedDown::NoInitStep),
+            observing(SteppedDown::Failed(Vec::new())),
             short("a", "Deployment", "web"),
         ),
         (observing(failed), short("b", "Deployment", "web")),
     ];
     let finding = protected(&policy("web", 1), &reach(3, gaps));
-    assert_eq!(finding.reason, "RedirectFailed");
+    assert_eq!(finding.reason, "CaptureFailed");
     assert_eq!(
         finding.message,
         "2 of 3 pods run a sidecar that their connections do not pass (no nf_tables): a, b. \
          See `kubectl -n shop logs b -c ebb-redirect`."
+    );
+}
+
+/// Pods that drain in a mode that is not the best are protected, and it is said.
+#[test]
+fn a_mode_that_is_not_the_best_is_said() {
+    let mut reach = reach(3, vec![]);
+    let refused = Step {
+        mode: Mode::Transparent,
+        why: Why::RulesRefused,
+        detail: "no nft_tproxy".to_owned(),
+    };
+    reach.stepped_down = [((Mode::Redirect, vec![refused]), 2)].into();
+    let finding = protected(&policy("web", 1), &reach);
+    assert_eq!(finding.reason, "AllProtected");
+    assert_eq!(
+        finding.message,
+        "All 3 pods can drain. 2 run in mode Redirect: no nft_tproxy."
     );
 }
 

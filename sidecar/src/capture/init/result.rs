@@ -6,39 +6,36 @@
 //! write and anybody can read.
 
 use nlink::netlink::{Connection, Route};
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// What every result begins with, so that somebody else's alias is not taken for one.
-const PREFIX: &str = "ebb redirect ";
+const PREFIX: &str = "ebb ";
 
 /// The kernel's limit of an alias is 255 bytes; a longer one is refused as a whole.
 const LIMIT: usize = 255;
 
-/// The word before the addresses that are routed by `lo`.
-const OVER_LOOPBACK: &str = " lo";
-
-/// The words for [`Selection`], and the one before why it is not the better one.
-const LISTENING: &str = "socket-wildcard";
-const ALL: &str = "plain";
-const BECAUSE: &str = " because ";
-
 /// What came of the init step.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum InitResult {
+    /// Connections are handed to the relay as they are.
+    Transparent,
     /// Connections are redirected.
-    Written {
+    Redirect {
         /// Which of them.
         selection: Selection,
         /// The addresses of the pod that are routed by `lo`, so that connections to the app may be
-        /// bound to it: see [`Upstream::new`](crate::upstream::Upstream::new).
+        /// bound to it: see [`Approach::Own`](crate::upstream::Approach::Own).
         over_loopback: Vec<IpAddr>,
+        /// Why they are not handed over as they are, where that was asked for.
+        instead: Option<String>,
     },
-    /// The rules could not be written; why.
+    /// No rules could be written; why.
     Failed(String),
 }
 
 /// Which connections are redirected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Selection {
     /// Those to ports that somebody listens on; all others stay refused.
     Listening,
@@ -73,61 +70,44 @@ impl Left {
 // === impl InitResult ===
 
 impl InitResult {
+    /// As JSON that fits: of what is too long, reasons are cut, and then addresses left out. One
+    /// that is left out is dialed as without the step, at a lower rate.
     fn text(&self) -> String {
-        let mut text = match self {
-            InitResult::Written {
+        let mut result = self.clone();
+        loop {
+            let json = serde_json::to_string(&result).expect("a result has only string keys");
+            let text = format!("{PREFIX}{json}");
+            if text.len() <= LIMIT || !result.shorten() {
+                return text;
+            }
+        }
+    }
+
+    /// False if it can't be any shorter.
+    fn shorten(&mut self) -> bool {
+        match self {
+            InitResult::Transparent => false,
+            InitResult::Failed(reason) => halve(reason),
+            InitResult::Redirect {
                 selection,
                 over_loopback,
+                instead,
             } => {
-                let (word, why) = match selection {
-                    Selection::Listening => (LISTENING, None),
-                    Selection::All(why) => (ALL, Some(why)),
+                let reason = match selection {
+                    Selection::Listening => None,
+                    Selection::All(why) => Some(why),
                 };
-                let mut text = format!("{PREFIX}{word}");
-                if !over_loopback.is_empty() {
-                    text.push_str(OVER_LOOPBACK);
-                }
-                for address in over_loopback {
-                    let address = format!(" {address}");
-                    // One that does not fit is dialed as without the step: at a lower rate.
-                    if text.len() + address.len() <= LIMIT {
-                        text.push_str(&address);
-                    }
-                }
-                if let Some(why) = why
-                    && text.len() + BECAUSE.len() < LIMIT
-                {
-                    text.push_str(BECAUSE);
-                    text.push_str(why);
-                }
-                text
+                let longest = reason
+                    .into_iter()
+                    .chain(instead)
+                    .max_by_key(|reason| reason.len());
+                longest.is_some_and(halve) || over_loopback.pop().is_some()
             }
-            InitResult::Failed(reason) => format!("{PREFIX}failed: {reason}"),
-        };
-        text.truncate(text.floor_char_boundary(LIMIT));
-        text
+        }
     }
 
     fn parse(alias: &str) -> Option<InitResult> {
-        let text = alias.strip_prefix(PREFIX)?;
-        if let Some(reason) = text.strip_prefix("failed: ") {
-            return Some(InitResult::Failed(reason.to_owned()));
-        }
-        let (text, why) = text.split_once(BECAUSE).unwrap_or((text, ""));
-        let (selection, addresses) = text.split_once(OVER_LOOPBACK).unwrap_or((text, ""));
-        let selection = match selection {
-            LISTENING => Selection::Listening,
-            ALL => Selection::All(why.to_owned()),
-            _ => return None,
-        };
-        let over_loopback = addresses
-            .split_whitespace()
-            .map(|address| address.parse().ok())
-            .collect::<Option<_>>()?;
-        Some(InitResult::Written {
-            selection,
-            over_loopback,
-        })
+        serde_json::from_str(alias.strip_prefix(PREFIX)?).ok()
     }
 
     /// Leaves the result in the network namespace of this process.
@@ -147,40 +127,54 @@ impl InitResult {
     }
 }
 
+/// Cuts a reason, unless there is hardly anything left of it.
+fn halve(reason: &mut String) -> bool {
+    const LEAST: usize = 20;
+    let half = reason.floor_char_boundary(reason.len() / 2);
+    let is_worth_it = half >= LEAST;
+    if is_worth_it {
+        reason.truncate(half);
+    }
+    is_worth_it
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn written(selection: Selection, addresses: &[&str]) -> InitResult {
-        InitResult::Written {
+    fn redirect(selection: Selection, addresses: &[&str], instead: Option<&str>) -> InitResult {
+        InitResult::Redirect {
             selection,
             over_loopback: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+            instead: instead.map(str::to_owned),
         }
     }
 
-    /// What is left is found again, and a reason of any length and alphabet fits.
+    /// What is left is found again, and reasons of any length and alphabet fit.
     #[test]
     fn results_survive_the_alias() {
         for result in [
-            written(Selection::Listening, &[]),
-            written(Selection::Listening, &["10.1.2.3", "fd00::1:2"]),
-            written(Selection::All(String::new()), &["10.1.2.3"]),
-            written(Selection::All("ENOENT".to_owned()), &[]),
-            written(Selection::All("no `socket`".to_owned()), &["10.1.2.3"]),
+            InitResult::Transparent,
+            redirect(Selection::Listening, &[], None),
+            redirect(Selection::Listening, &["10.1.2.3", "fd00::1:2"], None),
+            redirect(Selection::Listening, &["10.1.2.3"], Some("no nft_tproxy")),
+            redirect(Selection::All(String::new()), &["10.1.2.3"], None),
+            redirect(Selection::All("no `socket`".to_owned()), &[], Some("\"")),
             InitResult::Failed("no nf_tables: ENOENT".to_owned()),
         ] {
             assert_eq!(InitResult::parse(&result.text()), Some(result));
         }
-        let long = "ä".repeat(300);
-        for result in [
-            InitResult::Failed(long.clone()),
-            written(Selection::All(long), &["10.1.2.3"]),
-        ] {
-            let text = result.text();
-            assert!(
-                text.len() <= LIMIT && InitResult::parse(&text).is_some(),
-                "{text}"
-            );
+        for long in ["ä".repeat(300), "\"".repeat(300), "\u{1}".repeat(300)] {
+            for result in [
+                InitResult::Failed(long.clone()),
+                redirect(Selection::All(long.clone()), &["10.1.2.3"], Some(&long)),
+            ] {
+                let text = result.text();
+                assert!(
+                    text.len() <= LIMIT && InitResult::parse(&text).is_some(),
+                    "{text}"
+                );
+            }
         }
     }
 
@@ -189,20 +183,15 @@ mod tests {
     fn addresses_are_left_out_and_never_cut() {
         let addresses: Vec<String> = (0..100).map(|n| format!("10.0.0.{n}")).collect();
         let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
-        let result = written(Selection::Listening, &addresses);
-        let text = result.text();
+        let text = redirect(Selection::Listening, &addresses, None).text();
         assert!(text.len() <= LIMIT);
-        let found = InitResult::parse(&text).unwrap();
-        let (
-            InitResult::Written { over_loopback, .. },
-            InitResult::Written {
-                over_loopback: all, ..
-            },
-        ) = (found, result)
-        else {
-            panic!("both are written");
+        let Some(InitResult::Redirect { over_loopback, .. }) = InitResult::parse(&text) else {
+            panic!("{text}");
         };
-        assert!(over_loopback.len() > 10 && over_loopback.iter().all(|one| all.contains(one)));
+        let are_whole = over_loopback
+            .iter()
+            .all(|one| addresses.contains(&one.to_string().as_str()));
+        assert!(over_loopback.len() >= 10 && are_whole, "{over_loopback:?}");
     }
 
     /// Somebody else's alias is no result.
@@ -211,10 +200,10 @@ mod tests {
         for alias in [
             "",
             "uplink",
-            "ebb redirect",
-            "ebb redirect maybe",
-            "ebb redirect plain lo 10.0.0.",
-            "ebb redirect plain eth0",
+            "ebb",
+            "ebb {",
+            "ebb \"Maybe\"",
+            "\"Transparent\"",
         ] {
             assert_eq!(InitResult::parse(alias), None, "{alias:?}");
         }

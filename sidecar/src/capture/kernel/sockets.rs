@@ -2,9 +2,10 @@
 
 use super::KernelError;
 use nlink::netlink::{Connection, SockDiag};
+use nlink::sockdiag::expr::FilterExpr;
 use nlink::sockdiag::{InetSocket, SocketFilter, SocketInfo, SocketState, TcpState};
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Those in which an end of a connection has something to say or to hear. A connection that the app
@@ -31,6 +32,8 @@ pub(crate) struct Sockets {
 pub(crate) struct Socket {
     /// The kernel's number for it, which it never gives to another.
     pub(crate) id: u64,
+    /// A process has it: it was accepted, and is not closed.
+    pub(crate) owned: bool,
     /// This side's address.
     pub(crate) local: SocketAddr,
     /// The other's.
@@ -52,14 +55,20 @@ pub(crate) struct Socket {
 // === impl Sockets ===
 
 impl Sockets {
-    /// Asks the kernel.
+    /// Asks the kernel. Connections from and to these addresses are left out, by the kernel itself:
+    /// there may be many thousands.
     ///
     /// # Errors
     ///
     /// The kernel does not tell.
-    pub(crate) async fn list() -> Result<Sockets, KernelError> {
+    pub(crate) async fn list(without: [IpAddr; 2]) -> Result<Sockets, KernelError> {
         let states = [&CONNECTED[..], &[TcpState::Listen]].concat();
-        let filter = SocketFilter::tcp().states(&states).with_tcp_info().build();
+        let [one, other] = without.map(neither_end);
+        let filter = SocketFilter::tcp()
+            .states(&states)
+            .with_tcp_info()
+            .filter_expr(FilterExpr::And(one, other))
+            .build();
         let all = Connection::<SockDiag>::new()?.query(&filter).await?;
         let mut sockets = Sockets::default();
         for socket in all.iter().filter_map(SocketInfo::as_inet) {
@@ -71,6 +80,15 @@ impl Sockets {
         }
         Ok(sockets)
     }
+}
+
+/// The expression for sockets of which neither end has the address.
+fn neither_end(address: IpAddr) -> Box<FilterExpr> {
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let not = |expression| Box::new(FilterExpr::Not(Box::new(expression)));
+    let source = not(FilterExpr::Src(address, bits));
+    let destination = not(FilterExpr::Dst(address, bits));
+    Box::new(FilterExpr::And(source, destination))
 }
 
 // === impl Socket ===
@@ -97,6 +115,7 @@ impl From<&InetSocket> for Socket {
         };
         Socket {
             id: socket.cookie,
+            owned: socket.inode != 0,
             local: canonical(socket.local),
             remote: canonical(socket.remote),
             closed,

@@ -58,6 +58,7 @@ fn milliseconds(ago: u64) -> Option<Duration> {
 fn silent(id: u64, remote: &str) -> Socket {
     Socket {
         id,
+        owned: true,
         local: "198.51.100.2:8080".parse().unwrap(),
         remote: remote.parse().unwrap(),
         closed: false,

@@ -4,7 +4,7 @@ use crate::census::Census;
 use crate::relay::buffer::with_scratch;
 use crate::relay::exchange::http1::bytes::UNAVAILABLE;
 use crate::relay::notify::Notifier;
-use crate::upstream::{OriginalDestination, Upstream};
+use crate::upstream::{Approach, OriginalDestination, Upstream};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,7 +24,7 @@ async fn taken_in(census: &Arc<Census>) -> (Connection, TcpStream) {
     let (client, accepted) = pair().await;
     let (peer, address) = (client.local_addr().unwrap(), accepted.local_addr().unwrap());
     let exchange = Exchange::new(census.connect());
-    let upstream = Upstream::new(OriginalDestination::Fixed(address), Vec::new());
+    let upstream = Upstream::new(OriginalDestination::Fixed(address), Approach::default());
     let destination = upstream.destination(&accepted, peer).unwrap();
     (Connection::between(accepted, destination, exchange), client)
 }

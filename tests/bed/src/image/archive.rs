@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::str::FromStr as _;
 
 use anyhow::{Context as _, Result};
+use ebb_netns::capability;
 use oci_spec::image::{
     Arch, ConfigBuilder, Descriptor, ImageConfigurationBuilder, ImageIndexBuilder,
     ImageManifestBuilder, MediaType, Os, RootFsBuilder, SCHEMA_VERSION, Sha256Digest,
@@ -24,9 +25,21 @@ pub struct Archive {
     pub name: String,
 }
 
-/// Makes the image `localhost/NAME` that runs `program` as `/NAME`.
-pub fn of_program(name: &str, program: &[u8]) -> Result<Archive> {
-    let layer = layer(name, program)?;
+/// A program to make an image of.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'a> {
+    /// Its name, in the image too.
+    pub name: &'a str,
+    /// Its file.
+    pub content: &'a [u8],
+    /// The capabilities of the file, as the kernel keeps them in its extended attribute.
+    pub capability: Option<&'a [u8]>,
+}
+
+/// Makes the image `localhost/NAME` that runs the program as `/NAME`.
+pub fn of_program(program: &Program<'_>) -> Result<Archive> {
+    let name = program.name;
+    let layer = layer(program)?;
     let layer = Blob::new(MediaType::ImageLayer, layer)?;
     let config = ImageConfigurationBuilder::default()
         .architecture(architecture())
@@ -115,9 +128,14 @@ impl Blob {
     }
 }
 
-fn layer(name: &str, program: &[u8]) -> Result<Vec<u8>> {
+fn layer(program: &Program<'_>) -> Result<Vec<u8>> {
     let mut tar = Builder::new(Vec::new());
-    append(&mut tar, name, 0o755, program)?;
+    if let Some(capability) = program.capability {
+        // Where image-spec 1.1 has extended attributes: in a PAX record before the file.
+        let record = format!("SCHILY.xattr.{}", capability::ATTRIBUTE);
+        tar.append_pax_extensions([(record.as_str(), capability)])?;
+    }
+    append(&mut tar, program.name, 0o755, program.content)?;
     Ok(tar.into_inner()?)
 }
 
@@ -145,11 +163,52 @@ fn architecture() -> Arch {
 mod tests {
     use super::*;
 
+    fn pause(content: &[u8]) -> Archive {
+        let program = Program {
+            name: "ebb-pause",
+            content,
+            capability: None,
+        };
+        of_program(&program).unwrap()
+    }
+
+    /// The first file of an image's layer, with its PAX records.
+    fn records(archive: &Archive) -> Vec<(String, Vec<u8>)> {
+        let mut tar = tar::Archive::new(archive.bytes.as_slice());
+        let mut layer = Vec::new();
+        let mut entry = tar.entries().unwrap().nth(2).unwrap().unwrap();
+        std::io::Read::read_to_end(&mut entry, &mut layer).unwrap();
+        let mut layer = tar::Archive::new(layer.as_slice());
+        let mut file = layer.entries().unwrap().next().unwrap().unwrap();
+        assert_eq!(file.header().mode().unwrap(), 0o755);
+        let records = file.pax_extensions().unwrap().into_iter().flatten();
+        let record = |record: tar::PaxExtension<'_>| {
+            let key = record.key().unwrap().to_owned();
+            (key, record.value_bytes().to_vec())
+        };
+        records.map(|it| record(it.unwrap())).collect()
+    }
+
+    /// A capability is in the layer, byte for byte, where a container runtime looks for it; without
+    /// one there is nothing but the file.
+    #[test]
+    fn a_capability_is_in_the_layer() {
+        let program = Program {
+            name: "ebb-sidecar",
+            content: b"program",
+            capability: Some(&capability::value()),
+        };
+        let key = "SCHILY.xattr.security.capability".to_owned();
+        let expected = vec![(key, capability::value().to_vec())];
+        assert_eq!(records(&of_program(&program).unwrap()), expected);
+        assert_eq!(records(&pause(b"program")), []);
+    }
+
     #[test]
     fn equal_programs_give_equal_images_and_others_another_name() {
-        let one = of_program("ebb-pause", b"program").unwrap();
-        let same = of_program("ebb-pause", b"program").unwrap();
-        let other = of_program("ebb-pause", b"another").unwrap();
+        let one = pause(b"program");
+        let same = pause(b"program");
+        let other = pause(b"another");
         assert_eq!(one.bytes, same.bytes);
         assert_eq!(one.name, same.name);
         assert_ne!(one.name, other.name);
@@ -158,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_program_is_executable_and_runs_without_root() {
-        let archive = of_program("ebb-pause", b"program").unwrap();
+        let archive = pause(b"program");
         let mut tar = tar::Archive::new(archive.bytes.as_slice());
         let blobs: Vec<Vec<u8>> = tar
             .entries()

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use ebb_netns::command;
+use ebb_netns::{capability, command};
 use ebb_paths::workspace;
 
-use super::{archive, archive_path};
+use super::archive::{self, Program};
+use super::archive_path;
 use crate::progress::{say, step};
 
 /// The image of every pod's first container.
@@ -110,7 +111,13 @@ pub fn static_program(program: &str, package: &str) -> Result<PathBuf> {
 
 fn write(name: &str, program: &Path) -> Result<String> {
     let bytes = fs::read(program).with_context(|| format!("can't read {}", program.display()))?;
-    let archive = archive::of_program(name, &bytes)?;
+    let capability = capability::value();
+    let archive = archive::of_program(&Program {
+        name,
+        content: &bytes,
+        // It takes transparent sockets, as a user without privileges.
+        capability: (name == super::SIDECAR).then_some(&capability),
+    })?;
     fs::create_dir_all(super::folder())?;
     let path = archive_path(name);
     fs::write(&path, &archive.bytes).with_context(|| format!("can't write {}", path.display()))?;

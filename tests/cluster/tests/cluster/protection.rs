@@ -113,7 +113,8 @@ fn a_namespace_that_forbids_the_redirect_gets_serving_pods_and_a_reason() {
                 "seccompProfile": {"type": "RuntimeDefault"},
             }}));
         let pod = injected_pod(namespace, &restricted).await?;
-        assert_serves_unprotected(namespace, &pod).await
+        let why = "the Pod Security level of the namespace forbids more";
+        assert_serves_unprotected(namespace, &pod, "CaptureForbidden", why).await
     });
 }
 
@@ -151,7 +152,9 @@ fn a_redirect_step_that_fails_leaves_a_serving_pod_and_a_reason() {
         namespace.create_object(&pod).await?;
 
         let pod = pods::ready(namespace, "web").await?;
-        assert_serves_unprotected(namespace, &pod).await
+        let report = pods::report(&pod).await?;
+        let why = capture::sentence(&report.steps).context("the sidecar gives no reason")?;
+        assert_serves_unprotected(namespace, &pod, "CaptureFailed", &why).await
     });
 }
 
@@ -165,7 +168,12 @@ fn withhold_capabilities(container: &mut Container) {
     }
 }
 
-async fn assert_serves_unprotected(namespace: &TestNamespace, pod: &Pod) -> Result<()> {
+async fn assert_serves_unprotected(
+    namespace: &TestNamespace,
+    pod: &Pod,
+    reason: &str,
+    why: &str,
+) -> Result<()> {
     let answer = ask(
         pods::address(pod, HTTP_PORT)?,
         "POST",
@@ -176,12 +184,8 @@ async fn assert_serves_unprotected(namespace: &TestNamespace, pod: &Pod) -> Resu
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     let report = pods::report(pod).await?;
     assert_eq!(report.mode, Mode::Observe);
-    let reason = capture::sentence(&report.steps).context("the sidecar gives no reason")?;
-    let message = protected(namespace, "web", "RedirectFailed").await?;
-    assert!(
-        message.contains(&reason),
-        "{message:?} does not say {reason:?}"
-    );
+    let message = protected(namespace, "web", reason).await?;
+    assert!(message.contains(why), "{message:?} does not say {why:?}");
     Ok(())
 }
 

@@ -1,0 +1,118 @@
+//! Connections to the app under the client's own address and port.
+//!
+//! The app's leg begins at the client's address, which is not the pod's: that takes
+//! `IP_TRANSPARENT`. It goes to an alias on `lo` and not to the address that the client meant: from
+//! there to there is the client's own connection, and no two can be the same. The init step has
+//! seen to it that what the app answers from the alias stays in the pod.
+
+use super::loopback;
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::net::{TcpListener, TcpStream};
+
+/// The addresses at which the relay finds the app, for clients of IPv4 and of IPv6. The first is
+/// link-local (RFC 3927), the second unique local (RFC 4193), so no client of the pod has either,
+/// and no router takes them anywhere.
+pub(crate) const ALIASES: (Ipv4Addr, Ipv6Addr) = (
+    Ipv4Addr::new(169, 254, 17, 44),
+    Ipv6Addr::new(0xfdeb, 0, 0, 0, 0, 0, 0, 0x44),
+);
+
+/// What is remembered of the app's ports.
+#[derive(Debug, Default)]
+pub(super) struct AsClient {
+    /// Those that refuse the alias and take the pod's own address: the app listens on that alone.
+    own_address: Mutex<BTreeSet<u16>>,
+}
+
+// === impl AsClient ===
+
+impl AsClient {
+    /// Whether connections to this port go to the address that the client meant.
+    pub(super) fn is_at_own_address(&self, port: u16) -> bool {
+        self.ports().contains(&port)
+    }
+
+    /// The port refused the alias, and took the pod's own address. False if that was known.
+    pub(super) fn found_at_own_address(&self, port: u16) -> bool {
+        self.ports().insert(port)
+    }
+
+    /// The port does not take the pod's own address any more.
+    pub(super) fn left_own_address(&self, port: u16) {
+        self.ports().remove(&port);
+    }
+
+    fn ports(&self) -> MutexGuard<'_, BTreeSet<u16>> {
+        // Nothing that holds the lock can panic halfway.
+        self.own_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether this is one of the addresses at which the relay finds the app.
+pub(crate) fn is_alias(address: IpAddr) -> bool {
+    let (four, six) = ALIASES;
+    address == IpAddr::V4(four) || address == IpAddr::V6(six)
+}
+
+/// Connects to this port of the app from the client's own address and port, or from another port of
+/// the same address where the client's own can't be had: a connection of it that has just ended may
+/// still hold it, or it may have one to another address of the pod.
+///
+/// # Errors
+///
+/// What the kernel says; `AddrNotAvailable` if no port was free.
+pub(super) async fn connect(client: SocketAddr, port: u16) -> io::Result<TcpStream> {
+    let app = alias(client.ip(), port);
+    match connect_from(client, app).await {
+        Err(error) if is_taken(&error) => connect_from(SocketAddr::new(client.ip(), 0), app).await,
+        connected => connected,
+    }
+}
+
+fn alias(client: IpAddr, port: u16) -> SocketAddr {
+    match client {
+        IpAddr::V4(_) => (ALIASES.0, port).into(),
+        IpAddr::V6(_) => (ALIASES.1, port).into(),
+    }
+}
+
+/// Connects to this alias as the relay does, from an address that is nobody's (RFC 5737, RFC 3849),
+/// to prove that it works.
+///
+/// # Errors
+///
+/// It does not; why.
+pub(crate) async fn proves_itself(alias: IpAddr) -> io::Result<()> {
+    let nobody: IpAddr = match alias {
+        IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
+        IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+    };
+    let listener = TcpListener::bind((alias, 0)).await?;
+    let app = listener.local_addr()?;
+    let dialed = connect_from(SocketAddr::new(nobody, 0), app);
+    let both = async { tokio::try_join!(dialed, listener.accept()) };
+    tokio::time::timeout(loopback::PROOF_TIME, both).await??;
+    Ok(())
+}
+
+async fn connect_from(source: SocketAddr, app: SocketAddr) -> io::Result<TcpStream> {
+    let socket = loopback::socket(app)?;
+    // The kernel has one flag for both families, and takes this option on a socket of either.
+    socket.set_ip_transparent_v4(true)?;
+    // A client may have connections from one port to several of the pod's.
+    socket.set_reuse_address(true)?;
+    socket.bind(&source.into())?;
+    loopback::connect(socket, app).await
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
+    )
+}

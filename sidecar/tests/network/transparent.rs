@@ -1,0 +1,275 @@
+//! What the rules of the transparent mode do, which only a kernel can tell.
+
+use crate::client::{connection, numbers, say};
+use crate::pod::{PodNetwork, connect, launch};
+use crate::sidecar::{PATIENCE, Sidecar};
+use ebb_api::bootstrap::Bootstrap;
+use ebb_api::capture::{Mode, Wanted, Why};
+use ebb_api::phase::{Outcome, Phase};
+use ebb_netns::bootstrap;
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use std::io::{ErrorKind, Read};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// A drain of at most a minute; one port is left alone.
+fn bootstrap() -> Bootstrap {
+    Bootstrap {
+        exclude_ports: vec![8081],
+        capture: Wanted::only(Mode::Transparent),
+        ..bootstrap::of(bootstrap::short(60))
+    }
+}
+
+/// A pod with the rules, and its sidecar.
+fn protected() -> (PodNetwork, Sidecar) {
+    let pod = PodNetwork::new();
+    let (output, mark) = pod.redirect(&bootstrap());
+    assert_eq!(mark, "ebb \"Transparent\"", "{output:?}");
+    let sidecar = pod.sidecar(&bootstrap());
+    let report = sidecar.report();
+    assert_eq!((report.mode, report.steps), (Mode::Transparent, vec![]));
+    (pod, sidecar)
+}
+
+/// Which address the peer of this end has; IPv4 is not mapped into IPv6.
+fn peer(end: &TcpStream) -> SocketAddr {
+    let peer = end.peer_addr().unwrap();
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
+}
+
+/// A client that connects from this port, whatever of earlier connections still holds it.
+fn connect_from(source: SocketAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SockAddr::from(source))?;
+    socket.connect_timeout(&SockAddr::from(to), PATIENCE)?;
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// IPv4 and IPv6, a listener of both families and one of IPv4: the app sees the client's own
+/// address and port, and the connection passes the relay. Ports that nobody listens on stay
+/// refused, excluded ports and what comes from inside the pod do not pass the relay.
+#[test]
+fn the_app_sees_its_clients() {
+    let (pod, sidecar) = protected();
+    let app = pod.app("[::]:8080");
+    let four_alone = pod.app("0.0.0.0:8082");
+    let excluded = pod.app("[::]:8081");
+    let [four, six] = pod.addresses;
+    let mut open = Vec::new();
+    for (address, port, app) in [
+        (four, 8080, &app),
+        (six, 8080, &app),
+        (four, 8082, &four_alone),
+    ] {
+        let (mut client, mut served) = connection(address, port, app);
+        assert_eq!(peer(&served), client.local_addr().unwrap());
+        say(&mut client, &mut served, "question");
+        say(&mut served, &mut client, "answer");
+        open.push((client, served));
+    }
+    assert_eq!(numbers(&sidecar.report()).0, 3);
+    let _excluded = connection(four, 8081, &excluded);
+    let _inside = pod.open_inside((six, 8080).into(), "x");
+    let inside = app.recv_timeout(PATIENCE).expect("the app accepts");
+    assert_eq!(peer(&inside).ip(), six);
+    let report = sidecar.report();
+    assert_eq!((numbers(&report).0, report.now.bypassing), (3, 0));
+    for (address, port) in [(four, 8083), (six, 8083), (six, 8082), (four, 17442)] {
+        let refused = connect(address, port);
+        assert_eq!(
+            refused,
+            Err(ErrorKind::ConnectionRefused),
+            "{address} {port}"
+        );
+    }
+}
+
+/// No connection is tracked or translated in the pod, and a second run of the step changes nothing.
+#[test]
+fn nothing_is_tracked_and_a_second_run_changes_nothing() {
+    let pod = PodNetwork::new();
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        pod.redirect(&bootstrap());
+        seen.push([
+            pod.ip("address show dev lo"),
+            pod.ip("-4 rule"),
+            pod.ip("-6 rule"),
+            pod.ip("-4 route show table 17440"),
+            pod.ip("-6 route show table 17440"),
+        ]);
+    }
+    assert_eq!(seen[0], seen[1]);
+    pod.listen("[::]:8080", "app");
+    let _sidecar = pod.sidecar(&bootstrap());
+    for address in pod.addresses {
+        // The app would know of an original destination if the kernel tracked the connection.
+        assert_eq!(connect(address, 8080), Ok("app".to_owned()));
+    }
+}
+
+/// A sidecar that was killed costs its open connections and no new one: those reach the app. The
+/// next one finds them, counts them as bypassing, and its drain waits for them.
+#[test]
+fn a_killed_sidecar_costs_no_new_connection() {
+    let (pod, mut sidecar) = protected();
+    let app = pod.app("[::]:8080");
+    let [four, six] = pod.addresses;
+    let (mut lost, _served) = connection(four, 8080, &app);
+    sidecar.kill();
+    assert!(
+        matches!(lost.read(&mut [0]), Ok(0) | Err(_)),
+        "its relay is gone"
+    );
+    let mut past: Vec<_> = [four, six]
+        .map(|address| connection(address, 8080, &app))
+        .into();
+    for (client, served) in &mut past {
+        assert_eq!(peer(served), client.local_addr().unwrap());
+        say(client, served, "question");
+    }
+    let sidecar = pod.sidecar(&bootstrap());
+    let (mut relayed, mut relayed_app) = connection(four, 8080, &app);
+    say(&mut relayed, &mut relayed_app, "question");
+    say(&mut relayed_app, &mut relayed, "answer");
+    let report = sidecar.until("all seen", |report| report.now.bypassing == 2);
+    assert_eq!(numbers(&report), (3, 3));
+    let hooks = sidecar.call_hooks();
+    sidecar.until("draining", |report| report.phase == Phase::Draining);
+    hooks.are_held("two clients wait");
+    for (client, served) in &mut past {
+        say(served, client, "answer");
+    }
+    let drain = hooks.released().drain.unwrap();
+    assert_eq!((drain.outcome, drain.bypassing), (Outcome::Drained, 2));
+}
+
+/// From the moment at which the pod drains nothing new is accepted, by the app neither; what is
+/// open goes on. A drain that heals accepts again.
+#[test]
+fn a_draining_pod_refuses() {
+    let (pod, sidecar) = protected();
+    let app = pod.app("[::]:8080");
+    let [four, _] = pod.addresses;
+    let (mut client, mut served) = connection(four, 8080, &app);
+    say(&mut client, &mut served, "question");
+    let hooks = sidecar.call_hooks();
+    sidecar.until("draining", |report| report.phase == Phase::Draining);
+    for address in pod.addresses {
+        assert_eq!(connect(address, 8080), Err(ErrorKind::ConnectionRefused));
+    }
+    assert_eq!(sidecar.report().now.bypassing, 0);
+    say(&mut served, &mut client, "answer");
+    assert_eq!(hooks.released().drain.unwrap().outcome, Outcome::Drained);
+    assert!(app.try_recv().is_err(), "the app got a connection");
+}
+
+/// An app that listens on the pod's own address alone is served, and sees that address.
+#[test]
+fn an_app_at_the_pod_s_own_address_is_served() {
+    let (pod, sidecar) = protected();
+    for address in pod.addresses {
+        let app = pod.app(&SocketAddr::new(address, 8080).to_string());
+        for _ in 0..2 {
+            let (mut client, mut served) = connection(address, 8080, &app);
+            assert_eq!(peer(&served).ip(), address);
+            say(&mut client, &mut served, "question");
+        }
+    }
+    assert_eq!(sidecar.report().now.bypassing, 0);
+}
+
+/// A client that uses its port again at once is served and passes the relay, whoever closed the
+/// connection before: what is left of it neither refuses the client nor leads it past the relay.
+#[test]
+fn a_client_may_use_its_port_again_at_once() {
+    let (pod, sidecar) = protected();
+    let app = pod.app("[::]:8080");
+    for (number, (address, outside)) in pod
+        .addresses
+        .into_iter()
+        .zip(pod.outside_addresses)
+        .enumerate()
+    {
+        let source = SocketAddr::new(outside, 41000);
+        for round in 0..10 {
+            let mut client = connect_from(source, (address, 8080).into()).unwrap();
+            let mut served = app.recv_timeout(PATIENCE).expect("the app accepts");
+            served.set_read_timeout(Some(PATIENCE)).unwrap();
+            say(&mut client, &mut served, "question");
+            assert_eq!(peer(&served).ip(), outside);
+            let report = sidecar.report();
+            assert_eq!((numbers(&report).0, report.now.bypassing), (1, 0));
+            // The one that closes first is the one that remembers.
+            if (round + number) % 2 == 0 {
+                close(served, client);
+            } else {
+                // This side would remember, and refuse to connect from the port for a minute.
+                let socket = SockRef::from(&client);
+                socket.set_linger(Some(Duration::ZERO)).unwrap();
+                close(client, served);
+            }
+            sidecar.until("it to be gone", |report| numbers(report).0 == 0);
+        }
+    }
+}
+
+fn close(first: TcpStream, mut second: TcpStream) {
+    drop(first);
+    let _ = second.read(&mut [0]);
+}
+
+/// A client may have connections from one port to two of the pod's ports, and to two of its
+/// addresses; the second of the latter shows another port of the client's own address.
+#[test]
+fn a_client_may_use_one_port_for_two_connections() {
+    let (pod, _sidecar) = protected();
+    let (app, other) = (pod.app("[::]:8080"), pod.app("[::]:8082"));
+    let second = IpAddr::from([198, 18, 64, 66]);
+    pod.ip(&format!("address add {second}/32 dev eth0"));
+    pod.reach_from_outside(second);
+    let source = SocketAddr::new(pod.outside_addresses[0], 41000);
+    let mut ends = Vec::new();
+    for (to, app) in [
+        ((pod.addresses[0], 8080), &app),
+        ((pod.addresses[0], 8082), &other),
+        ((second, 8080), &app),
+    ] {
+        let client = connect_from(source, to.into()).unwrap();
+        let served = app.recv_timeout(PATIENCE).expect("the app accepts");
+        assert_eq!(peer(&served).ip(), source.ip());
+        ends.push((client, served));
+    }
+    for (client, served) in &mut ends {
+        say(client, served, "question");
+        say(served, client, "answer");
+    }
+    assert_eq!(peer(&ends[1].1), source);
+    assert_ne!(peer(&ends[2].1), source);
+}
+
+/// A sidecar that lacks the capability says so, and the app is served without it.
+#[test]
+fn without_the_capability_the_app_is_served() {
+    let pod = PodNetwork::new();
+    pod.redirect(&bootstrap());
+    let app = pod.app("[::]:8080");
+    let sidecar = pod.sidecar_by(&launch(&bootstrap()).without_capabilities());
+    let report = sidecar.report();
+    assert_eq!(report.mode, Mode::Observe);
+    let [step] = &report.steps[..] else {
+        panic!("{:?}", report.steps);
+    };
+    assert_eq!(
+        (step.mode, step.why),
+        (Mode::Transparent, Why::NoCapability)
+    );
+    for address in pod.addresses {
+        let (client, served) = connection(address, 8080, &app);
+        assert_eq!(peer(&served), client.local_addr().unwrap());
+    }
+}
