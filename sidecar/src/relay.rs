@@ -12,6 +12,7 @@ mod closing;
 mod connection;
 pub mod delivery;
 mod exchange;
+pub(crate) mod keepalive;
 mod notify;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod scenario;

@@ -1,20 +1,15 @@
 //! The listening socket, and what every connection that it accepts inherits from it.
 
 use super::Kind;
+use crate::relay::keepalive;
+use crate::stance::Stance;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// Connections that the kernel keeps until they are accepted; it lowers this to somaxconn, 4096 by
 /// default.
 const BACKLOG: i32 = 4096;
-
-/// How long the sender of a client's connection keeps quiet before its kernel asks whether the
-/// client is still there, how long it waits for each answer, and how many it misses. Forgotten
-/// connections go after 40 s, and conntrack's 60 s of close_wait can't swallow the answer to a
-/// client that has half-closed.
-const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(25), Duration::from_secs(5), 3);
 
 /// Opens this port for IPv6 and IPv4 with one socket, or for IPv4 alone where the node has no IPv6.
 ///
@@ -33,7 +28,7 @@ pub(crate) fn on_all_addresses<T>(
 
 /// Listens on this address.
 pub(super) fn open(address: SocketAddr, kind: Kind) -> io::Result<TcpListener> {
-    use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+    use socket2::{Domain, Protocol, Socket, Type};
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -49,15 +44,13 @@ pub(super) fn open(address: SocketAddr, kind: Kind) -> io::Result<TcpListener> {
     }
     // Connections of an earlier start may still be in TIME_WAIT.
     socket.set_reuse_address(true)?;
-    // Linux hands these two on to every connection that is accepted: one system call here is one
-    // less for each of them.
-    let (time, interval, retries) = KEEPALIVE;
-    let keepalive = TcpKeepalive::new()
-        .with_time(time)
-        .with_interval(interval)
-        .with_retries(retries);
-    socket.set_tcp_keepalive(&keepalive)?;
+    // Linux hands these on to every connection that is accepted: one system call here is one less
+    // for each of them.
+    socket.set_tcp_keepalive(&keepalive::in_stance(Stance::Serving))?;
     socket.set_tcp_nodelay(true)?;
+    // A byte that a client sends as urgent keeps its place among the others (RFC 6093 section 6);
+    // the kernel would keep it apart, and the app would never get it.
+    socket.set_out_of_band_inline(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -87,12 +80,8 @@ mod tests {
         let _client = TcpStream::connect(address).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
         let socket = SockRef::from(&accepted);
-        let probes = (
-            socket.tcp_keepalive_time().unwrap(),
-            socket.tcp_keepalive_interval().unwrap(),
-            socket.tcp_keepalive_retries().unwrap(),
-        );
-        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
-        assert_eq!(probes, KEEPALIVE);
+        assert!(socket.tcp_nodelay().unwrap() && socket.out_of_band_inline().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 24);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::as_client::{self, AsClient};
 use super::{Destination, Known, loopback, proves_itself};
+use socket2::SockRef;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -51,6 +52,8 @@ impl Destination {
         // Connection tracking may forget the connection, and takes it up again: there is nothing
         // to translate.
         stream.set_nodelay(true)?;
+        // As on the client's side: an urgent byte keeps its place among the others.
+        SockRef::from(&stream).set_out_of_band_inline(true)?;
         if let Some(header) = &self.header {
             stream.write_all(header).await?;
         }

@@ -5,16 +5,16 @@
 //! leaves from its own port. So the relay asks after its clients in time. Between relay and app
 //! nothing is translated, and what is forgotten is found again.
 
-use crate::client::{connection, say};
+use crate::client::{connection, numbers, say};
 use crate::pod::PodNetwork;
 use crate::sidecar::PATIENCE;
 use ebb_api::bootstrap::Bootstrap;
 use ebb_api::capture::{Mode, Wanted};
 use ebb_netns::{bootstrap, eventually};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What connection tracking remembers here, in seconds. By itself it is 60 of a connection of which
 /// one half is closed, and five days of others; the relay asks after 25.
@@ -84,6 +84,39 @@ fn nothing_is_lost_in_a_long_silence() {
         assert!(remembers(&pod, from), "{from}: {ends:?}");
         end(client, served, ends);
     }
+}
+
+/// An idle connection outlives a network that is away for longer than a minute's worth of
+/// unanswered questions would have it, as it does without the relay.
+#[test]
+fn an_idle_connection_outlives_an_outage() {
+    const OUTAGE: Duration = Duration::from_secs(45);
+    let pod = PodNetwork::new();
+    let bootstrap = bootstrap::of(bootstrap::short(60));
+    pod.redirect(&bootstrap);
+    let app = pod.app("[::]:8080");
+    let sidecar = pod.sidecar(&bootstrap);
+    let outside = pod.second_outside();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(outside, 0).into()).unwrap();
+    let to = SocketAddr::new(pod.addresses[0], 8080);
+    socket.connect(&to.into()).unwrap();
+    let mut client = TcpStream::from(socket);
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut served = app.recv_timeout(PATIENCE).expect("the app accepts");
+    say(&mut client, &mut served, "question");
+    say(&mut served, &mut client, "answer");
+    pod.remove_outside(outside);
+    let began = Instant::now();
+    eventually("the end of the outage", OUTAGE + PATIENCE, || {
+        let open = numbers(&sidecar.report()).0;
+        assert_eq!(open, 1, "closed after {:?}", began.elapsed());
+        Ok((began.elapsed() > OUTAGE).then_some(()))
+    })
+    .unwrap();
+    pod.second_outside();
+    say(&mut client, &mut served, "question");
+    say(&mut served, &mut client, "answer");
 }
 
 fn end(mut client: TcpStream, mut served: TcpStream, ends: AppEnds) {

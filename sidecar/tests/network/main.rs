@@ -18,3 +18,4 @@ mod proxy_protocol;
 mod redirect;
 mod sidecar;
 mod transparent;
+mod urgent;

@@ -92,7 +92,7 @@ impl PodNetwork {
         let second: IpAddr = [198, 18, 192, 1].into();
         let interface = Outside::INTERFACE;
         self.ip_outside(&format!("address add {second}/32 dev {interface}"));
-        self.ip(&format!("route add {second}/32 dev eth0"));
+        self.ip(&format!("route replace {second}/32 dev eth0"));
         second
     }
 

@@ -5,6 +5,7 @@ use super::{Connection, End, Rest, Stage};
 use crate::relay::buffer::with_scratch;
 use crate::relay::closing;
 use crate::relay::exchange::Exchange;
+use crate::relay::keepalive;
 use crate::relay::notify::Subscription;
 use crate::relay::write_buffer::WriteBuffer;
 use crate::upstream::Destination;
@@ -65,6 +66,7 @@ impl Connection {
         async move {
             let end = poll_fn(|context| {
                 if let Some(conduct) = subscription.changed(context) {
+                    keepalive::follow(&self.legs.client, self.stance, conduct.stance);
                     self.take_up(&conduct, Instant::now());
                 }
                 with_scratch(|scratch| self.poll(context, scratch))
