@@ -22,7 +22,7 @@ mod suite;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
 /// The tasks of the project.
@@ -98,6 +98,11 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Compares a pod with Ebb and one without: plays each scenario in both, and prints what both
+    /// sides of its connections saw otherwise. docs/invisible.md has the table.
+    ///
+    /// Needs Linux, root, `ip` and nftables; the cluster is not used.
+    Compare,
     /// Looks for what is rare: `soak clients`; `soak clients --help` tells more.
     ///
     /// Needs root; the cluster is not used.
@@ -220,6 +225,10 @@ fn run(task: Task) -> Result<u8> {
             requirements::root()?;
             programs::bench(arguments.into_iter().map(Into::into))
         }
+        Task::Compare => match requirements::of_namespaces() {
+            Some(because) => bail!("the comparison can't run: {because}"),
+            None => programs::compare(),
+        },
         Task::Soak { arguments } => {
             requirements::root()?;
             programs::soak(arguments.into_iter().map(Into::into))

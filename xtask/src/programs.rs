@@ -19,6 +19,13 @@ pub(crate) fn bench(arguments: impl IntoIterator<Item = OsString>) -> Result<u8>
     status(built("ebb-bench", "ebb-bench")?.args(arguments))
 }
 
+/// Runs the comparison's program with a fresh build of the sidecar, and returns its status.
+pub(crate) fn compare() -> Result<u8> {
+    let sidecar = built("ebb-sidecar", "ebb-sidecar")?;
+    let mut compare = built("ebb-compare", "ebb-compare")?;
+    status(compare.arg("--sidecar").arg(sidecar.get_program()))
+}
+
 /// Runs the soaks' program, in the folder where we are, and returns its status.
 pub(crate) fn soak(arguments: impl IntoIterator<Item = OsString>) -> Result<u8> {
     status(built("ebb-clients", "ebb-soak")?.args(arguments))

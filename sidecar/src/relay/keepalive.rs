@@ -9,9 +9,9 @@ use tokio::net::TcpStream;
 /// remembers a client that has half-closed, so that the answer to it finds the way.
 const TIME: Duration = Duration::from_secs(25);
 
-/// How long each answer is waited for, and how many may be missed, while the pod serves. A link that
-/// is down for some minutes costs no idle connection, as it would not without the relay; a client
-/// that is gone for good is forgotten after ten.
+/// How long each answer is waited for, and how many may be missed, while the pod serves. A link
+/// that is down for some minutes costs no idle connection, as it would not without the relay; a
+/// client that is gone for good is forgotten after ten.
 const PATIENT: (Duration, u32) = (Duration::from_secs(25), 24);
 
 /// The same while the pod leaves: nobody waits for a client that is gone longer than 40 s.

@@ -9,6 +9,7 @@
 
 mod abuse;
 mod client;
+mod compare;
 mod goodbye;
 mod keepalive;
 mod named_ports;

@@ -86,6 +86,12 @@ const CRATES: &[Crate] = &[
         uses: &["ebb-api", "ebb-bed", "ebb-netns"],
         never: &[KUBERNETES],
     },
+    // The sidecar's own tests stand on it.
+    Crate {
+        name: "ebb-compare",
+        uses: &["ebb-api", "ebb-netns"],
+        never: &[KUBERNETES, INPUT_OUTPUT, TLS],
+    },
     Crate {
         name: "ebb-cluster",
         uses: &[

@@ -243,9 +243,9 @@ fn labeled_without_a_policy() {
     );
 }
 
-/// A sidecar that stands still for less than 3 s takes no pod out of its Services, and the first 503
-/// does: kubelet fails a probe that it waited `timeoutSeconds` for, and withdraws readiness after
-/// `failureThreshold` failures in a row. A higher threshold would hold back the 503, too.
+/// A sidecar that stands still for less than 3 s takes no pod out of its Services, and the first
+/// 503 does: kubelet fails a probe that it waited `timeoutSeconds` for, and withdraws readiness
+/// after `failureThreshold` failures in a row. A higher threshold would hold back the 503, too.
 #[test]
 fn a_pause_is_waited_for_and_a_503_counts_at_once() {
     let pod = injected(&web(), &context(&sidecar()));

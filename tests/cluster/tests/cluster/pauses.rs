@@ -85,8 +85,8 @@ async fn pods(namespace: &TestNamespace) -> Result<Vec<Pod>> {
     Ok(namespace.api::<Pod>().list(&selector).await?.items)
 }
 
-/// All sidecars of an application stand still for 2 s under load: its pods stay in their Service, no
-/// request is lost, and all goes on.
+/// All sidecars of an application stand still for 2 s under load: its pods stay in their Service,
+/// no request is lost, and all goes on.
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_pause_of_the_sidecars_changes_no_endpoint_and_loses_nothing() {

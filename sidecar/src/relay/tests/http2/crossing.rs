@@ -8,7 +8,8 @@ use super::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
     /// It obeys RFC 9113, reads at any time, and begins the next request the moment that the answer
-    /// to the last one has ended. It can't send a body twice: what a GOAWAY names as unseen is lost.
+    /// to the last one has ended. It can't send a body twice: what a GOAWAY names as unseen is
+    /// lost.
     Obeys,
     /// The same with the first 20 ms of a request spent between the choice of the connection and
     /// the first byte, as where threads wait for a CPU.

@@ -1,0 +1,90 @@
+//! What is played: a small file for each scenario.
+
+mod addresses;
+mod app_closes_first;
+mod app_resets;
+mod bulk;
+mod client_resets;
+mod device_bound;
+mod early_answer;
+mod half_close;
+mod inside;
+mod loopback_only;
+mod own_address;
+mod own_end;
+mod port_range;
+mod refused;
+mod second_address;
+mod urgent;
+
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+
+use anyhow::Result;
+use ebb_api::capture::Mode;
+
+use crate::stage::Place;
+
+/// What the sides of a scenario have seen: a line for each thing, without what differs from one run
+/// to the next.
+pub type Seen = Vec<String>;
+
+/// Something that happens between a client and an app.
+#[derive(Debug)]
+pub struct Scenario {
+    /// What it is about, as a row of the table.
+    pub title: &'static str,
+    /// Where a mode is known to differ from a plain pod, and why that is so.
+    pub differs: &'static [(Mode, &'static str)],
+    /// Plays it.
+    pub play: fn(&Place<'_>) -> Result<Seen>,
+}
+
+/// All of them, in the order in which they are shown.
+pub const ALL: &[Scenario] = &[
+    addresses::SCENARIO,
+    own_end::SCENARIO,
+    refused::SCENARIO,
+    loopback_only::SCENARIO,
+    own_address::SCENARIO,
+    device_bound::SCENARIO,
+    second_address::SCENARIO,
+    port_range::SCENARIO,
+    inside::SCENARIO,
+    half_close::SCENARIO,
+    app_closes_first::SCENARIO,
+    app_resets::SCENARIO,
+    client_resets::SCENARIO,
+    early_answer::SCENARIO,
+    urgent::SCENARIO,
+    bulk::SCENARIO,
+];
+
+/// One side says it.
+fn say(from: &mut TcpStream, text: &str) -> Result<()> {
+    Ok(from.write_all(text.as_bytes())?)
+}
+
+/// What a side hears until the other closes, or how that fails.
+fn hear_all(at: &mut TcpStream) -> String {
+    let mut heard = Vec::new();
+    match at.read_to_end(&mut heard) {
+        Ok(_) => format!("{:?} and the end", String::from_utf8_lossy(&heard)),
+        Err(error) => format!("{:?} and {}", String::from_utf8_lossy(&heard), error.kind()),
+    }
+}
+
+/// The next bytes that a side hears, as many as `text` has.
+fn hear(at: &mut TcpStream, text: &str) -> Result<String> {
+    let mut heard = vec![0; text.len()];
+    at.read_exact(&mut heard)?;
+    Ok(String::from_utf8_lossy(&heard).into_owned())
+}
+
+/// How it ended, in a word.
+fn outcome<T>(result: &io::Result<T>) -> String {
+    match result {
+        Ok(_) => "connected".to_owned(),
+        Err(error) => error.kind().to_string(),
+    }
+}
