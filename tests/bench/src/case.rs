@@ -94,7 +94,9 @@ impl Case {
     /// Which of the proxies take part, in their order.
     pub fn participants(self, proxies: &[Proxy]) -> Vec<Proxy> {
         let takes_part = |proxy: &&Proxy| match (self, **proxy) {
-            _ if self.is_drain() => matches!(proxy, Proxy::Ebb | Proxy::EbbBeside),
+            _ if self.is_drain() => {
+                matches!(proxy, Proxy::Ebb | Proxy::EbbRedirect | Proxy::EbbBeside)
+            }
             (_, Proxy::Direct) => self.is_latency(),
             (_, Proxy::HaproxySplice) => self == Self::Bulk,
             _ => true,

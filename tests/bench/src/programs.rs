@@ -36,7 +36,9 @@ impl Programs {
     ) -> Result<Self> {
         let sidecar = match sidecar {
             Some(given) => given,
-            None if proxies.contains(&Proxy::Ebb) => static_program("ebb-sidecar", "ebb-sidecar")?,
+            None if proxies.iter().any(|it| it.is_ours()) => {
+                static_program("ebb-sidecar", "ebb-sidecar")?
+            }
             None => PathBuf::new(),
         };
         let programs = Self {

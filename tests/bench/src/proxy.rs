@@ -14,6 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use ebb_api::capture::Mode;
 use ebb_netns::process::{self, Process};
 use serde::{Deserialize, Serialize};
 
@@ -37,9 +38,11 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 pub enum Proxy {
     /// None: what the rest costs. Its latency is what the others' is counted from.
     Direct,
-    /// The sidecar's release build, with its own redirect rules.
+    /// The sidecar's release build in the mode Transparent, with its own rules.
     Ebb,
-    /// Another build of the sidecar, in the same way.
+    /// The same in the mode Redirect.
+    EbbRedirect,
+    /// Another build of the sidecar, in the mode Transparent.
     EbbBeside,
     /// HAProxy, forwarding bytes.
     HaproxyTcp,
@@ -89,7 +92,7 @@ impl Proxy {
     pub fn start(self, topology: &Topology, programs: &Programs, case: Case) -> Result<Running> {
         let protocol = case.protocol();
         let address = match self {
-            Self::Direct | Self::Ebb | Self::EbbBeside => {
+            Self::Direct | Self::Ebb | Self::EbbRedirect | Self::EbbBeside => {
                 Topology::address(backend::port(protocol))
             }
             _ => Topology::address(PORT),
@@ -105,11 +108,9 @@ impl Proxy {
         let folder = topology.folder();
         let joined = in_group(topology, &group);
         let mut process = match self {
-            Self::Ebb => ebb::start(&programs.sidecar, &joined, topology, case)?,
-            Self::EbbBeside => {
-                let sidecar = programs.beside.as_ref();
-                let sidecar = sidecar.context("no other build of the sidecar was named")?;
-                ebb::start(sidecar, &joined, topology, case)?
+            Self::Ebb | Self::EbbRedirect | Self::EbbBeside => {
+                let build = self.build(programs)?;
+                build.start(&joined, topology, case)?
             }
             _ => {
                 let mut command = topology.pod().network().command(&joined[0]);
@@ -125,6 +126,27 @@ impl Proxy {
         })
     }
 
+    /// Whether it is the sidecar that is to be built.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::Ebb | Self::EbbRedirect)
+    }
+
+    /// Which build of the sidecar it is.
+    fn build(self, programs: &Programs) -> Result<ebb::Build<'_>> {
+        let program = match self {
+            Self::EbbBeside => {
+                let beside = programs.beside.as_ref();
+                beside.context("no other build of the sidecar was named")?
+            }
+            _ => &programs.sidecar,
+        };
+        let mode = match self {
+            Self::EbbRedirect => Mode::Redirect,
+            _ => Mode::Transparent,
+        };
+        Ok(ebb::Build { program, mode })
+    }
+
     /// Adds the program of another proxy, and writes its configuration.
     fn add(
         self,
@@ -134,7 +156,7 @@ impl Proxy {
         protocol: Protocol,
     ) -> Result<()> {
         match self {
-            Self::Direct | Self::Ebb | Self::EbbBeside => Ok(()),
+            Self::Direct | Self::Ebb | Self::EbbRedirect | Self::EbbBeside => Ok(()),
             Self::HaproxyTcp => haproxy::TCP.add(command, folder, programs, protocol),
             Self::HaproxySplice => haproxy::SPLICE.add(command, folder, programs, protocol),
             Self::HaproxyHttp => haproxy::HTTP.add(command, folder, programs, protocol),
@@ -159,6 +181,7 @@ impl fmt::Display for Proxy {
         f.write_str(match self {
             Self::Direct => "direct",
             Self::Ebb => "ebb",
+            Self::EbbRedirect => "ebb-redirect",
             Self::EbbBeside => "ebb-beside",
             Self::HaproxyTcp => "haproxy-tcp",
             Self::HaproxySplice => "haproxy-splice",
