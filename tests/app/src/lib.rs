@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `GET /`, `POST /` | the pod's name, after the usual delay |
 //! | `/whoami` | the pod's name, at once |
+//! | `/peer` | the client's address and port, as the application sees them, and a dot |
 //! | `/slow?seconds=20` | one line after that time; logged |
 //! | `/stream?seconds=20` | a line every 100 ms for that time, chunked; logged |
 //! | `/healthz` | 200; 503 after `POST /fail` |

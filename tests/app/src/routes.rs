@@ -1,6 +1,7 @@
 //! What the application answers.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -24,6 +25,11 @@ const STREAM_PERIOD: Duration = Duration::from_millis(100);
 
 /// The longest answer that can be asked for: a bound, so that no typing error holds a pod for days.
 const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Where the client of a connection is, as the application sees it. It prints without the mapping
+/// of IPv4 into IPv6.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
 
 /// The application's handlers and their state. Clones share the state.
 #[derive(Clone)]
@@ -54,6 +60,12 @@ pub(super) struct OpenRequest {
 /// A WebSocket from its first byte to its last.
 pub(super) struct OpenWebSocket {
     shared: Arc<Shared>,
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        SocketAddr::new(self.0.ip().to_canonical(), self.0.port()).fmt(f)
+    }
 }
 
 impl Routes {
@@ -127,6 +139,11 @@ impl Routes {
             (_, "/") => {
                 tokio::time::sleep(shared.delay).await;
                 text(StatusCode::OK, format!("hello from {}\n", shared.pod_name))
+            }
+            (_, "/peer") => {
+                let peer = head.extensions.get::<Peer>();
+                let peer = peer.map_or_else(|| "unknown".to_owned(), ToString::to_string);
+                text(StatusCode::OK, format!("{peer}.\n"))
             }
             (_, "/whoami") => text(StatusCode::OK, format!("{}\n", shared.pod_name)),
             (_, "/slow") => {

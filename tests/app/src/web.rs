@@ -9,7 +9,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::routes::Routes;
+use super::routes::{Peer, Routes};
 use super::websocket;
 
 /// Serves one connection to its end. When the application stops, an idle one is closed, one with
@@ -25,7 +25,11 @@ pub(super) async fn serve_connection(
     }
     // What the connection became when it stopped to be one of requests and answers.
     let upgraded: Arc<Mutex<Option<OnUpgrade>>> = Arc::default();
+    let peer = stream.peer_addr().ok().map(Peer);
     let service = service_fn(|mut request| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
         let routes = routes.clone();
         let upgraded = upgraded.clone();
         async move {

@@ -54,6 +54,11 @@ impl Client {
         Ok(Self { stream })
     }
 
+    /// This side's address.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        Ok(self.stream.local_addr()?)
+    }
+
     /// Sends an HTTP/1.1 request without a body, on a connection that is to stay.
     pub async fn request(&mut self, method: &str, path: &str) -> Result<()> {
         self.send(&format!(
