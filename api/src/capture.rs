@@ -61,7 +61,8 @@ impl Mode {
 
 /// The mode that a policy asks for. Auto: the first that can be had of Transparent, Redirect and
 /// Observe. Transparent: the app sees its clients' own addresses. Redirect: it sees the pod's own.
-/// Observe: connections do not pass the sidecar, which only waits for them. Default: Auto.
+/// NamedPorts: the sidecar takes over the names of the pod's ports, without any privilege. Observe:
+/// connections do not pass the sidecar, which only waits for them. Default: Auto.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum CaptureMode {
@@ -72,6 +73,8 @@ pub enum CaptureMode {
     Transparent,
     /// [`Mode::Redirect`] and no other.
     Redirect,
+    /// [`Mode::NamedPorts`] and no other.
+    NamedPorts,
     /// [`Mode::Observe`].
     Observe,
 }
@@ -84,6 +87,7 @@ impl CaptureMode {
             CaptureMode::Auto => &[Mode::Transparent, Mode::Redirect],
             CaptureMode::Transparent => &[Mode::Transparent],
             CaptureMode::Redirect => &[Mode::Redirect],
+            CaptureMode::NamedPorts => &[Mode::NamedPorts],
             CaptureMode::Observe => &[],
         };
         let can_be_had = |mode: &Mode| rules == Rules::Permitted || !mode.stands_on_rules();
@@ -179,6 +183,8 @@ pub enum Why {
     WeakRule,
     /// The sidecar runs without the capability that the mode needs.
     NoCapability,
+    /// None of the pod's ports has a name that the relay could take over.
+    NoNamedPorts,
     /// A port of the relay is not open.
     PortTaken,
     /// The kernel does not tell of the pod's sockets.
@@ -194,13 +200,14 @@ pub enum Why {
 
 impl Why {
     /// All of them.
-    pub const ALL: [Why; 11] = [
+    pub const ALL: [Why; 12] = [
         Why::InitFailed,
         Why::InitMissing,
         Why::InitUnreadable,
         Why::RulesRefused,
         Why::WeakRule,
         Why::NoCapability,
+        Why::NoNamedPorts,
         Why::PortTaken,
         Why::SocketsUnseen,
         Why::NoProxyProtocol,
@@ -217,6 +224,7 @@ impl Why {
             Why::RulesRefused => "RulesRefused",
             Why::WeakRule => "WeakRule",
             Why::NoCapability => "NoCapability",
+            Why::NoNamedPorts => "NoNamedPorts",
             Why::PortTaken => "PortTaken",
             Why::SocketsUnseen => "SocketsUnseen",
             Why::NoProxyProtocol => "NoProxyProtocol",

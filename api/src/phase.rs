@@ -158,6 +158,7 @@ mod tests {
             "RulesRefused",
             "WeakRule",
             "NoCapability",
+            "NoNamedPorts",
             "PortTaken",
             "SocketsUnseen",
             "NoProxyProtocol",

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! One file for each thing that is put in: `containers` (with their `resources`), `volume`,
-//! `hooks`, `probes`, `grace`, `metadata`; `app_containers` does what concerns the app's own
-//! containers.
+//! `hooks`, `probes`, `grace`, `named_ports`, `metadata`; `app_containers` does what concerns the
+//! app's own containers.
 //!
 //! A second pass over a pod that has the sidecar adds nothing that is there: see `reinvocation`.
 //! Our containers then stay as they are, whatever others have made of them (a mirror's image, a
@@ -22,6 +22,7 @@ mod eligibility;
 mod grace;
 mod hooks;
 mod metadata;
+mod named_ports;
 mod probes;
 mod reinvocation;
 mod resources;
@@ -35,12 +36,13 @@ use super::pod::ReviewedPod;
 use crate::keyring::PublicKey;
 use app_containers::TakeOver;
 use ebb_api::bootstrap::Bootstrap;
-use ebb_api::capture::{Rules, Wanted};
+use ebb_api::capture::{Mode, Rules, Wanted};
 use ebb_api::names::Inject;
 use ebb_api::policy::CaptureSettings;
 use ebb_api::settings::Settings;
 use eligibility::{Asked, Eligibility};
 use grace::Grace;
+use named_ports::TakenNames;
 use reinvocation::EarlierPass;
 use serde_json::{Value, json};
 
@@ -137,11 +139,18 @@ fn patched(pod: &ReviewedPod, context: &Context<'_>, earlier: Option<&EarlierPas
     };
     let app = app.run(&mut spec["containers"]);
     bootstrap.containers = app.known;
+    let names = if bootstrap.capture.modes.contains(&Mode::NamedPorts) {
+        TakenNames::take(pod, earlier, spec)
+    } else {
+        TakenNames::default()
+    };
+    bootstrap.capture.ports.clone_from(&names.ports);
     if kept.is_some() {
         containers::renew(spec, &bootstrap);
     } else {
         containers::put(spec, pod, context, &bootstrap);
     }
+    names.declare(spec);
     volume::put(spec);
     metadata::mark_injected(&mut patched["metadata"], &bootstrap, &app.unheld);
     patched

@@ -93,13 +93,15 @@ pub fn gap(
     };
     match contact {
         Contact::Reached { mode, steps } if !satisfies(*mode, policy.capture.mode) => {
-            let why = if policy.capture.mode == CaptureMode::Observe {
-                SteppedDown::Outdated
-            } else if !context.redirect {
+            let needs_rules = match policy.capture.mode {
+                CaptureMode::Auto | CaptureMode::Transparent | CaptureMode::Redirect => true,
+                CaptureMode::NamedPorts | CaptureMode::Observe => false,
+            };
+            let why = if needs_rules && !context.redirect {
                 SteppedDown::Off
-            } else if context.namespace.labels.forbids_net_admin {
+            } else if needs_rules && context.namespace.labels.forbids_net_admin {
                 SteppedDown::Forbidden
-            } else if steps.is_empty() || !sidecar.redirect_step {
+            } else if steps.is_empty() || (needs_rules && !sidecar.redirect_step) {
                 SteppedDown::Outdated
             } else {
                 SteppedDown::Failed(steps.clone())
@@ -131,6 +133,7 @@ fn satisfies(mode: Mode, wanted: CaptureMode) -> bool {
         CaptureMode::Auto => mode != Mode::Observe,
         CaptureMode::Transparent => mode == Mode::Transparent,
         CaptureMode::Redirect => mode == Mode::Redirect,
+        CaptureMode::NamedPorts => mode == Mode::NamedPorts,
         CaptureMode::Observe => mode == Mode::Observe,
     }
 }

@@ -9,7 +9,7 @@ use super::{Asked, DataPath, Found, Words};
 use crate::census::Way;
 use crate::listener::Port;
 use crate::upstream::{Approach, OriginalDestination};
-use ebb_api::capture::Mode;
+use ebb_api::capture::{Mode, Step, Why};
 
 const WORDS: Words = Words {
     draining: "draining, nothing new is accepted but what reaches the app's ports by number",
@@ -19,9 +19,18 @@ const WORDS: Words = Words {
 
 pub(super) fn candidate(asked: &Asked, found: &Found) -> Candidate {
     let ports = &asked.wanted.ports;
+    let none = ports.is_empty().then(|| Step {
+        mode: Mode::NamedPorts,
+        why: Why::NoNamedPorts,
+        detail: "none of the pod's TCP ports has a name that the sidecar could take over"
+            .to_owned(),
+    });
     Candidate {
-        works: true,
-        steps: ports_shut(Mode::NamedPorts, found).collect(),
+        works: none.is_none(),
+        steps: none
+            .into_iter()
+            .chain(ports_shut(Mode::NamedPorts, found))
+            .collect(),
         path: DataPath {
             mode: Mode::NamedPorts,
             ports: ports.iter().map(|port| Port::plain(port.listen)).collect(),

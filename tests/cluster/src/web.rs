@@ -102,13 +102,22 @@ impl Web {
 
     /// The Service, with its ports by number.
     pub fn service(&self) -> Service {
+        self.service_to(&json!(HTTP_PORT), &json!(ECHO_PORT))
+    }
+
+    /// The Service, with its ports by the names that they have in the pods.
+    pub fn service_by_names(&self) -> Service {
+        self.service_to(&json!("http"), &json!("echo"))
+    }
+
+    fn service_to(&self, http: &Value, echo: &Value) -> Service {
         typed(json!({
             "metadata": {"name": self.name, "labels": {"app": self.name}},
             "spec": {
                 "selector": {"app": self.name},
                 "ports": [
-                    {"name": "http", "port": 80, "targetPort": HTTP_PORT},
-                    {"name": "echo", "port": ECHO_PORT, "targetPort": ECHO_PORT},
+                    {"name": "http", "port": 80, "targetPort": http},
+                    {"name": "echo", "port": ECHO_PORT, "targetPort": echo},
                 ],
             },
         }))

@@ -266,3 +266,35 @@ fn unknown_fields_survive() {
     assert_eq!(pod["spec"]["fieldOfTomorrow"], json!({"a": [1]}));
     assert_eq!(pod["spec"]["containers"][0]["anotherOne"], json!(true));
 }
+
+/// In the mode NamedPorts the sidecar takes over the names of the app's TCP ports, on ports that
+/// nobody in the pod declares, and whatever names them in the pod means the app's number. It takes
+/// no privilege. A second pass, and one over a copy of a running pod, takes nothing twice.
+#[test]
+fn named_ports() {
+    let pod = pod(&json!({"containers": [
+        {"name": "app", "image": "web:1",
+         "ports": [
+             {"name": "http", "containerPort": 8080},
+             {"name": "dns", "containerPort": 53, "protocol": "UDP"},
+             {"containerPort": 9100},
+         ],
+         "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}},
+         "livenessProbe": {"tcpSocket": {"port": "http"}},
+         "lifecycle": {"postStart": {"httpGet": {"path": "/warm", "port": "http"}}}},
+        {"name": "admin", "image": "web:1",
+         "ports": [{"name": "admin", "containerPort": 17450}]},
+    ]}));
+    let sidecar = sidecar();
+    let mut context = context(&sidecar);
+    if let Some(policy) = &mut context.policy {
+        policy.capture.mode = CaptureMode::NamedPorts;
+    }
+    let once = injected(&pod, &context);
+    assert_injected!("named_ports", pod, &context);
+    context.key.id = "k2".to_owned();
+    let copied = injected(&once, &context);
+    assert_eq!(bootstrap(&copied).capture, bootstrap(&once).capture);
+    let ports = |pod: &Value| pod["spec"]["initContainers"][0]["ports"].clone();
+    assert_eq!(ports(&copied), ports(&once));
+}

@@ -1,10 +1,14 @@
 //! How connections get to the sidecar, in real pods.
 
-use anyhow::{Context as _, Result};
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result, ensure};
 use ebb_api::capture::Mode;
 use ebb_cluster::client::Client;
+use ebb_cluster::eventually;
 use ebb_cluster::namespace::{TestNamespace, in_parallel};
 use ebb_cluster::pods;
+use ebb_cluster::rolls::service_target;
 use ebb_cluster::web::HTTP_PORT;
 use serde_json::json;
 
@@ -16,7 +20,12 @@ async fn seen(namespace: &TestNamespace, mode: &str, in_force: Mode) -> Result<(
     let pod = injected_pod(namespace, &web(namespace, "web")).await?;
     assert_eq!(pods::report(&pod).await?.mode, in_force);
     protected(namespace, "web", "AllProtected").await?;
-    let mut client = Client::connect(pods::address(&pod, HTTP_PORT)?).await?;
+    ask_for_peer(pods::address(&pod, HTTP_PORT)?).await
+}
+
+/// Whom the app at this address has seen, and who that is in truth.
+async fn ask_for_peer(address: SocketAddr) -> Result<(String, String)> {
+    let mut client = Client::connect(address).await?;
     let own = client.local_addr()?.to_string();
     // The application ends the line with a dot, so that it is known to be whole.
     client.request("GET", "/peer").await?;
@@ -49,6 +58,31 @@ fn a_mode_that_is_named_is_honored() {
     in_parallel("observe", async |namespace| {
         let (seen, own) = seen(namespace, "Observe", Mode::Observe).await?;
         assert_eq!(seen, own);
+        Ok(())
+    });
+}
+
+/// Where the Pod Security level allows nothing more, a policy may ask for the names of the pods'
+/// ports: clients of a Service that names its ports pass the sidecar, which takes no privilege.
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn a_service_that_names_its_ports_finds_the_sidecar() {
+    in_parallel("named-ports", async |namespace| {
+        policy(namespace, "web", json!({"capture": {"mode": "NamedPorts"}})).await?;
+        let web = web(namespace, "web");
+        namespace.create_object(&web.service_by_names()).await?;
+        namespace.create_object(&web.bare_pod()).await?;
+        let pod = pods::ready(namespace, "web").await?;
+        assert_eq!(pods::report(&pod).await?.mode, Mode::NamedPorts);
+        protected(namespace, "web", "AllProtected").await?;
+        let service = service_target(namespace, &web).await?.address();
+        let (seen, own) = eventually("the Service to lead to the pod", SOON, async || {
+            ask_for_peer(service).await
+        })
+        .await?;
+        assert_ne!(seen, own, "the sidecar was not in the way");
+        let report = pods::report(&pod).await?;
+        ensure!(report.now.bypassing == 0, "{report:?}");
         Ok(())
     });
 }
