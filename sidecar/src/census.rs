@@ -17,6 +17,7 @@ pub use connection::{Connection, Way};
 pub use probes::Probes;
 pub use snapshot::{Past, Snapshot};
 
+use crate::track::Odd;
 use ebb_api::report::Protocol;
 use records::{Place, Records};
 use std::collections::HashSet;
@@ -65,6 +66,7 @@ struct Totals {
     last_work: AtomicU64,
     accept_errors: AtomicU64,
     panics: AtomicU64,
+    turned_opaque: [AtomicU64; Odd::ALL.len()],
 }
 
 /// A reader's place in the stream of changes; see [`Census::changes`].

@@ -16,14 +16,14 @@ pub mod websocket;
 use std::fmt;
 
 /// Why the bytes are not what a tracker knows for certain: the connection is opaque from here on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Odd {
     /// They began as another protocol's do.
     NotHttp,
     /// A head or a frame breaks the rules of its protocol, or different servers read it
     /// differently.
     Malformed,
-    /// The same of what delimits a body: its length, or its chunks.
+    /// The same of what delimits a body: its length, its coding, or its chunks.
     Framing,
     /// More than is followed: a longer head, more fields, more open requests or streams.
     TooMany,
@@ -35,7 +35,17 @@ pub enum Odd {
 }
 
 impl Odd {
-    /// Its one spelling, in the log.
+    /// All of them, in their order here.
+    pub const ALL: [Odd; 6] = [
+        Odd::NotHttp,
+        Odd::Malformed,
+        Odd::Framing,
+        Odd::TooMany,
+        Odd::Unsolicited,
+        Odd::Upgrade,
+    ];
+
+    /// Its one spelling, in the log and in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Odd::NotHttp => "NotHttp",

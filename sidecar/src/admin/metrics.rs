@@ -4,6 +4,7 @@ use super::Body;
 use super::response::{sentence, whole};
 use crate::census::{Census, Snapshot};
 use crate::lifecycle::Published;
+use crate::track::Odd;
 use crate::upstream::Upstream;
 use ebb_api::phase::Phase;
 use ebb_api::report::Protocol;
@@ -107,6 +108,7 @@ impl Collector for Scrape {
         in_flight(encoder, &snapshot)?;
         bypassing(encoder, &snapshot)?;
         cut(encoder, &snapshot)?;
+        turned_opaque(encoder, &snapshot)?;
         drains(encoder, &published)?;
         self.counters(encoder, &snapshot, &published)
     }
@@ -199,6 +201,13 @@ fn cut(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result 
     let counter = |(word, number)| (word, ConstCounter::new(number));
     let values = by_protocol(&snapshot.cut).map(counter);
     family(encoder, ("cut", help), "protocol", values)
+}
+
+fn turned_opaque(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let help = "Connections that became opaque after they had carried requests, by the reason";
+    let number = |odd| snapshot.turned_opaque.get(&odd).copied().unwrap_or(0);
+    let values = Odd::ALL.map(|odd| (odd.as_str(), ConstCounter::new(number(odd))));
+    family(encoder, ("turned_opaque", help), "reason", values)
 }
 
 fn drains(encoder: &mut DescriptorEncoder<'_>, published: &Published) -> fmt::Result {

@@ -3,6 +3,7 @@
 use super::record::UNKNOWN;
 use super::records::Place;
 use super::{Census, HEAD_PATIENCE, add};
+use crate::track::Odd;
 use ebb_api::report::Protocol;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -130,9 +131,18 @@ impl Connection {
         self.set_patience(None);
     }
 
-    /// The connection is no HTTP, or no longer. Open requests become the one thing in flight that
-    /// an opaque connection is; it is no new work.
-    pub fn turned_opaque(&self) {
+    /// What came so far was a header before all else: nothing is known yet of what follows it.
+    pub fn header_ended(&self) {
+        self.record.protocol.store(UNKNOWN, Ordering::Relaxed);
+        self.settled();
+    }
+
+    /// The connection is no HTTP, or no longer, for this reason. Open requests become the one thing
+    /// in flight that an opaque connection is; it is no new work. Counted if it had carried any.
+    pub fn turned_opaque(&self, odd: Odd) {
+        if self.record.last_request.load(Ordering::Relaxed) != 0 {
+            add(&self.census.totals.turned_opaque[odd as usize], 1);
+        }
         self.record.protocol.store(UNKNOWN, Ordering::Relaxed);
         self.became_one();
     }

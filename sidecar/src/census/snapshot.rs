@@ -1,6 +1,7 @@
 //! The census at one moment.
 
 use super::{Census, Way};
+use crate::track::Odd;
 use ebb_api::report::{self, Protocol};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -52,6 +53,8 @@ pub struct Snapshot {
     pub accept_errors: u64,
     /// Connections lost to a bug of ours.
     pub panics: u64,
+    /// Connections that had carried requests when they became opaque, by the reason.
+    pub turned_opaque: BTreeMap<Odd, u64>,
 }
 
 /// What goes past the relay: the drain waits for it, but the sidecar's process has no part in it.
@@ -85,6 +88,10 @@ impl Census {
                 protocol,
                 load(&totals.cut[protocol as usize]),
             );
+        }
+        for odd in Odd::ALL {
+            let turned = load(&totals.turned_opaque[odd as usize]);
+            count(&mut snapshot.turned_opaque, odd, turned);
         }
         if !snapshot.cut.is_empty() {
             snapshot.oldest_cut = Some(Duration::from_nanos(load(&totals.oldest_cut)));
@@ -152,9 +159,9 @@ impl Snapshot {
     }
 }
 
-fn count(numbers: &mut BTreeMap<Protocol, u64>, protocol: Protocol, count: u64) {
+fn count<K: Ord>(numbers: &mut BTreeMap<K, u64>, key: K, count: u64) {
     if count > 0 {
-        *numbers.entry(protocol).or_default() += count;
+        *numbers.entry(key).or_default() += count;
     }
 }
 

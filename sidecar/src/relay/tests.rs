@@ -5,6 +5,7 @@ use super::exchange::{AppEnd, Deadline, Exchange};
 use super::scenario::{Act, Played};
 use crate::census::HEAD_PATIENCE;
 use crate::stance::{Conduct, Stance};
+use crate::track::Odd;
 use ebb_api::connections::{ConnectionSettings, WebSockets};
 use ebb_api::report::Protocol;
 use proptest::prelude::*;

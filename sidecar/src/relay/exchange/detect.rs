@@ -86,7 +86,7 @@ impl Exchange {
             Kind::Opaque(..) => return,
         };
         self.doubt = Some(odd);
-        self.line.turned_opaque();
+        self.line.turned_opaque(odd);
         if has_begun {
             opaque.spoke(Side::Client, now);
             self.line.client_spoke(now);

@@ -191,3 +191,42 @@ proptest! {
         }
     }
 }
+
+/// The same length or coding said twice is one: the answer is tracked, and carries the goodbye.
+#[test]
+fn equal_framing_fields_carry_the_goodbye() {
+    for fields in [
+        "Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+        "Content-Length: 2, 2\r\n\r\nok",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ] {
+        let mut played = Played::new(true);
+        played.client(GET.as_bytes());
+        played.app(format!("HTTP/1.1 200 OK\r\n{fields}").as_bytes());
+        let told = format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{fields}");
+        assert_eq!(String::from_utf8_lossy(played.to_client()), told);
+        assert!(played.is_over());
+    }
+}
+
+/// A connection of which nothing is certain any more is counted by the reason, if it had carried a
+/// request; what was something else from the start is not.
+#[test]
+fn doubt_in_the_middle_is_counted() {
+    let counted = |talk: &[Act]| {
+        let played = play(talk, &[], false, Duration::ZERO);
+        played.census.snapshot(played.now).turned_opaque
+    };
+    let says = |text: &str| text.as_bytes().to_vec();
+    let odd = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n";
+    let talk = [Act::Client(says(GET)), Act::App(says(odd))];
+    assert_eq!(counted(&talk), [(Odd::Framing, 1)].into());
+    let talk = [
+        Act::Client(says(GET)),
+        Act::App(says(OK)),
+        Act::Client(says("nonsense\r\n")),
+    ];
+    assert_eq!(counted(&talk), [(Odd::NotHttp, 1)].into());
+    assert_eq!(counted(&[Act::Client(says("nonsense\r\n"))]), [].into());
+    assert_eq!(counted(&[Act::App(says("220 ready\r\n"))]), [].into());
+}

@@ -28,16 +28,14 @@ pub(super) struct Fields {
 impl Fields {
     pub(super) fn read(headers: &[Header<'_>]) -> Result<Fields, Odd> {
         let mut fields = Fields::default();
-        let mut repeated = false;
         for Header { name, value } in headers {
             // The lengths tell most fields apart without looking at a letter.
             match name.len() {
                 14 if name.eq_ignore_ascii_case("content-length") => {
-                    repeated |= fields.length.replace(decimal(value)?).is_some();
+                    fields.length = Some(one(fields.length, value, decimal)?);
                 }
                 17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-                    let chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
-                    repeated |= fields.chunked.replace(chunked).is_some();
+                    fields.chunked = Some(one(fields.chunked, value, is_chunked)?);
                 }
                 10 if name.eq_ignore_ascii_case("connection") => {
                     for token in tokens(value) {
@@ -66,11 +64,6 @@ impl Fields {
                 }
                 _ => {}
             }
-        }
-        // Two of what delimits the body, even equal ones, are read differently by different
-        // servers.
-        if repeated {
-            return Err(Odd::Framing);
         }
         Ok(fields)
     }
@@ -118,8 +111,30 @@ fn upgrade(value: &[u8]) -> Upgrade {
     }
 }
 
+/// The value of a field that delimits the body and was `before`, if it was there already. It may be
+/// there more than once, or be a list (RFC 9110, sections 5.3 and 8.6), as proxies make it that add
+/// their own: as long as all are equal, whoever reads any of them reads the same.
+fn one<T: PartialEq>(
+    before: Option<T>,
+    value: &[u8],
+    read: fn(&[u8]) -> Result<T, Odd>,
+) -> Result<T, Odd> {
+    let mut one = before;
+    for member in value.split(|byte| *byte == b',') {
+        let member = read(member.trim_ascii())?;
+        if one.is_some_and(|one| one != member) {
+            return Err(Odd::Framing);
+        }
+        one = Some(member);
+    }
+    one.ok_or(Odd::Framing)
+}
+
+fn is_chunked(coding: &[u8]) -> Result<bool, Odd> {
+    Ok(coding.eq_ignore_ascii_case(b"chunked"))
+}
+
 fn decimal(value: &[u8]) -> Result<u64, Odd> {
-    let value = value.trim_ascii();
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(Odd::Framing);
     }

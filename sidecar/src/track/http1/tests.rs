@@ -39,6 +39,37 @@ fn requests_end_by_their_framing() {
     assert_eq!((ends(&told), told.1), (places, None));
 }
 
+/// The same length or coding may be said more than once, in several fields or as a list.
+#[test]
+fn equal_framing_fields_are_one() {
+    use Framing::{Chunked, Length};
+    for (fields, framing) in [
+        ("Content-Length: 3\r\ncontent-length: 3", Length(3)),
+        ("Content-Length: 3, 3 ,3", Length(3)),
+        ("Content-Length: 3\r\nContent-Length: 3,3", Length(3)),
+        (
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: Chunked",
+            Chunked,
+        ),
+        ("Transfer-Encoding: chunked, chunked", Chunked),
+    ] {
+        let request = format!("POST / HTTP/1.1\r\n{fields}\r\n\r\n");
+        let (told, odd) = requests(request.as_bytes(), &[]);
+        let is = |event: &MessageEvent<RequestHead>| matches!(event, MessageEvent::Head(head) if head.framing == framing);
+        assert!(
+            odd.is_none() && is(&told[0].1),
+            "{fields}: {told:?} {odd:?}"
+        );
+        let response = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n");
+        let (told, odd) = responses(response.as_bytes(), &[]);
+        let is = |event: &MessageEvent<ResponseHead>| matches!(event, MessageEvent::Head(head) if head.framing == framing);
+        assert!(
+            odd.is_none() && is(&told[0].1),
+            "{fields}: {told:?} {odd:?}"
+        );
+    }
+}
+
 /// What servers read differently, or what is no HTTP/1 at all, is odd as soon as that is certain,
 /// with the reason.
 #[test]
@@ -49,9 +80,15 @@ fn doubt_is_odd() {
             &[
                 "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
                 "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+                "POST / HTTP/1.1\r\nContent-Length: 1, 2\r\n\r\n",
+                "POST / HTTP/1.1\r\nContent-Length: 1,\r\n\r\n",
+                "POST / HTTP/1.1\r\nContent-Length: \r\n\r\n",
                 "POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\n",
                 "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
                 "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+                "POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, gzip\r\n\r\n",
+                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked,\r\n\r\n",
                 "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
                 "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx",
                 "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n11111111111111111",
