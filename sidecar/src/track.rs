@@ -10,6 +10,7 @@ pub mod http2;
 pub mod opaque;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod pieces;
+pub mod proxy_protocol;
 pub mod tls;
 pub mod websocket;
 

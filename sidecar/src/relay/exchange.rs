@@ -18,7 +18,7 @@ use crate::track::opaque::{Opaque, Side};
 use crate::track::tls::Hello;
 pub(crate) use action::{AppEnd, Deadline, NoApp, ToApp, ToClient};
 use at::At;
-use detect::Preface;
+use detect::{MayBeHeader, Preface};
 use ebb_api::connections::{ConnectionSettings, EventStreams, WebSockets};
 use edit::{Next, Passed};
 use http1::Http1;
@@ -30,6 +30,8 @@ use websocket::WebSocket;
 /// Both directions of one connection.
 pub(crate) struct Exchange {
     kind: Kind,
+    /// Nothing that contradicts a header of the PROXY protocol was seen so far, nor that ends one.
+    header: Option<MayBeHeader>,
     /// Nothing that contradicts HTTP/2 was seen so far either, nor that proves it.
     preface: Option<Preface>,
     /// Nor anything that contradicts TLS.
@@ -60,6 +62,7 @@ impl Exchange {
     pub(crate) fn new(line: Connection) -> Exchange {
         Exchange {
             kind: Kind::Http1(Http1::default()),
+            header: Some(MayBeHeader::default()),
             preface: Some(Preface::default()),
             hello: Some(Hello::default()),
             line,
@@ -118,6 +121,9 @@ impl Exchange {
 
     /// Bytes from the client.
     pub(crate) fn client_sent<'a>(&mut self, input: &'a [u8], now: Instant) -> ToApp<'a> {
+        if let Some(passed) = self.step_over_header(input, now) {
+            return passed;
+        }
         let is_tls = self.detect_tls(input);
         let preface_length = self.detect_http2(input, now);
         let mut bytes = Cow::Borrowed(input);
@@ -128,12 +134,12 @@ impl Exchange {
                     let bytes = Cow::Borrowed(&input[..taken]);
                     return ToApp { bytes, taken };
                 }
-                Err(odd) => match &mut self.preface {
-                    Some(preface) => {
-                        preface.doubt = Some(odd);
-                        http1.wait_for_preface(at);
+                Err(odd) => match (&mut self.header, &mut self.preface) {
+                    (Some(MayBeHeader { doubt, .. }), _) | (None, Some(Preface { doubt, .. })) => {
+                        *doubt = Some(odd);
+                        http1.wait_for_more(at);
                     }
-                    None => self.turn_opaque(odd, now),
+                    (None, None) => self.turn_opaque(odd, now),
                 },
             },
             Kind::Http2(http2) => {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 mod conversations;
 mod equivalence;
 mod event_stream;
+mod header;
 mod http1;
 mod http2;
 mod websocket;

@@ -1,5 +1,6 @@
 //! Which protocol a connection turns out to carry, or changes to.
 
+mod header;
 mod preface;
 
 use super::http2::Http2;
@@ -9,6 +10,7 @@ use crate::track::Odd;
 use crate::track::http1::Upgrade;
 use crate::track::opaque::{Opaque, Side};
 use crate::track::tls::IsTls;
+pub(super) use header::MayBeHeader;
 use preface::IsHttp2;
 pub(super) use preface::Preface;
 use std::time::Instant;

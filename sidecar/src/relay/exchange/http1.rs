@@ -45,6 +45,9 @@ pub(super) struct Http1 {
     stream: Option<Box<EventStream>>,
     /// From when on such a stream is ended; `None` means never.
     streams_end: Option<Instant>,
+    /// How many of the client's bytes are a header before all else. Another connection to the app
+    /// would not have it.
+    header: u64,
 }
 
 /// A request from its complete head to the last byte of its answer.
@@ -58,6 +61,16 @@ struct Open {
 }
 
 impl Http1 {
+    /// The same connection behind a header of the PROXY protocol of this length.
+    pub(super) fn behind_header(&self, length: u64) -> Http1 {
+        Http1 {
+            taken: length,
+            header: length,
+            streams_end: self.streams_end,
+            ..Http1::default()
+        }
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.open.is_empty()
     }
@@ -78,7 +91,7 @@ impl Http1 {
 
     /// True if the client has sent anything.
     pub(super) fn has_begun(&self) -> bool {
-        self.taken > 0 || self.head_began.is_some()
+        self.taken > self.header || self.head_began.is_some()
     }
 
     /// Goes over the client's bytes: returns how many of them go to the app.
@@ -111,9 +124,9 @@ impl Http1 {
         Ok(used)
     }
 
-    /// The client has said what is no HTTP/1 and may be the start of HTTP/2: as good as a head that
-    /// is not complete.
-    pub(super) fn wait_for_preface(&mut self, at: At<'_>) {
+    /// The client has said what is no HTTP/1, and may be the start of something else that is known:
+    /// as good as a head that is not complete.
+    pub(super) fn wait_for_more(&mut self, at: At<'_>) {
         if self.head_began.is_none() {
             self.head_began = Some(at.now);
             at.line.head_began(at.now);
@@ -183,7 +196,7 @@ impl Http1 {
 
     /// The app closed or reset its side.
     pub(super) fn app_closed(&mut self, at: At<'_>) -> AppEnd {
-        if at.is_leaving() && self.is_between_requests() && self.persistent {
+        if at.is_leaving() && self.is_between_requests() && self.persistent && self.header == 0 {
             return AppEnd::Keep;
         }
         at.line.settled();

@@ -13,7 +13,18 @@ pub(super) fn any_protocol() -> impl Strategy<Value = Vec<Act>> {
         2 => super::event_stream::talk(),
         1 => tls(),
         1 => opaque(),
+        1 => behind_header(),
     ]
+}
+
+/// Any of some behind a header of the PROXY protocol.
+fn behind_header() -> impl Strategy<Value = Vec<Act>> {
+    let header = prop::sample::select(super::header::HEADERS.to_vec());
+    let talk = prop_oneof![http1(), super::http2::random::talk(), tls(), opaque()];
+    (header, talk).prop_map(|(header, mut talk)| {
+        talk.insert(0, Act::Client(header.to_vec()));
+        talk
+    })
 }
 
 fn texts(client: bool, weighted: &[(u32, &'static str)]) -> impl Strategy<Value = Act> + use<> {
