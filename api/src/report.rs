@@ -151,6 +151,10 @@ pub struct Drain {
     pub oldest_cut_ms: Option<u64>,
     /// Idle connections closed without having been told to leave.
     pub idle_closed: u64,
+    /// Opaque connections on which only the client had spoken, closed after their silence: whether
+    /// the app was done with what they had brought, nobody but the app can tell.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub one_way_closed: u64,
     /// New work that came after the endpoints were gone (without a controller: after the signal).
     pub late: u64,
     /// Connections that reached the app past the relay: those open at the signal and later ones.

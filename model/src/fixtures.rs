@@ -114,6 +114,7 @@ pub fn timed_out() -> Drain {
         handed_over: 0,
         oldest_cut_ms: Some(2_460_000),
         idle_closed: 0,
+        one_way_closed: 0,
         late: 0,
         bypassing: 0,
     }

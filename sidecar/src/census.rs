@@ -60,6 +60,7 @@ struct Totals {
     /// The greatest age of anything cut, in nanoseconds.
     oldest_cut: AtomicU64,
     idle_closed: AtomicU64,
+    one_way_closed: AtomicU64,
     bypassed: AtomicU64,
     refused: AtomicU64,
     work: AtomicU64,

@@ -5,6 +5,7 @@
 //! may change when a goodbye is said, never what is said.
 
 pub mod event_stream;
+pub mod heartbeat;
 pub mod http1;
 pub mod http2;
 pub mod opaque;

@@ -60,6 +60,10 @@ pub fn summary(drain: &Drain) -> String {
         let idle = count(drain.idle_closed, "idle connection");
         sentence.push_str(&format!(", {idle} closed"));
     }
+    if drain.one_way_closed > 0 {
+        let silent = count(drain.one_way_closed, "silent one-way connection");
+        sentence.push_str(&format!(", {silent} closed"));
+    }
     if let Some(gone) = drain.endpoints_gone_ms {
         sentence.push_str(&format!("; out of endpoints after {}", short(gone)));
     }
@@ -148,6 +152,20 @@ mod tests {
             summary(&drain),
             "5m0s: 12 requests finished, 1 connection cut (open for 41m), 2 connections left to the \
              app's shutdown; out of endpoints after 0.3s"
+        );
+    }
+
+    /// So is what only its client spoke on.
+    #[test]
+    fn what_went_one_way_is_told() {
+        let drain = Drain {
+            one_way_closed: 1,
+            ..timed_out()
+        };
+        let told = summary(&drain);
+        assert!(
+            told.contains("41m), 1 silent one-way connection closed; out"),
+            "{told}"
         );
     }
 

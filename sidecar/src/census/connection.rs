@@ -195,6 +195,25 @@ impl Connection {
         self.bytes_wait(now);
     }
 
+    /// The same on a connection whose client waits for nothing: it is idle at `idle_at`.
+    pub fn client_spoke_alone(&self, now: Instant, idle_at: Instant) {
+        let record = &*self.record;
+        if !record.spoken.swap(true, Ordering::Relaxed) {
+            self.census.worked(now);
+        }
+        let patience = self.census.instant(record.patience.load(Ordering::Relaxed));
+        if self.open() == 0 && patience.is_none_or(|until| until <= now) {
+            self.set_since(now);
+        }
+        self.set_patience(Some(idle_at));
+        self.close(self.open());
+    }
+
+    /// A connection on which only its client had spoken is closed after its silence.
+    pub fn one_way_closed(&self) {
+        add(&self.census.totals.one_way_closed, 1);
+    }
+
     /// Bytes of an opaque connection wait for the client to take them.
     pub fn bytes_wait(&self, now: Instant) {
         self.set_patience(None);

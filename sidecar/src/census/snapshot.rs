@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub oldest_cut: Option<Duration>,
     /// Connections closed by the relay with nothing in flight, and not told to leave before.
     pub idle_closed: u64,
+    /// Opaque connections on which only the client had spoken, closed after their silence.
+    pub one_way_closed: u64,
     /// Connections that reached the app past the relay.
     pub bypassed: u64,
     /// Requests that came when the app had gone, and were answered by the relay with 503.
@@ -74,6 +76,7 @@ impl Census {
         let mut snapshot = Snapshot {
             finished: load(&totals.finished),
             idle_closed: load(&totals.idle_closed),
+            one_way_closed: load(&totals.one_way_closed),
             bypassed: load(&totals.bypassed),
             refused: load(&totals.refused),
             work: load(&totals.work),

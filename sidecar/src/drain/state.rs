@@ -182,6 +182,7 @@ impl Leaving {
             handed_over: self.handed_over,
             oldest_cut_ms: oldest_cut.map(milliseconds),
             idle_closed: since(self.at_signal.idle_closed, snapshot.idle_closed),
+            one_way_closed: since(self.at_signal.one_way_closed, snapshot.one_way_closed),
             late: since(begun_before, snapshot.work),
             bypassing: since(self.at_signal.bypassed, snapshot.bypassed) + self.at_signal.bypassing,
         }

@@ -157,8 +157,11 @@ impl Exchange {
             Kind::Opaque(..) => {}
         }
         if let Kind::Opaque(opaque, _) = &mut self.kind {
-            opaque.spoke(Side::Client, now);
-            self.line.client_spoke(now);
+            opaque.spoke(Side::Client, input.len(), now);
+            match opaque.idle_at() {
+                None => self.line.client_spoke(now),
+                Some(idle_at) => self.line.client_spoke_alone(now, idle_at),
+            }
             if is_tls {
                 self.line.turned_tls();
             }
@@ -225,7 +228,7 @@ impl Exchange {
             }
         }
         if let Kind::Opaque(opaque, _) = &mut self.kind {
-            opaque.spoke(Side::App, now);
+            opaque.spoke(Side::App, input.len(), now);
         }
         ToClient { bytes, last }
     }
@@ -233,10 +236,10 @@ impl Exchange {
     /// All that the app sent so far was handed to the client, or (`false`) waits for it.
     pub(crate) fn handed_over(&mut self, all: bool, now: Instant) {
         if let Kind::Opaque(opaque, _) = &mut self.kind
-            && opaque.last() == Some(Side::App)
+            && opaque.last() != Some(Side::Client)
         {
+            opaque.handed_over(all, now);
             if all {
-                opaque.moved(now);
                 self.line.app_spoke(now, opaque.idle_at());
             } else {
                 self.line.bytes_wait(now);

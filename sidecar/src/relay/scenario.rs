@@ -37,7 +37,7 @@ pub struct Played {
     pub(super) census: Arc<Census>,
     pub(super) now: Instant,
     pub(super) conduct: Conduct,
-    ended: Option<End>,
+    pub(super) ended: Option<End>,
     /// The pod left at some time.
     has_left: bool,
 }

@@ -17,6 +17,7 @@ mod event_stream;
 mod header;
 mod http1;
 mod http2;
+mod opaque;
 mod websocket;
 
 use conversations::{in_pieces, said};
@@ -46,6 +47,10 @@ impl Played {
             }
             self.pass(pace);
         }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.is_some()
     }
 
     fn forget(&mut self) {

@@ -170,7 +170,8 @@ async fn an_app_that_closes_idle_connections_still_serves() {
 }
 
 /// An idle opaque connection is closed toward the app first, so that the app's own goodbye reaches
-/// the client; one whose client waits is left alone, and so is one that nobody has used.
+/// the client; so is one whose app has never spoken, after the same silence. One whose client waits
+/// is left alone, and so is one that nobody has used.
 #[tokio::test]
 async fn an_idle_opaque_connection_gets_the_app_s_own_goodbye() {
     let relay = TestRelay::new().await;
@@ -180,18 +181,24 @@ async fn an_idle_opaque_connection_gets_the_app_s_own_goodbye() {
     idle_app.say("answer").await;
     idle.hear("answer").await;
     let (mut waiting, mut waiting_app) = relay.connect().await;
+    waiting_app.say("hello").await;
+    waiting.hear("hello").await;
     waiting.say("\x16question").await;
     waiting_app.hear("\x16question").await;
+    let (mut only_told, mut silent_app) = relay.connect().await;
+    only_told.say("<14>a line").await;
+    silent_app.hear("<14>a line").await;
     let (mut greeted, mut greeting_app) = relay.connect().await;
     greeting_app.say("220 mail\r\n").await;
     greeted.hear("220 mail\r\n").await;
     assert_eq!(
         relay.in_flight(Opaque),
-        2,
+        3,
         "the app spoke last, a moment ago"
     );
     relay.stance(Stance::Parting);
     idle_app.hear_end().await;
+    silent_app.hear_end().await;
     assert_eq!(relay.in_flight(Opaque), 1);
     idle_app.say("goodbye").await;
     idle_app.finish().await;

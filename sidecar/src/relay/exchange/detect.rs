@@ -8,7 +8,7 @@ use super::websocket::WebSocket;
 use super::{At, Exchange, Kind, silence};
 use crate::track::Odd;
 use crate::track::http1::Upgrade;
-use crate::track::opaque::{Opaque, Side};
+use crate::track::opaque::Opaque;
 use crate::track::tls::IsTls;
 pub(super) use header::MayBeHeader;
 use preface::IsHttp2;
@@ -27,6 +27,11 @@ impl Exchange {
             IsHttp2::No => {
                 if let Some(odd) = preface.is_neither() {
                     self.turn_opaque(odd, now);
+                    if let Kind::Opaque(opaque, _) = &mut self.kind
+                        && preface.app_has_spoken()
+                    {
+                        opaque.expect_answers();
+                    }
                 }
             }
             IsHttp2::Yes(length) => {
@@ -75,9 +80,12 @@ impl Exchange {
     pub(super) fn turn_opaque(&mut self, odd: Odd, now: Instant) {
         let mut opaque = Opaque::new(now, silence(&self.settings));
         let mut owed = Vec::new();
+        // By any rules but unknown ones a request that has begun is answered.
+        let mut answers = odd != Odd::NotHttp;
         let has_begun = match &mut self.kind {
             Kind::Http1(http1) => {
                 owed = http1.release();
+                answers |= http1.has_carried();
                 http1.has_begun()
             }
             Kind::Http2(http2) => {
@@ -89,8 +97,11 @@ impl Exchange {
         };
         self.doubt = Some(odd);
         self.line.turned_opaque(odd);
+        if answers {
+            opaque.expect_answers();
+        }
         if has_begun {
-            opaque.spoke(Side::Client, now);
+            opaque.client_had_spoken(now);
             self.line.client_spoke(now);
         }
         self.kind = Kind::Opaque(opaque, owed);

@@ -94,6 +94,11 @@ impl Http1 {
         self.taken > self.header || self.head_began.is_some()
     }
 
+    /// True if the client has made a request.
+    pub(super) fn has_carried(&self) -> bool {
+        self.start > self.header || !self.open.is_empty()
+    }
+
     /// Goes over the client's bytes: returns how many of them go to the app.
     pub(super) fn client_sent(&mut self, input: &[u8], at: At<'_>) -> Result<usize, Odd> {
         let mut used = 0;

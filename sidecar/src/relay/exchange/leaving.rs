@@ -120,6 +120,9 @@ impl Exchange {
 
     /// The app is half-closed, which its client will notice, and is not waited for any more.
     pub(crate) fn half_closed(&self) {
+        if matches!(&self.kind, Kind::Opaque(opaque, _) if opaque.is_one_way()) {
+            self.line.one_way_closed();
+        }
         self.line.told();
         self.line.settled();
     }

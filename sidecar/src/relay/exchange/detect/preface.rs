@@ -64,6 +64,11 @@ impl Preface {
         self.doubt.or(only_app)
     }
 
+    /// The app has said something.
+    pub(in crate::relay::exchange) fn app_has_spoken(&self) -> bool {
+        self.http2.is_some()
+    }
+
     /// It is HTTP/2.
     pub(in crate::relay::exchange) fn into_http2(self, at: At<'_>) -> Box<Http2> {
         let mut http2 = self.http2.unwrap_or_default();
