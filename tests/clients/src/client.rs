@@ -49,12 +49,18 @@ pub enum Client {
     Ws,
     /// Node: @grpc/grpc-js, unary calls and streams in both directions.
     GrpcJs,
+    /// Go: net/http with HTTP/2 and bodies that can't be sent twice, one request after the other.
+    GoHttp2,
     /// nginx as a gateway: a connection for each request.
     Nginx,
     /// nginx as a gateway, with connections that stay.
     NginxKept,
+    /// nginx as a gateway for gRPC, with connections that stay.
+    NginxGrpc,
     /// HAProxy as a gateway.
     Haproxy,
+    /// HAProxy as a gateway that speaks HTTP/2 with pods.
+    HaproxyHttp2,
     /// Envoy as a gateway.
     Envoy,
     /// Envoy as a gateway that speaks HTTP/2 with pods.
@@ -88,9 +94,9 @@ impl Client {
             Self::Curl | Self::Requests | Self::Httpx | Self::Aiohttp => Protocol::Http1,
             Self::NodeHttp | Self::Undici => Protocol::Http1,
             Self::HttpxHttp2 | Self::UndiciHttp2 => Protocol::Http2,
-            Self::EnvoyHttp2 => Protocol::Http2,
+            Self::GoHttp2 | Self::HaproxyHttp2 | Self::EnvoyHttp2 => Protocol::Http2,
             Self::Nginx | Self::NginxKept | Self::Haproxy | Self::Envoy => Protocol::Http1,
-            Self::Grpcio | Self::GrpcJs => Protocol::Grpc,
+            Self::Grpcio | Self::GrpcJs | Self::NginxGrpc => Protocol::Grpc,
             Self::Websockets | Self::Ws => Protocol::WebSocket,
             Self::CurlTls | Self::CurlFreshTls => Protocol::Https,
             Self::RequestsTls | Self::RequestsRestingTls | Self::HttpxTls => Protocol::Https,
@@ -115,7 +121,9 @@ impl Client {
         match self {
             Self::Nginx => Some(Gateway::Nginx),
             Self::NginxKept => Some(Gateway::NginxKept),
+            Self::NginxGrpc => Some(Gateway::NginxGrpc),
             Self::Haproxy => Some(Gateway::Haproxy),
+            Self::HaproxyHttp2 => Some(Gateway::HaproxyHttp2),
             Self::Envoy => Some(Gateway::Envoy),
             Self::EnvoyHttp2 => Some(Gateway::EnvoyHttp2),
             _ => None,
@@ -137,7 +145,8 @@ impl Client {
             Self::Httpx | Self::HttpxTls => runtimes.python("httpx_client.py"),
             Self::HttpxHttp2 => with(runtimes.python("httpx_client.py"), "--http2"),
             Self::Aiohttp => runtimes.python("aiohttp_client.py"),
-            Self::Grpcio => runtimes.python("grpcio_client.py"),
+            Self::Grpcio | Self::NginxGrpc => runtimes.python("grpcio_client.py"),
+            Self::GoHttp2 => Command::new(runtimes.go_client()),
             Self::Websockets => runtimes.python("websockets_client.py"),
             Self::NodeHttp | Self::NodeHttps => runtimes.node("http_client.js"),
             Self::Undici | Self::UndiciTls => runtimes.node("undici_client.js"),
@@ -145,9 +154,12 @@ impl Client {
             Self::Smtplib => runtimes.python("smtp_client.py"),
             Self::Ws => runtimes.node("ws_client.js"),
             Self::GrpcJs => runtimes.node("grpc_client.js"),
-            Self::Nginx | Self::NginxKept | Self::Haproxy | Self::Envoy | Self::EnvoyHttp2 => {
-                runtimes.python("gateway_client.py")
-            }
+            Self::Nginx
+            | Self::NginxKept
+            | Self::Haproxy
+            | Self::HaproxyHttp2
+            | Self::Envoy
+            | Self::EnvoyHttp2 => runtimes.python("gateway_client.py"),
         };
         if matches!(self, Self::Curl | Self::CurlTls | Self::CurlFreshTls) {
             command

@@ -31,8 +31,12 @@ pub enum Gateway {
     Nginx,
     /// nginx, with connections that stay.
     NginxKept,
+    /// nginx, by gRPC, with connections that stay.
+    NginxGrpc,
     /// HAProxy, by HTTP/1.
     Haproxy,
+    /// HAProxy, by HTTP/2.
+    HaproxyHttp2,
     /// Envoy, by HTTP/1.
     Envoy,
     /// Envoy, by HTTP/2.
@@ -74,12 +78,12 @@ impl Gateway {
 
     fn command(self, plan: &Plan, folder: &Path, file: &Path) -> Command {
         let mut command = match self {
-            Self::Nginx | Self::NginxKept => {
+            Self::Nginx | Self::NginxKept | Self::NginxGrpc => {
                 let mut command = plan.runtimes.nginx();
                 command.arg("-p").arg(folder).arg("-c").arg(file);
                 command
             }
-            Self::Haproxy => {
+            Self::Haproxy | Self::HaproxyHttp2 => {
                 let mut command = Command::new(plan.gateways.debian("usr/sbin/haproxy"));
                 bare(&mut command);
                 command.env("LD_LIBRARY_PATH", plan.gateways.libraries());
@@ -100,21 +104,27 @@ impl Gateway {
     }
 
     fn configuration(self, routes: &[Route]) -> String {
+        let kept = format!("keepalive 32; keepalive_timeout {IDLE_SECONDS}s;");
         match self {
-            Self::Nginx => nginx(routes, "", ""),
+            Self::Nginx => nginx(routes, "", "", ["", "proxy_pass http"]),
             Self::NginxKept => nginx(
                 routes,
-                &format!("keepalive 32; keepalive_timeout {IDLE_SECONDS}s;"),
+                &kept,
                 "proxy_http_version 1.1; proxy_set_header Connection \"\";",
+                ["", "proxy_pass http"],
             ),
-            Self::Haproxy => haproxy(routes),
+            Self::NginxGrpc => nginx(routes, &kept, "", ["http2", "grpc_pass grpc"]),
+            Self::Haproxy => haproxy(routes, ""),
+            Self::HaproxyHttp2 => haproxy(routes, "proto h2"),
             Self::Envoy => envoy(routes, "http_protocol_options").to_string(),
             Self::EnvoyHttp2 => envoy(routes, "http2_protocol_options").to_string(),
         }
     }
 }
 
-fn nginx(routes: &[Route], upstream: &str, location: &str) -> String {
+/// `upstream` and `location` are directives of these two; the last are an option of the port, and
+/// the directive with the scheme that leads to the upstream.
+fn nginx(routes: &[Route], upstream: &str, location: &str, [option, pass]: [&str; 2]) -> String {
     let mut text = "daemon off; user root; pid nginx.pid; error_log stderr;
 events {}
 http {
@@ -128,8 +138,8 @@ http {
             text,
             "    upstream service{number} {{ server {service}; {upstream} }}
     server {{
-        listen {listen};
-        location / {{ proxy_pass http://service{number}; {location} }}
+        listen {listen} {option};
+        location / {{ {pass}://service{number}; {location} }}
     }}"
         )
         .expect("a String takes everything");
@@ -138,7 +148,7 @@ http {
     text
 }
 
-fn haproxy(routes: &[Route]) -> String {
+fn haproxy(routes: &[Route], option: &str) -> String {
     let mut text = "defaults
     mode http
     timeout connect 5s
@@ -149,7 +159,7 @@ fn haproxy(routes: &[Route]) -> String {
     for (number, Route { listen, service }) in routes.iter().enumerate() {
         writeln!(
             text,
-            "listen service{number}\n    bind {listen}\n    server service {service} pool-purge-delay 1s"
+            "listen service{number}\n    bind {listen}\n    server service {service} pool-purge-delay 1s {option}"
         )
         .expect("a String takes everything");
     }

@@ -64,6 +64,7 @@ pub struct Runtimes {
     /// The Node packages.
     modules: PathBuf,
     go_server: PathBuf,
+    go_client: PathBuf,
     h2spec: PathBuf,
 }
 
@@ -81,6 +82,7 @@ impl Runtimes {
             site: folder.join("python"),
             modules: folder.join("node"),
             go_server: folder.join("go-server"),
+            go_client: folder.join("go-client"),
             h2spec: golang::h2spec(folders)?,
         };
         debian::fetch_into(&runtimes.debian, &PACKAGES, "Debian packages: curl, nginx")?;
@@ -88,7 +90,10 @@ impl Runtimes {
             .python
             .install(&programs().join("python/requirements.txt"), &runtimes.site)?;
         runtimes.install_modules()?;
-        step("the server in Go", || build_go(&runtimes.go_server))?;
+        step("the server and the client in Go", || {
+            build_go(&runtimes.go_server, ".")?;
+            build_go(&runtimes.go_client, "./client")
+        })?;
         Ok(runtimes)
     }
 
@@ -118,6 +123,11 @@ impl Runtimes {
     /// The program of `tests/clients/go`.
     pub fn go_server(&self) -> &Path {
         &self.go_server
+    }
+
+    /// The program of `tests/clients/go/client`.
+    pub fn go_client(&self) -> &Path {
+        &self.go_client
     }
 
     /// h2spec, a conformance suite for HTTP/2 servers.
@@ -190,12 +200,12 @@ impl Runtimes {
 }
 
 /// Go itself knows what is up to date.
-fn build_go(program: &Path) -> Result<()> {
+fn build_go(program: &Path, package: &str) -> Result<()> {
     command::run(
         Command::new("go")
             .args(["build", "-trimpath", "-o"])
             .arg(program)
-            .arg(".")
+            .arg(package)
             .current_dir(programs().join("go"))
             .env("CGO_ENABLED", "0"),
     )
