@@ -28,9 +28,10 @@ const OK: &[u8] = b"\0\0\x01\x01\x04\0\0\0\x01\x88\0\0\x02\0\x01\0\0\0\x01ok";
 /// A PING, and what it is answered with.
 const QUESTION: &[u8] = b"\0\0\x08\x06\0\0\0\0\0ebb-rest";
 const ANSWER: &[u8] = b"\0\0\x08\x06\x01\0\0\0\0ebb-rest";
-/// GOAWAY(2^31-1) and a PING, and what that PING is answered with.
-const WARNING: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\0\
-    \0\0\x08\x06\0\0\0\0\0ebb-warn";
+/// GOAWAY(2^31-1).
+const WARNING: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\0";
+/// The PING after that, and what it is answered with.
+const CONFIRM: &[u8] = b"\0\0\x08\x06\0\0\0\0\0ebb-warn";
 const PONG: &[u8] = b"\0\0\x08\x06\x01\0\0\0\0ebb-warn";
 
 /// GOAWAY with this last stream and NO_ERROR.
@@ -271,7 +272,7 @@ async fn idle_connections_are_told_and_closed() {
     relay.stance(Stance::Parting);
     client.hear(QUESTION).await;
     client.say(ANSWER).await;
-    client.hear(WARNING).await;
+    client.hear([WARNING, CONFIRM].concat()).await;
     client.say(PONG).await;
     client.hear(go_away(1)).await;
     client.hear_end().await;
@@ -316,7 +317,7 @@ async fn a_busy_connection_is_warned() {
     app.say([SETTINGS, &OK[..10]].concat()).await;
     client.hear([SETTINGS, &OK[..10]].concat()).await;
     relay.stance(Stance::Parting);
-    client.hear(WARNING).await;
+    client.hear([WARNING, CONFIRM].concat()).await;
     let acknowledged = b"\0\0\0\x04\x01\0\0\0\0";
     client.say([PONG, acknowledged].concat()).await;
     app.hear(acknowledged).await;

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!  leaving:
-//!    the last open stream ends --> with its end GOAWAY(2^31-1), PING ---+
-//!    several at a time for 1 s --> GOAWAY(2^31-1), PING ----------------+
-//!    none open for 1.5 s --> PING --answered--> GOAWAY(2^31-1), PING ---+
-//!                             |                                         |
-//!                             +-- 3 s --+    answered and 1 s, or 3 s --+
-//!                                       |                               |
-//!                                       +-- and no stream open ---------+--> GOAWAY(exact), closed
+//!    the last open stream ends ----------> with its end GOAWAY(2^31-1) --+
+//!    several at a time for 1 s --------------> GOAWAY(2^31-1) -----------+
+//!    none open for 1.5 s --> PING --answered--> GOAWAY(2^31-1) ----------+--0.1 s--> PING --+
+//!                             |                                                             |
+//!                             +-- 3 s --+             answered and 1 s, or 3 s -------------+
+//!                                       |                       |
+//!                                       +-- no stream is open --+--> GOAWAY(exact), closed
 //! ```
 //!
 //! A request that crosses GOAWAY(exact) on its way is safe to send again, but not every client can:
@@ -61,7 +61,9 @@ pub(super) struct Http2 {
     crowded: bool,
     /// Whether the client reads while it is at rest.
     reads: Question,
-    /// Whether it begins nothing more: it was told so, and asked.
+    /// When it was told to begin nothing more.
+    warned: Option<Instant>,
+    /// Whether it has read that.
     leaves: Question,
     /// The beginning of what may be the answer to a PING of ours.
     held: Vec<u8>,

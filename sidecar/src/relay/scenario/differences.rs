@@ -11,10 +11,10 @@ const CLOSE: &[u8] = b"Connection: close\r\n";
 /// What the relay said to the client of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Words {
-    /// GOAWAY and PING of HTTP/2, once.
+    /// GOAWAY of HTTP/2 that names no stream, once.
     warned: bool,
-    /// PINGs of HTTP/2 without a GOAWAY.
-    asked: u32,
+    /// PINGs of HTTP/2: what they said.
+    asked: Vec<[u8; 8]>,
     /// `Connection: close`, once.
     close: bool,
 }
@@ -58,8 +58,7 @@ pub(super) fn to_client(said: &[u8], heard: &[u8], until: Until) -> Result<Words
 /// That the app heard what the client said, but for the answer to our PING; up to some place if the
 /// client's bytes wait, or the connection is over.
 pub(super) fn to_app(said: &[u8], heard: &[u8], words: &Words, waits: bool) -> Result<(), String> {
-    let mut left = vec![AT_REST; words.asked as usize];
-    left.extend(words.warned.then_some(WARNED));
+    let mut left = words.asked.clone();
     if but_for_answers(said, heard, &mut left, waits) {
         return Ok(());
     }
@@ -147,12 +146,16 @@ fn is_warned(said: &[u8], rest: &[u8], until: Until, words: &mut Words) -> bool 
 }
 
 fn is_asked(said: &[u8], rest: &[u8], until: Until, words: &mut Words) -> bool {
-    let Some(behind) = rest.strip_prefix(&ping(AT_REST)[..]) else {
+    let asks = |question: &&[u8; 8]| rest.starts_with(&ping(**question));
+    let Some(question) = [AT_REST, WARNED].iter().find(asks) else {
         return false;
     };
-    words.asked += 1;
+    words.asked.push(*question);
+    let behind = &rest[ping(*question).len()..];
     let explained = explained(said, behind, until, words);
-    words.asked -= u32::from(!explained);
+    if !explained {
+        words.asked.pop();
+    }
     explained
 }
 
@@ -284,7 +287,7 @@ mod tests {
         answer[4] = 1;
         let twice = [b"a", &answer[..], &answer[..], b"b"].concat();
         let words = Words {
-            asked: 1,
+            asked: vec![AT_REST],
             ..Words::default()
         };
         let once = [b"a", &answer[..], b"b"].concat();

@@ -25,14 +25,12 @@ impl Http2Frame<'_> {
         self.kind == GOAWAY || self.asks()
     }
 
-    /// The PING after a warning.
-    pub(super) fn is_question(&self) -> bool {
-        self.kind == PING && self.payload == b"ebb-warn"
-    }
-
     /// A PING of the relay's.
     fn asks(&self) -> bool {
-        self.is_question() || (self.kind == PING && self.payload == b"ebb-rest")
+        self.kind == PING
+            && [b"ebb-warn", b"ebb-rest"]
+                .iter()
+                .any(|says| self.payload == *says)
     }
 
     /// Whether a frame of another kind may follow: not inside of a header block.

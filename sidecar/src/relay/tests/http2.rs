@@ -31,7 +31,7 @@ fn answer(stream: u32) -> Vec<u8> {
     .concat()
 }
 
-/// What the PING of a warning is answered with.
+/// What the PING after a warning is answered with.
 fn pong() -> Vec<u8> {
     frame(6, 0x1, 0, &WARNED)
 }

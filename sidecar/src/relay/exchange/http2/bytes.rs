@@ -10,7 +10,14 @@ pub(crate) fn go_away(last: u32) -> [u8; 17] {
     frame
 }
 
-/// What the PING of [`warning`] says, so that its answer is known.
+/// The connection will end: begin nothing more on it (RFC 9113, section 6.8). What crosses this is
+/// served.
+pub(crate) fn warning() -> [u8; 17] {
+    go_away(LAST_STREAM)
+}
+
+/// What a PING after the warning says: its answer tells that the client has read both, and all
+/// streams that it had begun before come ahead of the answer.
 pub(crate) const WARNED: [u8; 8] = *b"ebb-warn";
 
 /// What a PING says whose answer tells that the client reads while it is at rest.
@@ -21,14 +28,4 @@ pub(crate) fn ping(says: [u8; 8]) -> [u8; 17] {
     let mut frame = [0, 0, 8, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     frame[9..].copy_from_slice(&says);
     frame
-}
-
-/// The connection will end: begin nothing more on it (RFC 9113, section 6.8). The PING after it is
-/// answered by a client that has read this, and all streams that it had begun before come ahead of
-/// the answer.
-pub(crate) fn warning() -> [u8; 34] {
-    let mut frames = [0; 34];
-    frames[..17].copy_from_slice(&go_away(LAST_STREAM));
-    frames[17..].copy_from_slice(&ping(WARNED));
-    frames
 }

@@ -1,7 +1,7 @@
 //! When a connection of HTTP/2 gets which goodbye.
 
 use super::Http2;
-use super::bytes::{AT_REST, go_away, ping, warning};
+use super::bytes::{AT_REST, WARNED, go_away, ping, warning};
 use super::question::Question;
 use crate::census::HEAD_PATIENCE;
 use crate::relay::exchange::{At, ToClient};
@@ -16,6 +16,11 @@ const REST: Duration = Duration::from_millis(1500);
 /// How long a client that has several streams at a time may have one open without a break before it
 /// is asked, all the same, to begin nothing more.
 const BUSY: Duration = Duration::from_secs(1);
+
+/// How long after a warning the client is asked whether it has read it. Not at once: clients that
+/// take any GOAWAY for the end fail at what is behind it in the same read (Python's h2 does), and
+/// have closed the connection by then.
+const READ: Duration = Duration::from_millis(100);
 
 /// How long the client may take to answer a PING before its answer counts as lost: longer than any
 /// round trip and a gateway's wait for a CPU.
@@ -33,6 +38,8 @@ enum Word {
     Question,
     /// Begin nothing more.
     Warning,
+    /// Whether it has read that.
+    Confirm,
     /// This was the last stream.
     Exact,
 }
@@ -94,8 +101,12 @@ impl Http2 {
             }
             Word::Warning => {
                 at.line.told();
-                self.leaves = Question::Asked(at.now);
+                self.warned = Some(at.now);
                 warning().to_vec()
+            }
+            Word::Confirm => {
+                self.leaves = Question::Asked(at.now);
+                ping(WARNED).to_vec()
             }
             Word::Exact => {
                 at.line.told();
@@ -110,6 +121,12 @@ impl Http2 {
 
     fn next_word(&self, leaving: Option<Instant>) -> Option<(Instant, Word)> {
         let (leaving, first) = (leaving?, self.first?);
+        if let Some(warned) = self.warned
+            && self.leaves == Question::Unasked
+            && !self.app_closed
+        {
+            return Some((warned + READ, Word::Confirm));
+        }
         let at_rest = self.quiet.map(|quiet| {
             let (due, word) = self.next_word_at_rest(quiet);
             let head = self.head_began.map_or(due, |began| began + HEAD_PATIENCE);
@@ -149,7 +166,7 @@ impl Http2 {
 
     /// Nobody has told it to begin nothing more, and it can be asked.
     fn may_warn(&self) -> bool {
-        self.leaves == Question::Unasked && self.app_last.is_none() && !self.app_closed
+        self.warned.is_none() && self.app_last.is_none() && !self.app_closed
     }
 
     /// The last stream that the app may have seen: `unwritten` bytes have not reached it.

@@ -14,7 +14,8 @@ enum Manner {
     /// The same with the first 20 ms of a request spent between the choice of the connection and
     /// the first byte, as where threads wait for a CPU.
     Dawdles,
-    /// It takes any GOAWAY for an error of all streams that are open.
+    /// It takes any GOAWAY for an error of all streams that are open, and what is behind it in the
+    /// same read for an error of all that was read.
     Minds,
     /// The same, and it reads only while a stream is open; what a GOAWAY names as unseen it sends
     /// again elsewhere.
@@ -63,6 +64,8 @@ struct World {
     open: Vec<u32>,
     /// The client begins nothing more.
     told: bool,
+    /// The client has closed the connection.
+    is_gone: bool,
     served: u32,
     lost: Vec<u32>,
 }
@@ -83,6 +86,7 @@ impl World {
             next: 1,
             open: Vec::new(),
             told: false,
+            is_gone: false,
             served: 0,
             lost: Vec::new(),
         }
@@ -178,6 +182,11 @@ impl World {
                     free += 1;
                 }
             }
+            let takes_for_end = matches!(self.case.manner, Manner::Minds | Manner::ReadsLate);
+            if takes_for_end && self.told && frame.kind != 7 && !self.is_gone {
+                // Anything behind a GOAWAY is an error for Python's h2, and what is read with it.
+                self.lost.push(frame.stream);
+            }
             if frame.kind == 6 && frame.flags & 1 == 0 {
                 let pong = Event::ToRelay(super::frame(6, 0x1, 0, &frame.payload));
                 self.later(self.case.delay, pong);
@@ -187,6 +196,7 @@ impl World {
                 self.is_told(last);
             }
         }
+        self.is_gone = self.told && self.open.is_empty();
         for _ in 0..free {
             self.later(self.case.pause, Event::Asks);
         }

@@ -22,6 +22,8 @@ fn a_connection_at_rest_is_asked_first() {
     played.pass(Duration::ZERO);
     assert_eq!(played.heard(), warning());
     played.client(&request(5));
+    played.pass(100 * MS);
+    assert_eq!(played.heard(), ping(WARNED), "not in the same read");
     played.client(&pong());
     played.pass(100 * MS);
     played.app(&answer(5));
@@ -92,7 +94,10 @@ fn the_goodbye_rides_on_the_last_answer() {
     played.app(&[answer(1), settings.clone()].concat());
     let warned = [answer(1), warning().to_vec(), settings].concat();
     assert_eq!(played.heard(), warned);
-    played.client(&[request(5), pong()].concat());
+    played.client(&request(5));
+    played.pass(100 * MS);
+    assert_eq!(played.heard(), ping(WARNED));
+    played.client(&pong());
     played.pass(1500 * MS);
     played.app(&answer(5));
     let last = [answer(5), go_away(5).to_vec()].concat();
@@ -106,6 +111,7 @@ fn a_lost_answer_holds_nothing() {
     let mut played = Played::http2(true);
     played.client(&request(1));
     played.app(&answer(1));
+    played.pass(100 * MS);
     played.forget();
     played.pass(2999 * MS);
     assert!(played.to_client().is_empty(), "the answer may still come");
@@ -163,6 +169,8 @@ fn a_busy_connection_is_warned() {
         assert!(played.to_client().is_empty());
         played.pass(MS);
         assert_eq!(played.heard(), warning());
+        played.pass(100 * MS);
+        assert_eq!(played.heard(), ping(WARNED));
         played.forget();
         if answered {
             for byte in [pong(), request(5)].concat() {
@@ -186,7 +194,7 @@ fn a_busy_connection_is_warned() {
 fn other_answers_pass() {
     let mut played = Played::http2(true);
     played.client(&[request(1), request(3)].concat());
-    played.pass(Duration::from_secs(1));
+    played.pass(1100 * MS);
     played.forget();
     let other = frame(6, 0x1, 0, b"the app's");
     let other = [&other[..2], &[8], &other[3..17]].concat();
@@ -205,7 +213,7 @@ fn half_an_answer_is_released() {
     for by_end in [true, false] {
         let mut played = Played::http2(true);
         played.client(&[request(1), request(3)].concat());
-        played.pass(Duration::from_secs(1));
+        played.pass(1100 * MS);
         played.forget();
         played.client(&pong()[..12]);
         assert!(played.to_app().is_empty());
