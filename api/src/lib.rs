@@ -18,6 +18,7 @@ pub mod bootstrap;
 pub mod capture;
 pub mod connections;
 pub mod desired;
+pub mod hold;
 pub mod names;
 pub mod phase;
 #[cfg(feature = "crd")]

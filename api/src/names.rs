@@ -25,13 +25,12 @@ pub const KEY_ANNOTATION: &str = "ebb.dev/key";
 /// Annotation: why a pod that a policy selects was not injected (one CamelCase word).
 pub const REFUSED_ANNOTATION: &str = "ebb.dev/not-injected";
 
-/// Annotation: the containers, by name and separated by commas, whose own preStop hook only kubelet
-/// can carry out (a command, or a call by HTTPS). It stays in place, so a drain can't hold them.
+/// Annotation: the containers, by name and separated by commas, whose own preStop hook stays
+/// kubelet's (a call by HTTPS, or a command that was left to it). A drain can't hold them.
 pub const UNHELD_ANNOTATION: &str = "ebb.dev/not-held";
 
-/// Annotation on a pod: when the sidecar calls the app's own `httpGet` preStop hook. `start` calls
-/// it when the drain begins (hooks that deregister elsewhere); anything else, and the default, when
-/// it ends.
+/// Annotation on a pod: when the app's own preStop hooks run, if they do more than sleep; see
+/// [`OwnHookTime`].
 pub const OWN_HOOK_ANNOTATION: &str = "ebb.dev/own-hook";
 
 /// Kubernetes' label on a namespace: the Pod Security level that its pods are held to.
@@ -42,6 +41,10 @@ pub const SIDECAR_CONTAINER: &str = "ebb";
 
 /// The name of the one-shot init container that writes the redirect rules.
 pub const REDIRECT_CONTAINER: &str = "ebb-redirect";
+
+/// The name of the one-shot init container that brings the program of [`hold`](crate::hold) into
+/// the pod, and of the volume that it is in.
+pub const HOLD_CONTAINER: &str = "ebb-hold";
 
 /// The port that redirected connections arrive on. 17440 and 17441 are unassigned at IANA.
 pub const RELAY_PORT: u16 = 17440;
@@ -98,6 +101,21 @@ pub enum Inject {
     Garbage,
 }
 
+/// What [`OWN_HOOK_ANNOTATION`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnHookTime {
+    /// The annotation is not there: treated like [`OwnHookTime::End`].
+    Unset,
+    /// `end`: when the drain has ended, as the last thing before SIGTERM.
+    End,
+    /// `start`: when the drain begins (hooks that deregister elsewhere).
+    Start,
+    /// `leave`: a command stays kubelet's, and a drain does not hold its container.
+    Leave,
+    /// Any other value: treated like [`OwnHookTime::Unset`].
+    Garbage,
+}
+
 impl Inject {
     /// Reads the label from the labels of a pod or a namespace.
     pub fn of(labels: Option<&BTreeMap<String, String>>) -> Inject {
@@ -109,6 +127,19 @@ impl Inject {
             Some("enabled") => Inject::Enabled,
             Some("disabled") => Inject::Disabled,
             Some(_) => Inject::Garbage,
+        }
+    }
+}
+
+impl OwnHookTime {
+    /// Reads the annotation's value, where there is one.
+    pub fn of(annotation: Option<&str>) -> OwnHookTime {
+        match annotation {
+            None => OwnHookTime::Unset,
+            Some("end") => OwnHookTime::End,
+            Some("start") => OwnHookTime::Start,
+            Some("leave") => OwnHookTime::Leave,
+            Some(_) => OwnHookTime::Garbage,
         }
     }
 }

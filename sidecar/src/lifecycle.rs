@@ -161,9 +161,13 @@ impl Lifecycle {
                 answer,
             } => {
                 tracing::info!(hook = %caller, "hook called");
-                self.census.probes_come_from(kubelet);
-                self.kubelet = Some(kubelet);
-                self.app_probe.reach_at(pod_address);
+                // `ebb-hold` calls from within the pod, for a container whose own hook is a
+                // command.
+                if !kubelet.is_loopback() {
+                    self.census.probes_come_from(kubelet);
+                    self.kubelet = Some(kubelet);
+                    self.app_probe.reach_at(pod_address);
+                }
                 self.hooks
                     .call(caller.clone(), pod_address, answer, Instant::now());
                 self.step(Event::HookCalled(caller));

@@ -83,8 +83,8 @@ enum Task {
     Crds,
     /// Builds our images as OCI archives in target/images, and prints their sizes.
     ///
-    /// Each image is one static program. Its name ends in a digest of its content, and `:dev` is a
-    /// second name for the one that was built last. Needs Rust, Linux and the GNU C library's
+    /// Each image is a static program or two. Its name ends in a digest of its content, and `:dev`
+    /// is a second name for the one that was built last. Needs Rust, Linux and the GNU C library's
     /// static files (libc6-dev); neither root nor Docker.
     Images {
         /// Only these: ebb-sidecar, ebb-controller, ebb-sample-app, ebb-pause.

@@ -11,6 +11,7 @@ mod abuse;
 mod client;
 mod compare;
 mod goodbye;
+mod hold;
 mod keepalive;
 mod named_ports;
 mod observe;

@@ -7,7 +7,7 @@ use ebb_netns::sidecar::Launch;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Output};
+use std::process::{Child, Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Receiver;
 use std::thread;
@@ -128,6 +128,16 @@ impl PodNetwork {
 
     fn ip_outside(&self, arguments: &str) {
         self.outside.network().ip(arguments).unwrap();
+    }
+
+    /// The path of a file in a folder of this test's own.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// A program in the pod, which has nothing of our environment but `PATH`.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        self.pod.network().command(program)
     }
 
     /// Runs a program in the pod, and returns what it prints.

@@ -64,7 +64,16 @@ impl Sidecar {
 
     /// Calls the preStop hooks of the app's container and of the sidecar, as kubelet does.
     pub(crate) fn call_hooks(&self) -> Hooks<'_> {
-        let calls = self.0.admin().call_hooks(&[APP, SIDECAR_CONTAINER]);
+        self.call_hooks_of(&[APP, SIDECAR_CONTAINER])
+    }
+
+    /// The same for the sidecar's alone, where the app's container is held in another way.
+    pub(crate) fn call_own_hook(&self) -> Hooks<'_> {
+        self.call_hooks_of(&[SIDECAR_CONTAINER])
+    }
+
+    fn call_hooks_of(&self, containers: &[&str]) -> Hooks<'_> {
+        let calls = self.0.admin().call_hooks(containers);
         Hooks {
             sidecar: self,
             calls: calls.unwrap(),
@@ -80,6 +89,11 @@ impl Sidecar {
     pub(crate) fn kill(&mut self) {
         self.0.process.signal(Signal::KILL).unwrap();
         self.0.process.ended(PATIENCE).unwrap();
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.0.process.signal(signal).unwrap();
     }
 
     /// Sends SIGTERM, and waits until the process has ended.

@@ -1,6 +1,6 @@
-//! OCI images made without a builder: one static program is one layer.
+//! OCI images made without a builder: one layer of static programs.
 //!
-//! An archive is a pure function of the program, so the same program always gives the same image.
+//! An archive is a pure function of its programs, so the same ones always give the same image.
 //! Each image has two names: one that ends in a digest of its content, which is what a Deployment
 //! should use (`IfNotPresent` then never runs yesterday's code), and `:dev` for a person to type.
 

@@ -36,9 +36,7 @@ impl Programs {
     ) -> Result<Self> {
         let sidecar = match sidecar {
             Some(given) => given,
-            None if proxies.iter().any(|it| it.is_ours()) => {
-                static_program("ebb-sidecar", "ebb-sidecar")?
-            }
+            None if proxies.iter().any(|it| it.is_ours()) => static_program("ebb-sidecar")?,
             None => PathBuf::new(),
         };
         let programs = Self {

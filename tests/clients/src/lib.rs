@@ -89,7 +89,7 @@ impl Plan {
         let folders = Folders::from_environment()?;
         let own = |given: Option<PathBuf>, name: &str| match given {
             Some(path) => Ok(path),
-            None => static_program(name, name),
+            None => static_program(name),
         };
         let folder = folders.cache().join("clients");
         let runtimes = Runtimes::fetch(&folders, &folder)?;

@@ -1,4 +1,4 @@
-//! An OCI image archive (image-spec 1.1, "image layout" in a tar file) of one static program.
+//! An OCI image archive (image-spec 1.1, "image layout" in a tar file) of static programs.
 
 use std::collections::HashMap;
 use std::str::FromStr as _;
@@ -36,10 +36,12 @@ pub struct Program<'a> {
     pub capability: Option<&'a [u8]>,
 }
 
-/// Makes the image `localhost/NAME` that runs the program as `/NAME`.
-pub fn of_program(program: &Program<'_>) -> Result<Archive> {
-    let name = program.name;
-    let layer = layer(program)?;
+/// Makes the image `localhost/NAME` of programs in its root. The first is what it runs, and its name
+/// is the image's.
+pub fn of_programs(programs: &[Program<'_>]) -> Result<Archive> {
+    let first = programs.first().context("an image without a program")?;
+    let name = first.name;
+    let layer = layer(programs)?;
     let layer = Blob::new(MediaType::ImageLayer, layer)?;
     let config = ImageConfigurationBuilder::default()
         .architecture(architecture())
@@ -128,14 +130,16 @@ impl Blob {
     }
 }
 
-fn layer(program: &Program<'_>) -> Result<Vec<u8>> {
+fn layer(programs: &[Program<'_>]) -> Result<Vec<u8>> {
     let mut tar = Builder::new(Vec::new());
-    if let Some(capability) = program.capability {
-        // Where image-spec 1.1 has extended attributes: in a PAX record before the file.
-        let record = format!("SCHILY.xattr.{}", capability::ATTRIBUTE);
-        tar.append_pax_extensions([(record.as_str(), capability)])?;
+    for program in programs {
+        if let Some(capability) = program.capability {
+            // Where image-spec 1.1 has extended attributes: in a PAX record before the file.
+            let record = format!("SCHILY.xattr.{}", capability::ATTRIBUTE);
+            tar.append_pax_extensions([(record.as_str(), capability)])?;
+        }
+        append(&mut tar, program.name, 0o755, program.content)?;
     }
-    append(&mut tar, program.name, 0o755, program.content)?;
     Ok(tar.into_inner()?)
 }
 
@@ -169,7 +173,7 @@ mod tests {
             content,
             capability: None,
         };
-        of_program(&program).unwrap()
+        of_programs(&[program]).unwrap()
     }
 
     /// The first file of an image's layer, with its PAX records.
@@ -200,7 +204,7 @@ mod tests {
         };
         let key = "SCHILY.xattr.security.capability".to_owned();
         let expected = vec![(key, capability::value().to_vec())];
-        assert_eq!(records(&of_program(&program).unwrap()), expected);
+        assert_eq!(records(&of_programs(&[program]).unwrap()), expected);
         assert_eq!(records(&pause(b"program")), []);
     }
 

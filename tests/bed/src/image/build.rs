@@ -15,11 +15,27 @@ use crate::progress::{say, step};
 /// The image of every pod's first container.
 const PAUSE: &str = "ebb-pause";
 
-/// The images that cargo builds, each from the program of the same name in a crate.
-const CRATES: [(&str, &str); 3] = [
-    (super::SIDECAR, "ebb-sidecar"),
-    (super::CONTROLLER, "ebb-controller"),
-    (super::SAMPLE_APP, "ebb-sample-app"),
+/// An image that cargo builds from the programs of the crate of the same name.
+struct Image {
+    name: &'static str,
+    /// The first is what it runs, and has its name.
+    programs: &'static [&'static str],
+}
+
+const IMAGES: [Image; 3] = [
+    Image {
+        name: super::SIDECAR,
+        // The second is what the webhook has copied into pods with hooks of their own.
+        programs: &[super::SIDECAR, "ebb-hold"],
+    },
+    Image {
+        name: super::CONTROLLER,
+        programs: &[super::CONTROLLER],
+    },
+    Image {
+        name: super::SAMPLE_APP,
+        programs: &[super::SAMPLE_APP],
+    },
 ];
 
 /// The short names of all our images.
@@ -37,10 +53,10 @@ pub fn images(wanted: &[String]) -> Result<()> {
     }
     // One cargo run for each: in a common one the controller's features would be built into the
     // sidecar too.
-    for (program, package) in CRATES.into_iter().filter(|(program, _)| is_wanted(program)) {
-        step(&format!("image {program}"), || {
-            let name = write(program, &static_program(program, package)?)?;
-            super::record(program, name)
+    for image in IMAGES.iter().filter(|image| is_wanted(image.name)) {
+        step(&format!("image {}", image.name), || {
+            let built = static_programs(image.name, image.programs)?;
+            super::record(image.name, write(image.name, &built)?)
         })?;
     }
     Ok(())
@@ -66,7 +82,7 @@ pub fn pause() -> Result<PathBuf> {
             // Here the toolchain is the one that the workspace names.
             .current_dir(workspace::folder()),
     )?;
-    write(PAUSE, &program)?;
+    write(PAUSE, &[program])?;
     Ok(archive_path(PAUSE))
 }
 
@@ -76,27 +92,25 @@ fn target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
-/// Builds a program of a crate as it is shipped, so that it needs no shared library, and returns
-/// its path.
-pub fn static_program(program: &str, package: &str) -> Result<PathBuf> {
+/// Builds a program as it is shipped, so that it needs no shared library, and returns its path. The
+/// crate has its name.
+pub fn static_program(program: &str) -> Result<PathBuf> {
+    let built = static_programs(program, &[program])?;
+    built.into_iter().next().context("cargo built nothing")
+}
+
+/// The same for several programs of one crate.
+fn static_programs(package: &str, programs: &[&str]) -> Result<Vec<PathBuf>> {
     let target = target();
-    let profile = match program {
+    let profile = match package {
         super::SIDECAR => "sidecar",
         _ => "release",
     };
     let mut cargo = workspace::cargo();
     cargo
-        .args([
-            "build",
-            "--profile",
-            profile,
-            "--target",
-            &target,
-            "--package",
-            package,
-            "--bin",
-            program,
-        ])
+        .args(["build", "--profile", profile, "--target", &target])
+        .args(["--package", package])
+        .args(programs.iter().flat_map(|program| ["--bin", program]))
         .arg("--config")
         .arg(format!(
             "target.{target}.rustflags=['-Ctarget-feature=+crt-static']"
@@ -106,18 +120,29 @@ pub fn static_program(program: &str, package: &str) -> Result<PathBuf> {
     if command::interactive(&mut cargo)? != 0 {
         bail!("{} failed", command::line(&cargo));
     }
-    Ok(workspace::target().join(target).join(profile).join(program))
+    let folder = workspace::target().join(target).join(profile);
+    Ok(programs
+        .iter()
+        .map(|program| folder.join(program))
+        .collect())
 }
 
-fn write(name: &str, program: &Path) -> Result<String> {
-    let bytes = fs::read(program).with_context(|| format!("can't read {}", program.display()))?;
+/// Writes the archive of an image with these programs, the first of which is what it runs.
+fn write(name: &str, files: &[PathBuf]) -> Result<String> {
     let capability = capability::value();
-    let archive = archive::of_program(&Program {
+    let read = |file: &PathBuf| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let content = fs::read(file).with_context(|| format!("can't read {}", file.display()))?;
+        anyhow::Ok((name.into_owned(), content))
+    };
+    let files = files.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let programs = files.iter().map(|(name, content)| Program {
         name,
-        content: &bytes,
+        content,
         // It takes transparent sockets, as a user without privileges.
         capability: (name == super::SIDECAR).then_some(&capability),
-    })?;
+    });
+    let archive = archive::of_programs(&programs.collect::<Vec<_>>())?;
     fs::create_dir_all(super::folder())?;
     let path = archive_path(name);
     fs::write(&path, &archive.bytes).with_context(|| format!("can't write {}", path.display()))?;
