@@ -1,16 +1,18 @@
 //! What the webhook makes of a pod: a pure function of the pod and its [`Context`].
 //!
 //! ```text
-//!  initContainers: ebb-redirect   one-shot: writes the redirect rules (if the namespace permits)
+//!  initContainers: ebb-hold       one-shot: brings a program, for hooks of the app that are commands
+//!                  ebb-redirect   one-shot: writes the redirect rules (if the namespace permits)
 //!                  ebb            the sidecar, before all others, so that it outlives them
 //!                  …              the pod's own
-//!  containers:     each with a preStop hook to the sidecar; its own hook moves into the bootstrap
+//!  containers:     each with a preStop hook to the sidecar; its own hook moves into the bootstrap,
+//!                  or, if it is a command, behind ours
 //!  grace:          raised by what the drain needs; liveness and startup kills keep the old one
 //! ```
 //!
-//! One file for each thing that is put in: `containers` (with their `resources`), `volume`,
-//! `hooks`, `probes`, `grace`, `named_ports`, `metadata`; `app_containers` does what concerns the
-//! app's own containers.
+//! One file for each thing that is put in: `containers` (with their `resources`), `volume`, `hooks`
+//! (with `sleeping` and `hold`), `probes`, `grace`, `named_ports`, `metadata`; `app_containers`
+//! does what concerns the app's own containers.
 //!
 //! A second pass over a pod that has the sidecar adds nothing that is there: see `reinvocation`.
 //! Our containers then stay as they are, whatever others have made of them (a mirror's image, a
@@ -20,12 +22,14 @@ mod app_containers;
 mod containers;
 mod eligibility;
 mod grace;
+mod hold;
 mod hooks;
 mod metadata;
 mod named_ports;
 mod probes;
 mod reinvocation;
 mod resources;
+mod sleeping;
 mod volume;
 
 pub use containers::SidecarConfig;
@@ -136,6 +140,7 @@ fn patched(pod: &ReviewedPod, context: &Context<'_>, earlier: Option<&EarlierPas
         earlier,
         grace,
         token: &bootstrap.token,
+        hold_limit_seconds: grace.hold_limit_seconds(&bootstrap.settings),
     };
     let app = app.run(&mut spec["containers"]);
     bootstrap.containers = app.known;
@@ -149,6 +154,9 @@ fn patched(pod: &ReviewedPod, context: &Context<'_>, earlier: Option<&EarlierPas
         containers::renew(spec, &bootstrap);
     } else {
         containers::put(spec, pod, context, &bootstrap);
+    }
+    if app.commands {
+        hold::put(spec, pod, context.sidecar);
     }
     names.declare(spec);
     volume::put(spec);

@@ -34,8 +34,8 @@ pub enum Gap {
     HostNetwork,
     /// The webhook left it alone for a reason of its own: one CamelCase word.
     Refused(String),
-    /// These of its containers have a preStop hook of their own that only kubelet can carry out, so
-    /// a drain can't hold them.
+    /// These of its containers have a preStop hook of their own that stays kubelet's, so a drain
+    /// can't hold them.
     OwnHook(Vec<String>),
     /// Its grace period is shorter than the drain and the app's shutdown together.
     GraceTooShort,

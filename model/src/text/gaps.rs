@@ -35,8 +35,9 @@ pub fn sentence(gap: &Gap) -> String {
             word => format!("were left alone by Ebb's webhook ({word})"),
         },
         Gap::OwnHook(_) => {
-            "have a preStop hook that only kubelet can carry out (a command, or a call by \
-             HTTPS), and whose container ends when the hook does, whatever is in flight"
+            "have a preStop hook that only kubelet can carry out (a call by HTTPS, or a command \
+             that was left to it), and whose container ends when the hook does, whatever is in \
+             flight"
                 .to_owned()
         }
         Gap::GraceTooShort => {
@@ -82,8 +83,8 @@ pub fn name(gap: &Gap, pod: &str) -> String {
 pub fn change(change: Change) -> &'static str {
     match change {
         Change::Hook => {
-            "make the hook a sleep, or an httpGet by HTTP, which Ebb carries out itself, or take \
-             it out"
+            "make the hook an httpGet by HTTP or a command, which Ebb holds (without the \
+             annotation ebb.dev/own-hook: leave), or take it out"
         }
     }
 }

@@ -64,8 +64,8 @@ pub struct SidecarView {
     pub original_grace_seconds: u32,
     /// Whether the pod has the step that writes the redirect rules.
     pub redirect_step: bool,
-    /// The containers, in the pod's order, whose own preStop hook only kubelet can carry out: a
-    /// drain can't hold them.
+    /// The containers, in the pod's order, whose own preStop hook stays kubelet's: a drain can't
+    /// hold them.
     pub unheld: Vec<String>,
     /// Whether it runs now.
     pub state: SidecarState,

@@ -1,4 +1,4 @@
-//! Our two init containers: the redirect and the sidecar.
+//! Our init containers that are in every pod: the redirect and the sidecar.
 //!
 //! They have what they need and no more: no privilege but the one that the redirect needs, and that
 //! only in the container that ends at once; no root file system to write to; none of the app's
@@ -11,8 +11,8 @@ use crate::admission::pod::ReviewedPod;
 use ebb_api::bootstrap::Bootstrap;
 use ebb_api::capture::Mode;
 use ebb_api::names::{
-    ADMIN_PORT, BOOTSTRAP_VARIABLE, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE, POD_UID_VARIABLE,
-    REDIRECT_CONTAINER, SIDECAR_CONTAINER, WORKERS_VARIABLE,
+    ADMIN_PORT, BOOTSTRAP_VARIABLE, HOLD_CONTAINER, POD_NAME_VARIABLE, POD_NAMESPACE_VARIABLE,
+    POD_UID_VARIABLE, REDIRECT_CONTAINER, SIDECAR_CONTAINER, WORKERS_VARIABLE,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -41,6 +41,8 @@ pub struct SidecarConfig {
 
 /// A pod's init containers, ours apart from the others.
 struct InitContainers {
+    /// See `hold`.
+    hold: Option<Value>,
     redirect: Option<Value>,
     sidecar: Option<Value>,
     others: Vec<Value>,
@@ -56,6 +58,7 @@ pub(super) fn put(
 ) {
     let config = context.sidecar;
     let mut all = InitContainers::take(spec);
+    all.hold = None;
     all.sidecar = Some(sidecar(config, pod, bootstrap));
     let needs_init = bootstrap.capture.needs_init();
     all.redirect = needs_init.then(|| redirect(config, pod, bootstrap));
@@ -81,6 +84,7 @@ pub(super) fn renew(spec: &mut Value, bootstrap: &Bootstrap) {
 impl InitContainers {
     fn take(spec: &mut Value) -> InitContainers {
         let mut all = InitContainers {
+            hold: None,
             redirect: None,
             sidecar: None,
             others: Vec::new(),
@@ -89,6 +93,7 @@ impl InitContainers {
         for container in list.as_array_mut().into_iter().flatten() {
             let container = container.take();
             match container["name"].as_str() {
+                Some(HOLD_CONTAINER) => all.hold = Some(container),
                 Some(REDIRECT_CONTAINER) => all.redirect = Some(container),
                 Some(SIDECAR_CONTAINER) => all.sidecar = Some(container),
                 _ => all.others.push(container),
@@ -98,7 +103,8 @@ impl InitContainers {
     }
 
     fn put(self, spec: &mut Value) {
-        let ours = self.redirect.into_iter().chain(self.sidecar);
+        let steps = self.hold.into_iter().chain(self.redirect);
+        let ours = steps.chain(self.sidecar);
         spec["initContainers"] = ours.chain(self.others).collect();
     }
 }
@@ -125,20 +131,12 @@ fn sidecar(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &Bootstrap) -> 
     let mut container = common(config, pod, bootstrap);
     container["name"] = json!(SIDECAR_CONTAINER);
     container["restartPolicy"] = json!("Always");
-    let mut capabilities = json!({"drop": ["ALL"]});
+    let mut context = unprivileged();
     if bootstrap.capture.modes.contains(&Mode::Transparent) {
         // Sockets with others' addresses (IP_TRANSPARENT).
-        capabilities["add"] = json!(["NET_RAW"]);
+        context["capabilities"]["add"] = json!(["NET_RAW"]);
     }
-    container["securityContext"] = json!({
-        "allowPrivilegeEscalation": false,
-        "capabilities": capabilities,
-        "readOnlyRootFilesystem": true,
-        "runAsGroup": SIDECAR_USER,
-        "runAsNonRoot": true,
-        "runAsUser": SIDECAR_USER,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    });
+    container["securityContext"] = context;
     let several = config.workers.filter(|workers| workers.get() > 1);
     if let (Some(workers), Some(variables)) = (several, container["env"].as_array_mut()) {
         variables.push(json!({"name": WORKERS_VARIABLE, "value": workers.to_string()}));
@@ -146,6 +144,19 @@ fn sidecar(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &Bootstrap) -> 
     container["lifecycle"] = json!({"preStop": hooks::call(SIDECAR_CONTAINER, &bootstrap.token)});
     container["readinessProbe"] = readiness_probe();
     container
+}
+
+/// The security context of a container that needs nothing; it passes Pod Security `restricted`.
+pub(super) fn unprivileged() -> Value {
+    json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": true,
+        "runAsGroup": SIDECAR_USER,
+        "runAsNonRoot": true,
+        "runAsUser": SIDECAR_USER,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    })
 }
 
 /// How kubelet asks whether the pod is in service.
@@ -172,14 +183,20 @@ fn common(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &Bootstrap) -> V
         let source = json!({"fieldRef": {"apiVersion": "v1", "fieldPath": path}});
         json!({"name": name, "valueFrom": source})
     };
+    let mut container = bare(config, pod);
+    container["env"] = json!([
+        {"name": BOOTSTRAP_VARIABLE, "value": text(bootstrap)},
+        field(POD_UID_VARIABLE, "metadata.uid"),
+        field(POD_NAME_VARIABLE, "metadata.name"),
+        field(POD_NAMESPACE_VARIABLE, "metadata.namespace"),
+    ]);
+    container
+}
+
+/// What every container of ours has.
+pub(super) fn bare(config: &SidecarConfig, pod: &ReviewedPod) -> Value {
     let mut container = json!({
         "image": config.image,
-        "env": [
-            {"name": BOOTSTRAP_VARIABLE, "value": text(bootstrap)},
-            field(POD_UID_VARIABLE, "metadata.uid"),
-            field(POD_NAME_VARIABLE, "metadata.name"),
-            field(POD_NAMESPACE_VARIABLE, "metadata.namespace"),
-        ],
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "File",
         "resources": resources::for_pod(pod, &config.resources),

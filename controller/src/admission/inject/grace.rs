@@ -31,4 +31,15 @@ impl Grace {
             raised: settings.grace_seconds(original).max(present),
         }
     }
+
+    /// How long a hook in this pod may be held, in seconds: up to the time that the app is owed,
+    /// which is what no drain takes. Where the grace has no room for a drain, its half: as the
+    /// drain machine has it.
+    pub(super) fn hold_limit_seconds(self, settings: &Settings) -> u32 {
+        let owed = settings.shutdown_seconds_or(self.original);
+        match self.raised.saturating_sub(owed) {
+            0 => self.raised / 2,
+            spare => spare,
+        }
+    }
 }

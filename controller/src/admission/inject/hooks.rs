@@ -1,8 +1,10 @@
-//! The preStop hooks of the app's containers: ours take the place of their own, which the sidecar
-//! carries out from then on.
+//! The preStop hooks of the app's containers: ours take the place of their own. Those that sleep or
+//! call are carried out by the sidecar from then on; a command runs where it did, behind ours
+//! (`hold`).
 
+use super::{hold, sleeping};
 use ebb_api::bootstrap::OwnHook;
-use ebb_api::names::{ADMIN_PORT, TOKEN_HEADER, hook_path};
+use ebb_api::names::{ADMIN_PORT, OwnHookTime, TOKEN_HEADER, hook_path};
 use k8s_openapi::api::core::v1::{Container, ExecAction, HTTPGetAction, LifecycleHandler};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
@@ -16,8 +18,11 @@ pub(super) enum PreStop {
     Ours,
     /// A hook that the sidecar can carry out.
     Own(OwnHook),
-    /// A hook that only kubelet can carry out: a command, or a call by HTTPS. It stays where it is,
-    /// so a drain can't hold this container.
+    /// A command that its own container is to run, as the pod's author wrote it.
+    Command(Vec<String>),
+    /// A hook that stays kubelet's: a call by HTTPS, which the sidecar does not speak, or a command
+    /// that its author leaves to kubelet or whose container has no room for ours. A drain can't
+    /// hold this container.
     Foreign,
 }
 
@@ -33,8 +38,8 @@ pub(super) fn call(container: &str, token: &str) -> Value {
     })
 }
 
-/// Reads the preStop hook of a container. `at_start`: when its own call is to be made.
-pub(super) fn pre_stop(container: &Container, at_start: bool) -> PreStop {
+/// Reads the preStop hook of a container. `time`: when its own is to run.
+pub(super) fn pre_stop(container: &Container, time: OwnHookTime) -> PreStop {
     let lifecycle = container.lifecycle.as_ref();
     let Some(hook) = lifecycle.and_then(|lifecycle| lifecycle.pre_stop.as_ref()) else {
         return PreStop::Absent;
@@ -47,7 +52,7 @@ pub(super) fn pre_stop(container: &Container, at_start: bool) -> PreStop {
         LifecycleHandler {
             http_get: Some(get),
             ..
-        } => own_call(get, container, at_start).map_or(PreStop::Foreign, PreStop::Own),
+        } => own_call(get, container, time),
         LifecycleHandler {
             sleep: Some(sleep), ..
         } => PreStop::Own(OwnHook::Sleep {
@@ -55,9 +60,7 @@ pub(super) fn pre_stop(container: &Container, at_start: bool) -> PreStop {
         }),
         LifecycleHandler {
             exec: Some(exec), ..
-        } => slept_by(exec).map_or(PreStop::Foreign, |seconds| {
-            PreStop::Own(OwnHook::Sleep { seconds })
-        }),
+        } => own_command(exec, container, time),
         // An empty one does nothing; `tcpSocket` never worked and makes kubelet write an Event.
         _ => PreStop::Absent,
     }
@@ -83,15 +86,19 @@ fn is_ours(get: &HTTPGetAction, container: &Container) -> bool {
         && get.host.as_deref().unwrap_or_default().is_empty()
 }
 
-fn own_call(get: &HTTPGetAction, container: &Container, at_start: bool) -> Option<OwnHook> {
+fn own_call(get: &HTTPGetAction, container: &Container, time: OwnHookTime) -> PreStop {
     if get.scheme.as_deref().unwrap_or("HTTP") != "HTTP" {
-        return None;
+        return PreStop::Foreign;
     }
+    let Some(port) = port_number(&get.port, container) else {
+        // Kubelet finds no such port, either, and calls nobody.
+        return PreStop::Absent;
+    };
     let headers = get.http_headers.as_deref().unwrap_or_default();
     let path = get.path.as_deref().unwrap_or("/");
-    Some(OwnHook::HttpGet {
+    PreStop::Own(OwnHook::HttpGet {
         host: get.host.clone().filter(|host| !host.is_empty()),
-        port: port_number(&get.port, container)?,
+        port,
         // As kubelet does it.
         path: if path.starts_with('/') {
             path.to_owned()
@@ -102,36 +109,21 @@ fn own_call(get: &HTTPGetAction, container: &Container, at_start: bool) -> Optio
             .iter()
             .map(|header| (header.name.clone(), header.value.clone()))
             .collect(),
-        at_start,
+        at_start: time == OwnHookTime::Start,
     })
 }
 
-/// The seconds of a command that does nothing but sleep: `sleep N`, or `sh -c "sleep N"`.
-fn slept_by(exec: &ExecAction) -> Option<u32> {
-    let command = exec.command.as_deref().unwrap_or_default();
-    let words: Vec<&str> = match command {
-        [shell, flag, script] if program(shell) == "sh" && flag == "-c" => {
-            script.split_ascii_whitespace().collect()
-        }
-        [shell, flag, script] if program(shell) == "bash" && flag == "-c" => {
-            script.split_ascii_whitespace().collect()
-        }
-        words => words.iter().map(String::as_str).collect(),
-    };
-    match words.as_slice() {
-        [sleep, seconds] if program(sleep) == "sleep" => {
-            seconds.strip_suffix('s').unwrap_or(seconds).parse().ok()
-        }
-        _ => None,
+fn own_command(exec: &ExecAction, container: &Container, time: OwnHookTime) -> PreStop {
+    let written = exec.command.as_deref().unwrap_or_default();
+    let command = hold::own_command(container, written).unwrap_or_else(|| written.to_vec());
+    if let Some(seconds) = sleeping::seconds(&command) {
+        return PreStop::Own(OwnHook::Sleep { seconds });
     }
-}
-
-/// The name of a program that is given with or without one of the usual folders.
-fn program(path: &str) -> &str {
-    ["/usr/bin/", "/bin/"]
-        .iter()
-        .find_map(|folder| path.strip_prefix(folder))
-        .unwrap_or(path)
+    let is_left = time == OwnHookTime::Leave || hold::is_folder_taken(container);
+    if is_left || command.is_empty() {
+        return PreStop::Foreign;
+    }
+    PreStop::Command(command)
 }
 
 #[cfg(test)]
@@ -147,38 +139,38 @@ mod tests {
         serde_json::from_value(container).unwrap()
     }
 
-    fn exec(command: &Value) -> PreStop {
-        pre_stop(&container(&json!({"exec": {"command": command}})), false)
+    fn read(pre_stop: &Value) -> PreStop {
+        super::pre_stop(&container(pre_stop), OwnHookTime::Unset)
     }
 
-    /// Only a command that certainly does nothing but sleep is taken over; any other one stays with
-    /// kubelet, or what it does would be lost.
+    /// A command that only sleeps is taken over. Any other one stays in its container as it was
+    /// written, and ours in front of it is seen through.
     #[test]
-    fn a_command_is_taken_over_only_if_all_it_does_is_sleep() {
-        for command in [
-            json!(["sleep", "5"]),
-            json!(["/bin/sleep", "5"]),
-            json!(["sh", "-c", "sleep 5"]),
-            json!(["/bin/sh", "-c", " sleep  5 "]),
-            json!(["/usr/bin/bash", "-c", "sleep 5s"]),
-        ] {
-            let sleep = PreStop::Own(OwnHook::Sleep { seconds: 5 });
-            assert_eq!(exec(&command), sleep, "{command}");
-        }
-        for command in [
-            json!([]),
-            json!(["sleep"]),
-            json!(["sleep", "five"]),
-            json!(["sleep", "-5"]),
-            json!(["sleep", "5", "6"]),
-            json!(["sh", "-c", "sleep 5; deregister"]),
-            json!(["sh", "-c", "sleep 5 && deregister"]),
-            json!(["sh", "-c", "sleep $DELAY"]),
-            json!(["sh", "-x", "sleep 5"]),
-            json!(["/opt/sleep", "5"]),
-            json!(["nginx", "-s", "quit"]),
-        ] {
-            assert_eq!(exec(&command), PreStop::Foreign, "{command}");
+    fn a_command_stays_in_its_container_unless_all_it_does_is_sleep() {
+        let exec = |command: &[&str]| json!({"exec": {"command": command}});
+        let sleep = PreStop::Own(OwnHook::Sleep { seconds: 5 });
+        assert_eq!(read(&exec(&["sh", "-c", "sleep 5"])), sleep);
+        let quit = PreStop::Command(["nginx", "-s", "quit"].map(str::to_owned).to_vec());
+        assert_eq!(read(&exec(&["nginx", "-s", "quit"])), quit);
+        let ours = |container| {
+            let words = ["after", container, "t", "9", "--", "nginx", "-s", "quit"];
+            exec(&[&[ebb_api::hold::PROGRAM][..], &words].concat())
+        };
+        assert_eq!(read(&ours("app")), quit);
+        assert!(matches!(read(&ours("other")), PreStop::Command(it) if it[2] == "other"));
+        assert_eq!(read(&exec(&[])), PreStop::Foreign);
+    }
+
+    /// Who leaves a command to kubelet is heard, and no mount of a container is covered.
+    #[test]
+    fn a_command_may_be_left_to_kubelet() {
+        let mut container = container(&json!({"exec": {"command": ["nginx", "-s", "quit"]}}));
+        assert_eq!(pre_stop(&container, OwnHookTime::Leave), PreStop::Foreign);
+        for (path, is_free) in [("/.ebb", false), ("/.ebb/x", false), ("/.ebbs", true)] {
+            let mounts = json!([{"name": "data", "mountPath": path}]);
+            container.volume_mounts = serde_json::from_value(mounts).unwrap();
+            let found = pre_stop(&container, OwnHookTime::Unset);
+            assert_eq!(found != PreStop::Foreign, is_free, "{path}");
         }
     }
 
@@ -194,28 +186,24 @@ mod tests {
             headers: vec![("a".to_owned(), "b".to_owned())],
             at_start: true,
         };
-        assert_eq!(pre_stop(&container(&hook), true), PreStop::Own(own));
+        let found = pre_stop(&container(&hook), OwnHookTime::Start);
+        assert_eq!(found, PreStop::Own(own));
     }
 
-    /// What the sidecar could not carry out stays where it is.
+    /// The sidecar speaks no TLS, so a call by HTTPS stays where it is. A call to a port that the
+    /// container does not name fails in kubelet, too.
     #[test]
-    fn a_call_by_https_or_to_an_unknown_port_stays() {
+    fn a_call_by_https_stays_and_one_to_an_unknown_port_is_none() {
         let https = json!({"httpGet": {"port": 8443, "scheme": "HTTPS"}});
-        assert_eq!(pre_stop(&container(&https), false), PreStop::Foreign);
+        assert_eq!(read(&https), PreStop::Foreign);
         let unknown = json!({"httpGet": {"port": "nowhere"}});
-        assert_eq!(pre_stop(&container(&unknown), false), PreStop::Foreign);
+        assert_eq!(read(&unknown), PreStop::Absent);
     }
 
     /// Our hook is known again, and another container's is not taken for it.
     #[test]
     fn our_hook_is_known_again() {
-        assert_eq!(
-            pre_stop(&container(&call("app", "secret")), false),
-            PreStop::Ours
-        );
-        assert!(matches!(
-            pre_stop(&container(&call("other", "secret")), false),
-            PreStop::Own(_)
-        ));
+        assert_eq!(read(&call("app", "secret")), PreStop::Ours);
+        assert!(matches!(read(&call("other", "secret")), PreStop::Own(_)));
     }
 }

@@ -1,7 +1,7 @@
 //! What our containers ask of the node, without changing what kind of pod they are in.
 
 use crate::admission::pod::ReviewedPod;
-use ebb_api::names::{REDIRECT_CONTAINER, SIDECAR_CONTAINER};
+use ebb_api::names::{HOLD_CONTAINER, REDIRECT_CONTAINER, SIDECAR_CONTAINER};
 use k8s_openapi::api::core::v1::Container;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -30,9 +30,10 @@ pub(super) fn for_pod(pod: &ReviewedPod, resources: &SidecarResources) -> Value 
         // the containers' requests must not be above them, or the pod is refused.
         return json!({});
     }
-    let mut others = pod.all_containers().filter(|container| {
-        container.name != SIDECAR_CONTAINER && container.name != REDIRECT_CONTAINER
-    });
+    let ours = [SIDECAR_CONTAINER, REDIRECT_CONTAINER, HOLD_CONTAINER];
+    let mut others = pod
+        .all_containers()
+        .filter(|container| !ours.contains(&container.name.as_str()));
     if others.all(is_guaranteed) {
         return json!({"requests": resources.guaranteed, "limits": resources.guaranteed});
     }

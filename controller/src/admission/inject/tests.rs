@@ -124,7 +124,8 @@ fn first_of_the_init_containers() {
     assert_injected!("first_of_the_init_containers", pod);
 }
 
-/// A sleep and a call move into the bootstrap; a command stays where it is and is said to be there.
+/// A sleep and a call move into the bootstrap. A command stays in its container, behind ours, with
+/// what brings that into the pod; a call by HTTPS stays where it is and is said to be there.
 #[test]
 fn own_hooks() {
     let mut pod = pod(&json!({"containers": [
@@ -136,9 +137,39 @@ fn own_hooks() {
             {"path": "/deregister", "port": "admin", "httpHeaders": [{"name": "a", "value": "b"}]}}}},
         {"name": "runs", "image": "a:1",
          "lifecycle": {"preStop": {"exec": {"command": ["nginx", "-s", "quit"]}}}},
+        {"name": "calls-by-https", "image": "a:1", "lifecycle": {"preStop":
+            {"httpGet": {"scheme": "HTTPS", "port": 8443}}}},
     ]}));
     pod["metadata"]["annotations"] = json!({OWN_HOOK_ANNOTATION: "start"});
     assert_injected!("own_hooks", pod);
+}
+
+/// A hook is held for as long as no drain takes: up to the time that the app is owed. A sidecar
+/// that does not answer costs the app's own hook nothing.
+#[test]
+fn a_command_is_held_up_to_what_the_app_is_owed() {
+    let sidecar = sidecar();
+    let held_for = |grace: u32, policy: bool| {
+        let mut context = Context {
+            namespace: Inject::Enabled,
+            ..context(&sidecar)
+        };
+        context.policy = context.policy.filter(|_| policy);
+        let mut pod = web();
+        pod["spec"]["terminationGracePeriodSeconds"] = json!(grace);
+        pod["spec"]["containers"][0]["lifecycle"] =
+            json!({"preStop": {"exec": {"command": ["quit"]}}});
+        let pod = injected(&pod, &context);
+        let hook = &pod["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"];
+        hook["command"][4].as_str().unwrap().to_owned()
+    };
+    assert_eq!(held_for(30, true), "305", "the timeout, and the margin");
+    assert_eq!(held_for(900, true), "305", "and no more in a patient pod");
+    assert_eq!(
+        held_for(30, false),
+        "15",
+        "a policy may select the pod later"
+    );
 }
 
 /// Liveness and startup probes get the old grace; the sidecar learns which probes connect.

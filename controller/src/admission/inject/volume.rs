@@ -14,12 +14,17 @@ const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Puts the volume beside the pod's others, unless it is there.
 pub(super) fn put(spec: &mut Value) {
     let volume = json!({"name": NO_TOKEN_VOLUME, "downwardAPI": {"items": []}});
-    if let Some(volumes) = spec["volumes"].as_array_mut() {
-        if !volumes.iter().any(|other| other["name"] == volume["name"]) {
-            volumes.push(volume);
+    add(&mut spec["volumes"], volume);
+}
+
+/// Adds a volume or a mount to a list of them, unless one of its name is there.
+pub(super) fn add(list: &mut Value, added: Value) {
+    if let Some(list) = list.as_array_mut() {
+        if !list.iter().any(|other| other["name"] == added["name"]) {
+            list.push(added);
         }
     } else {
-        spec["volumes"] = json!([volume]);
+        *list = json!([added]);
     }
 }
 

@@ -89,10 +89,11 @@ fn a_hook_of_its_own_is_named_with_its_container() {
     assert_eq!((finding.holds, finding.reason.as_str()), (false, "OwnHook"));
     assert_eq!(
         finding.message,
-        "2 of 3 pods have a preStop hook that only kubelet can carry out (a command, or a call \
-         by HTTPS), and whose container ends when the hook does, whatever is in flight: a \
-         (log), b (app). Mend it with `kubectl -n shop edit deployment/web`: make the hook a \
-         sleep, or an httpGet by HTTP, which Ebb carries out itself, or take it out."
+        "2 of 3 pods have a preStop hook that only kubelet can carry out (a call by HTTPS, or a \
+         command that was left to it), and whose container ends when the hook does, whatever is in \
+         flight: a (log), b (app). Mend it with `kubectl -n shop edit deployment/web`: make the \
+         hook an httpGet by HTTP or a command, which Ebb holds (without the annotation \
+         ebb.dev/own-hook: leave), or take it out."
     );
 }
 

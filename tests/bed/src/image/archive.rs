@@ -36,8 +36,8 @@ pub struct Program<'a> {
     pub capability: Option<&'a [u8]>,
 }
 
-/// Makes the image `localhost/NAME` of programs in its root. The first is what it runs, and its name
-/// is the image's.
+/// Makes the image `localhost/NAME` of programs in its root. The first is what it runs, and its
+/// name is the image's.
 pub fn of_programs(programs: &[Program<'_>]) -> Result<Archive> {
     let first = programs.first().context("an image without a program")?;
     let name = first.name;

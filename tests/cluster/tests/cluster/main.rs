@@ -7,6 +7,7 @@
 mod capture;
 mod drains;
 mod fixtures;
+mod hooks;
 mod kubectl_output;
 mod leaving;
 mod outages;

@@ -30,6 +30,10 @@ fn refusals_are_said_and_change_nothing_else() {
         ),
         (json!({"containers": [{"name": "ebb"}]}), Refusal::NameTaken),
         (
+            json!({"containers": [{"name": "a"}], "volumes": [{"name": "ebb-hold"}]}),
+            Refusal::NameTaken,
+        ),
+        (
             json!({"containers": [{"name": "a"}], "volumes": [{"name": "ebb-no-token"}]}),
             Refusal::NameTaken,
         ),

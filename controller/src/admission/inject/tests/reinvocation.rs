@@ -109,3 +109,45 @@ fn grace_is_only_ever_added() {
     assert_eq!(pod["spec"]["terminationGracePeriodSeconds"], 900);
     assert_eq!(bootstrap(&pod).grace_seconds, 900);
 }
+
+/// A command that came between two passes is held, too; one that is held already is not put behind
+/// ours twice, and gets the token of the day where the pod is a copy of a running one.
+#[test]
+fn a_command_is_put_behind_ours_once() {
+    let sidecar = sidecar();
+    let hook = json!({"preStop": {"exec": {"command": ["nginx", "-s", "quit"]}}});
+    let mut pod = injected(&web(), &context(&sidecar));
+    pod["spec"]["containers"][0]["lifecycle"] = hook;
+    let first = injected(&pod, &context(&sidecar));
+    let later = Context {
+        key: PublicKey {
+            id: "k2".to_owned(),
+            base64: "bGF0ZXI=".to_owned(),
+        },
+        token: "later-token".to_owned(),
+        ..context(&sidecar)
+    };
+    let second = injected(&first, &later);
+    for (pod, token) in [(&first, "fresh-token"), (&second, "later-token")] {
+        let spec = &pod["spec"];
+        let command = &spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"];
+        let expected = json!([
+            "/.ebb/hold",
+            "after",
+            "app",
+            token,
+            "305",
+            "--",
+            "nginx",
+            "-s",
+            "quit"
+        ]);
+        assert_eq!(command, &expected);
+        let init = spec["initContainers"].as_array().unwrap();
+        let names: Vec<_> = init.iter().map(|it| it["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["ebb-hold", "ebb-redirect", "ebb"]);
+        assert_eq!(spec["volumes"].as_array().unwrap().len(), 2);
+        let mounts = spec["containers"][0]["volumeMounts"].as_array();
+        assert_eq!(mounts.unwrap().len(), 1);
+    }
+}
