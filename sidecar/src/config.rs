@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_circle_of_ports_is_left_out() {
         let mut text = bootstrap("secret", &BASE64_STANDARD.encode([7; 32]));
-        text["capture"] = json!({"mode": "NamedPorts", "ports": [
+        text["capture"] = json!({"modes": ["NamedPorts"], "ports": [
             {"listen": 17442, "app": 8080}, {"listen": 17443, "app": 17442}]});
         let config = read(Some(text));
         let ports = vec![NamedPort {

@@ -101,10 +101,12 @@ pub fn gap(
                 SteppedDown::Off
             } else if needs_rules && context.namespace.labels.forbids_net_admin {
                 SteppedDown::Forbidden
-            } else if steps.is_empty() || (needs_rules && !sidecar.redirect_step) {
-                SteppedDown::Outdated
-            } else {
+            } else if is_tried(policy.capture.mode, steps)
+                && (!needs_rules || sidecar.redirect_step)
+            {
                 SteppedDown::Failed(steps.clone())
+            } else {
+                SteppedDown::Outdated
             };
             return Some(Gap::Capture { got: *mode, why });
         }
@@ -135,6 +137,17 @@ fn satisfies(mode: Mode, wanted: CaptureMode) -> bool {
         CaptureMode::Redirect => mode == Mode::Redirect,
         CaptureMode::NamedPorts => mode == Mode::NamedPorts,
         CaptureMode::Observe => mode == Mode::Observe,
+    }
+}
+
+/// Whether a sidecar that says this has tried to do what the policy asks for.
+fn is_tried(wanted: CaptureMode, steps: &[Step]) -> bool {
+    match wanted {
+        CaptureMode::Auto => !steps.is_empty(),
+        _ => {
+            let chain = wanted.chain(Rules::Permitted);
+            steps.iter().any(|step| chain.contains(&step.mode))
+        }
     }
 }
 

@@ -9,6 +9,8 @@ pub(super) struct Candidate {
     pub(super) path: DataPath,
     /// What it lacks.
     pub(super) steps: Vec<Step>,
+    /// Whether what leads connections to it is there.
+    pub(super) leads: bool,
     /// Whether it can be in force all the same.
     pub(super) works: bool,
 }
@@ -16,10 +18,10 @@ pub(super) struct Candidate {
 /// The first mode of the chain that can be had, and what is wrong with it and with those before it.
 ///
 /// A mode that can't be had leaves its ports, and how they are served, to the one that is: see
-/// [`DataPath::ports`].
+/// [`DataPath::ports`]. Of several it is the one that connections may be led to, else the first.
 pub(super) fn choose(asked: &Asked, found: &Found) -> (DataPath, Vec<Step>) {
     let mut steps = Vec::new();
-    let mut above: Option<DataPath> = None;
+    let mut above: Option<Candidate> = None;
     for mode in &asked.wanted.modes {
         let candidate = match mode {
             Mode::Transparent => transparent::candidate(asked, found),
@@ -27,25 +29,30 @@ pub(super) fn choose(asked: &Asked, found: &Found) -> (DataPath, Vec<Step>) {
             Mode::NamedPorts => named_ports::candidate(asked, found),
             Mode::Observe => break,
         };
-        for step in candidate.steps {
+        for step in &candidate.steps {
             // What two modes lack is told of the better one.
             let is_told = steps
                 .iter()
                 .any(|told: &Step| (told.why, &told.detail) == (step.why, &step.detail));
             if !is_told {
-                steps.push(step);
+                steps.push(step.clone());
             }
         }
         if candidate.works {
             return (candidate.path, steps);
         }
-        above.get_or_insert(candidate.path);
+        if above
+            .as_ref()
+            .is_none_or(|above| candidate.leads && !above.leads)
+        {
+            above = Some(candidate);
+        }
     }
     let observe = observe::candidate(asked);
     steps.extend(observe.steps);
     let path = match above {
         None => observe.path,
-        Some(above) => DataPath {
+        Some(Candidate { path: above, .. }) => DataPath {
             ports: above.ports,
             origin: above.origin,
             approach: above.approach,
@@ -212,6 +219,22 @@ mod tests {
         let (path, steps) = choose(&both, &failed);
         assert_eq!(path.mode, Mode::Observe);
         assert_eq!(reasons(&steps), [(Mode::Transparent, Why::InitFailed)]);
+    }
+
+    /// A port that is taken is opened later as the mode wants it whose rules are there.
+    #[test]
+    fn a_port_is_left_as_its_rules_want_it() {
+        let both = any_of(&[Mode::Transparent, Mode::Redirect]);
+        let found = Found {
+            shut: shut(17440, Why::PortTaken),
+            ..written(Selection::Listening)
+        };
+        let (path, steps) = choose(&both, &found);
+        assert_eq!(path.mode, Mode::Observe);
+        assert_eq!(reasons(&steps), [(Mode::Redirect, Why::PortTaken)]);
+        assert_eq!(path.ports, [Port::plain(17440)]);
+        let over_loopback = vec![LO];
+        assert_eq!(path.approach, Approach::Own { over_loopback });
     }
 
     /// Without the capability the kernel hands nothing over, and the app gets what comes: there are

@@ -26,6 +26,7 @@ pub(super) fn candidate(asked: &Asked, found: &Found) -> Candidate {
             .to_owned(),
     });
     Candidate {
+        leads: true,
         works: none.is_none(),
         steps: none
             .into_iter()

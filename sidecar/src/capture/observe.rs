@@ -15,6 +15,7 @@ const WORDS: Words = Words {
 
 pub(super) fn candidate(asked: &Asked) -> Candidate {
     Candidate {
+        leads: true,
         works: true,
         steps: no_proxy_protocol(&asked.proxy_protocol_ports)
             .into_iter()

@@ -38,6 +38,7 @@ pub(super) fn candidate(asked: &Asked, found: &Found) -> Candidate {
         Some(left) => no_rules(Mode::Redirect, left),
     };
     Candidate {
+        leads: is_written,
         works: is_written && found.shut.is_empty(),
         steps: lack
             .into_iter()

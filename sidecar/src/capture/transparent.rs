@@ -35,6 +35,7 @@ pub(super) fn candidate(asked: &Asked, found: &Found) -> Candidate {
     };
     let shut = ports_shut(Mode::Transparent, found).filter(|_| is_written);
     Candidate {
+        leads: is_written,
         works: is_written && found.shut.is_empty(),
         steps: lack.into_iter().chain(shut).collect(),
         path: DataPath {

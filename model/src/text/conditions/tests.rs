@@ -122,7 +122,7 @@ fn a_redirect_that_fails_is_shown_by_its_log() {
     }]);
     let gaps = vec![
         (
-            observing(SteppedDown::Failed(Vec::new())),
+            observing(SteppedDown::Outdated),
             short("a", "Deployment", "web"),
         ),
         (observing(failed), short("b", "Deployment", "web")),
@@ -131,8 +131,9 @@ fn a_redirect_that_fails_is_shown_by_its_log() {
     assert_eq!(finding.reason, "CaptureFailed");
     assert_eq!(
         finding.message,
-        "2 of 3 pods run a sidecar that their connections do not pass (no nf_tables): a, b. \
-         See `kubectl -n shop logs b -c ebb-redirect`."
+        "1 of 3 pods run a sidecar that their connections do not pass (no nf_tables): b. \
+         See `kubectl -n shop logs b -c ebb-redirect`. \
+         1 more falls short for other reasons: CaptureOutdated."
     );
 }
 

@@ -129,7 +129,7 @@ impl InitResult {
 
 /// Cuts a reason, unless there is hardly anything left of it.
 fn halve(reason: &mut String) -> bool {
-    const LEAST: usize = 20;
+    const LEAST: usize = 8;
     let half = reason.floor_char_boundary(reason.len() / 2);
     let is_worth_it = half >= LEAST;
     if is_worth_it {
