@@ -14,6 +14,7 @@
 //! ```
 #![deny(missing_docs)]
 
+pub mod annotations;
 pub mod bootstrap;
 pub mod capture;
 pub mod connections;
@@ -27,6 +28,7 @@ pub mod phase;
     reason = "the derive repeats each struct inside a function"
 )]
 pub mod policy;
+pub mod quantity;
 pub mod report;
 #[cfg(feature = "crd")]
 #[expect(

@@ -46,6 +46,7 @@ pub fn injected(name: &str) -> PodView {
             original_grace_seconds: 30,
             redirect_step: true,
             unheld: Vec::new(),
+            unusable: Vec::new(),
             state: SidecarState::Running,
             restarts: 0,
             last: None,

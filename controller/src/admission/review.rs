@@ -7,6 +7,7 @@ use super::inject::Decision;
 use super::pod::ReviewedPod;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use ebb_api::annotations::Annotations;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::{debug, info, warn};
@@ -58,11 +59,14 @@ pub fn answer(
             };
         }
     };
-    let (patch, outcome) = patch(request.object, &request.namespace, request.dry_run, inject);
+    let verdict = judge(request.object, &request.namespace, request.dry_run, inject);
     let mut response = json!({"uid": request.uid, "allowed": true});
-    if let Some(patch) = patch {
+    if let Some(patch) = verdict.patch {
         response["patchType"] = json!("JSONPatch");
         response["patch"] = json!(BASE64.encode(patch));
+    }
+    if !verdict.warnings.is_empty() {
+        response["warnings"] = json!(verdict.warnings);
     }
     let review = json!({
         "apiVersion": "admission.k8s.io/v1",
@@ -71,23 +75,33 @@ pub fn answer(
     });
     Answer {
         body: Some(review.to_string().into_bytes()),
-        outcome,
+        outcome: verdict.outcome,
     }
 }
 
 const UNDECODABLE: &str = "Undecodable";
 
-fn patch(
+/// What becomes of a pod, for the response.
+struct Verdict {
+    /// As JSON; `None` if the pod stays as it is.
+    patch: Option<String>,
+    /// What whoever makes the pod is told: `kubectl` shows it, and so does the log of a controller
+    /// that makes pods.
+    warnings: Vec<String>,
+    outcome: &'static str,
+}
+
+fn judge(
     object: Value,
     namespace: &str,
     dry_run: bool,
     inject: impl FnOnce(&ReviewedPod, &str) -> Result<Decision, String>,
-) -> (Option<String>, &'static str) {
+) -> Verdict {
     let pod = match ReviewedPod::read(object) {
         Ok(pod) => pod,
         Err(error) => {
             warn!(namespace, %error, "a pod that cannot be read goes through without the sidecar");
-            return (None, UNDECODABLE);
+            return Verdict::unchanged(UNDECODABLE);
         }
     };
     let name = pod.name();
@@ -99,7 +113,7 @@ fn patch(
                 error,
                 "a pod goes through without the sidecar"
             );
-            (None, "Failed")
+            Verdict::unchanged("Failed")
         }
         Ok(Decision::Skip(reason)) => {
             debug!(
@@ -108,16 +122,44 @@ fn patch(
                 reason = reason.as_str(),
                 "left alone"
             );
-            (None, reason.as_str())
+            Verdict::unchanged(reason.as_str())
         }
         Ok(Decision::Refuse(wanted, refusal)) => {
             let reason = refusal.as_str();
             info!(namespace, pod = name, reason, dry_run, "not injected");
-            (difference(&pod, &wanted), reason)
+            Verdict {
+                patch: difference(&pod, &wanted),
+                ..Verdict::unchanged(reason)
+            }
         }
         Ok(Decision::Inject(wanted)) => {
             info!(namespace, pod = name, dry_run, "injected");
-            (difference(&pod, &wanted), "Injected")
+            Verdict {
+                patch: difference(&pod, &wanted),
+                warnings: warnings(&pod),
+                ..Verdict::unchanged("Injected")
+            }
+        }
+    }
+}
+
+/// The annotations that can't be used. The pod starts without what they ask for.
+fn warnings(pod: &ReviewedPod) -> Vec<String> {
+    let annotations = Annotations::read(|name| pod.annotation(name));
+    let unusable = annotations.unusable.iter();
+    unusable
+        .map(|it| format!("Ebb ignores an annotation of pod {}: {it}", pod.name()))
+        .collect()
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    fn unchanged(outcome: &'static str) -> Verdict {
+        Verdict {
+            patch: None,
+            warnings: Vec::new(),
+            outcome,
         }
     }
 }

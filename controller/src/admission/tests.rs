@@ -128,6 +128,28 @@ async fn a_review_is_answered_under_a_changing_certificate() {
     assert!(refused.is_err(), "the port is closed at the end");
 }
 
+/// Whoever makes a pod is told which of its annotations can't be used, and the pod is made.
+#[test]
+fn an_annotation_that_cannot_be_used_is_a_warning() {
+    let admission = admission();
+    let response = |annotations: Value| {
+        let mut object = pod();
+        object["metadata"]["annotations"] = annotations;
+        let inject = |pod: &ReviewedPod, namespace: &str| admission.inject(pod, namespace);
+        let answer = review::answer(&review(&object), inject);
+        assert_eq!(answer.outcome, "Injected");
+        let answer: Value = serde_json::from_slice(&answer.body.unwrap()).unwrap();
+        answer["response"].clone()
+    };
+    let response_to_one = response(json!({"ebb.dev/sidecar-cpu": "many"}));
+    assert_eq!(response_to_one["allowed"], true);
+    let said = "Ebb ignores an annotation of pod web: ebb.dev/sidecar-cpu is \"many\", not cores, \
+                such as 100m or 0.5";
+    assert_eq!(response_to_one["warnings"], json!([said]));
+    let good = response(json!({"ebb.dev/sidecar-cpu": "1", "ebb.dev/own-hook": "start"}));
+    assert!(good.get("warnings").is_none(), "{good}");
+}
+
 /// Whatever cannot be read or need not be touched is allowed, without a patch.
 #[test]
 fn whatever_goes_wrong_is_allowed() {

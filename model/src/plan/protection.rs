@@ -43,6 +43,8 @@ pub enum Gap {
     Unreachable(String),
     /// Its sidecar believes a key that the controller does not have.
     KeyLost,
+    /// These of its annotations can't be used, and are as if they were not there.
+    Annotation(Vec<String>),
     /// A label asks for no sidecar.
     InjectionDisabled,
 }
@@ -78,6 +80,8 @@ pub enum Remedy {
 pub enum Change {
     /// Their preStop hook.
     Hook,
+    /// Their annotations.
+    Annotation,
 }
 
 /// Why the pod can't drain as the policy, which is in force for it, asks; `None` if it can, or if
@@ -125,6 +129,9 @@ pub fn gap(
     match contact {
         Contact::Unreachable(why) => Some(Gap::Unreachable(why.clone())),
         Contact::KeyLost => Some(Gap::KeyLost),
+        Contact::None | Contact::Reached { .. } if !sidecar.unusable.is_empty() => {
+            Some(Gap::Annotation(sidecar.unusable.clone()))
+        }
         Contact::None | Contact::Reached { .. } => None,
     }
 }
@@ -208,6 +215,7 @@ impl Gap {
             Gap::GraceTooShort => "GraceTooShort",
             Gap::Unreachable(_) => "Unreachable",
             Gap::KeyLost => "KeyLost",
+            Gap::Annotation(_) => "InvalidAnnotation",
             Gap::InjectionDisabled => "InjectionDisabled",
         }
     }
@@ -220,6 +228,7 @@ impl Gap {
             }
             Gap::Capture { why, .. } => why.remedy(),
             Gap::OwnHook(_) => Remedy::Edit(Change::Hook),
+            Gap::Annotation(_) => Remedy::Edit(Change::Annotation),
             Gap::HostNetwork | Gap::Refused(_) | Gap::Unreachable(_) | Gap::InjectionDisabled => {
                 Remedy::None
             }

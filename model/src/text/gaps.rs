@@ -51,6 +51,9 @@ pub fn sentence(gap: &Gap) -> String {
              TCP port {}",
             ADMIN_PORT
         ),
+        Gap::Annotation(_) => {
+            "have an annotation that Ebb can't use, and run as if it were not there".to_owned()
+        }
         Gap::KeyLost => {
             "were made with a key that the controller has no more, and drain by the values \
              that they were made with"
@@ -66,7 +69,9 @@ pub fn sentence(gap: &Gap) -> String {
 /// The pod, as a message names it.
 pub fn name(gap: &Gap, pod: &str) -> String {
     match gap {
-        Gap::OwnHook(containers) => format!("{pod} ({})", containers.join(" and ")),
+        Gap::OwnHook(words) | Gap::Annotation(words) => {
+            format!("{pod} ({})", words.join(" and "))
+        }
         Gap::NotInjected
         | Gap::PodsPredatePolicy
         | Gap::Capture { .. }
@@ -86,6 +91,7 @@ pub fn change(change: Change) -> &'static str {
             "make the hook an httpGet by HTTP or a command, which Ebb holds (without the \
              annotation ebb.dev/own-hook: leave), or take it out"
         }
+        Change::Annotation => "correct the annotation, or take it out",
     }
 }
 

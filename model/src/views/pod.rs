@@ -67,6 +67,8 @@ pub struct SidecarView {
     /// The containers, in the pod's order, whose own preStop hook stays kubelet's: a drain can't
     /// hold them.
     pub unheld: Vec<String>,
+    /// The pod's annotations that Ebb can't use, each with its value and what would be right.
+    pub unusable: Vec<String>,
     /// Whether it runs now.
     pub state: SidecarState,
     /// How often it has been restarted.

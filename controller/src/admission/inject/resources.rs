@@ -1,7 +1,9 @@
 //! What our containers ask of the node, without changing what kind of pod they are in.
 
 use crate::admission::pod::ReviewedPod;
+use ebb_api::annotations::Annotations;
 use ebb_api::names::{HOLD_CONTAINER, REDIRECT_CONTAINER, SIDECAR_CONTAINER};
+use ebb_api::quantity::billionths;
 use k8s_openapi::api::core::v1::Container;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,25 +25,71 @@ pub struct SidecarResources {
     pub guaranteed: BTreeMap<String, String>,
 }
 
-/// The `resources` of our containers in this pod.
+/// The `resources` of our containers in this pod: what its annotations ask for, and where they are
+/// silent what the chart says.
 pub(super) fn for_pod(pod: &ReviewedPod, resources: &SidecarResources) -> Value {
-    if pod.spec().resources.is_some() {
+    let asked = Annotations::read(|name| pod.annotation(name));
+    let is_guaranteed = is_guaranteed_pod(pod);
+    let (mut requests, mut limits) = if pod.spec().resources.is_some() {
         // With resources at the level of the pod, the class depends on those alone, and the sum of
         // the containers' requests must not be above them, or the pod is refused.
-        return json!({});
+        (BTreeMap::new(), BTreeMap::new())
+    } else if is_guaranteed {
+        (resources.guaranteed.clone(), resources.guaranteed.clone())
+    } else {
+        (resources.requests.clone(), resources.limits.clone())
+    };
+    for (name, amounts) in [("cpu", asked.cpu), ("memory", asked.memory)] {
+        if is_guaranteed {
+            // One number is both, or the pod would leave its class.
+            let both = amounts.limit.or(amounts.request);
+            set(&mut requests, name, both.clone());
+            set(&mut limits, name, both);
+            continue;
+        }
+        let is_limit_asked = amounts.limit.is_some();
+        set(&mut requests, name, amounts.request);
+        set(&mut limits, name, amounts.limit);
+        // The API server refuses a request above its limit: the one that was asked for counts.
+        if is_above(requests.get(name), limits.get(name)) {
+            let (from, to) = if is_limit_asked {
+                (&limits, &mut requests)
+            } else {
+                (&requests, &mut limits)
+            };
+            let amount = from.get(name).cloned();
+            set(to, name, amount);
+        }
     }
+    let mut value = json!({});
+    for (field, amounts) in [("requests", requests), ("limits", limits)] {
+        if !amounts.is_empty() {
+            value[field] = json!(amounts);
+        }
+    }
+    value
+}
+
+fn set(amounts: &mut BTreeMap<String, String>, name: &str, amount: Option<String>) {
+    amounts.extend(amount.map(|amount| (name.to_owned(), amount)));
+}
+
+/// Whether a request is above a limit, as far as both are there and can be read.
+fn is_above(request: Option<&String>, limit: Option<&String>) -> bool {
+    let amount = |text: Option<&String>| billionths(text?);
+    match (amount(request), amount(limit)) {
+        (Some(request), Some(limit)) => request > limit,
+        _ => false,
+    }
+}
+
+/// Whether each of the pod's own containers has what the class Guaranteed takes.
+fn is_guaranteed_pod(pod: &ReviewedPod) -> bool {
     let ours = [SIDECAR_CONTAINER, REDIRECT_CONTAINER, HOLD_CONTAINER];
     let mut others = pod
         .all_containers()
         .filter(|container| !ours.contains(&container.name.as_str()));
-    if others.all(is_guaranteed) {
-        return json!({"requests": resources.guaranteed, "limits": resources.guaranteed});
-    }
-    let mut value = json!({"requests": resources.requests});
-    if !resources.limits.is_empty() {
-        value["limits"] = json!(resources.limits);
-    }
-    value
+    pod.spec().resources.is_none() && others.all(is_guaranteed)
 }
 
 /// Whether a container has limits for cpu and memory, and requests that equal them.

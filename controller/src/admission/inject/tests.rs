@@ -211,6 +211,63 @@ fn no_requests_under_a_pod_s_own_budget() {
     }
 }
 
+/// Annotations of the pod count before the chart, each for itself; one that is no amount counts for
+/// nothing; and what comes of them is never a pod that the API server refuses or that leaves its
+/// class.
+#[test]
+fn annotations_set_the_sidecar_s_resources() {
+    let mut sidecar = sidecar();
+    let limits = [("memory".to_owned(), "32Mi".to_owned())];
+    sidecar.resources.limits = limits.into_iter().collect();
+    let all = json!({"cpu": "1", "memory": "1Gi"});
+    let guaranteed = json!({"resources": {"requests": all, "limits": all}});
+    let of = |annotations: Value, resources: &Value| {
+        let mut pod = web();
+        pod["metadata"]["annotations"] = annotations;
+        pod["spec"]["containers"][0]["resources"] = resources["resources"].clone();
+        let pod = injected(&pod, &context(&sidecar));
+        pod["spec"]["initContainers"][1]["resources"].clone()
+    };
+    for (annotations, resources, requests, limits) in [
+        (
+            json!({}),
+            json!({}),
+            ["10m", "16Mi"],
+            json!({"memory": "32Mi"}),
+        ),
+        (
+            json!({"ebb.dev/sidecar-cpu": "0.5", "ebb.dev/sidecar-memory-limit": "1Gi"}),
+            json!({}),
+            ["0.5", "16Mi"],
+            json!({"memory": "1Gi"}),
+        ),
+        (
+            json!({"ebb.dev/sidecar-memory": "64Mi", "ebb.dev/sidecar-cpu-limit": "5m"}),
+            json!({}),
+            ["5m", "64Mi"],
+            json!({"cpu": "5m", "memory": "64Mi"}),
+        ),
+        (
+            json!({"ebb.dev/sidecar-memory": "64", "ebb.dev/sidecar-cpu": "many"}),
+            json!({}),
+            ["10m", "16Mi"],
+            json!({"memory": "32Mi"}),
+        ),
+        (
+            json!({"ebb.dev/sidecar-memory": "64Mi", "ebb.dev/sidecar-cpu": "1",
+                "ebb.dev/sidecar-cpu-limit": "2"}),
+            guaranteed,
+            ["2", "64Mi"],
+            json!({"cpu": "2", "memory": "64Mi"}),
+        ),
+    ] {
+        let found = of(annotations.clone(), &resources);
+        let [cpu, memory] = requests;
+        let expected = json!({"requests": {"cpu": cpu, "memory": memory}, "limits": limits});
+        assert_eq!(found, expected, "{annotations}");
+    }
+}
+
 /// The chart's number of threads reaches the sidecar, and only where it is not the sidecar's own.
 #[test]
 fn several_workers() {

@@ -179,6 +179,18 @@ fn a_mode_that_is_named_is_honored_or_a_gap() {
     assert_eq!(stepped_down(&reached(Mode::Transparent, &[])), None);
 }
 
+/// An annotation that can't be used is said, after all that keeps a pod from draining.
+#[test]
+fn an_annotation_that_cannot_be_used_is_the_least_gap() {
+    let mut pod = injected("a");
+    let said = "ebb.dev/sidecar-cpu is \"many\", not cores, such as 100m or 0.5";
+    pod.sidecar.as_mut().unwrap().unusable = vec![said.to_owned()];
+    let found = of(&pod, &Contact::None).unwrap();
+    assert_eq!(found.reason(), "InvalidAnnotation");
+    assert_eq!(gaps::name(&found, "a"), format!("a ({said})"));
+    assert_eq!(of(&pod, &Contact::KeyLost).unwrap().reason(), "KeyLost");
+}
+
 /// A container that a drain can't hold is said, unless nothing is to be held.
 #[test]
 fn a_hook_that_only_kubelet_can_carry_out_is_a_gap() {

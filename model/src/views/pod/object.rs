@@ -2,6 +2,7 @@
 //! view.
 
 use super::{Deletion, Owner, PodView, SidecarState, SidecarView};
+use ebb_api::annotations::Annotations;
 use ebb_api::bootstrap::Bootstrap;
 use ebb_api::names::{
     BOOTSTRAP_VARIABLE, Inject, KEY_ANNOTATION, ORIGINAL_GRACE_ANNOTATION, REDIRECT_CONTAINER,
@@ -167,6 +168,11 @@ impl NarrowPod {
             unheld: annotation(UNHELD_ANNOTATION)
                 .map(|names| self.containers_of(names))
                 .unwrap_or_default(),
+            unusable: Annotations::read(|name| annotation(name).map(String::as_str))
+                .unusable
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             state: status.map_or(SidecarState::NotStarted, ContainerStatus::sidecar_state),
             restarts: status.map_or(0, |status| status.restart_count.max(0).unsigned_abs()),
             last: status.and_then(ContainerStatus::last_words),

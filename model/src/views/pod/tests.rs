@@ -127,6 +127,17 @@ fn containers_that_a_drain_cannot_hold_are_named() {
     assert_eq!(view(injected()).sidecar.unwrap().unheld, [""; 0]);
 }
 
+/// What the webhook warned of is said to whoever reads the status, too.
+#[test]
+fn annotations_that_cannot_be_used_are_kept_with_their_values() {
+    let mut pod = injected();
+    pod["metadata"]["annotations"]["ebb.dev/sidecar-memory"] = json!("64MB");
+    let unusable = view(pod).sidecar.unwrap().unusable;
+    let said = "ebb.dev/sidecar-memory is \"64MB\", not bytes, such as 64Mi, and at least 4Mi";
+    assert_eq!(unusable, [said]);
+    assert_eq!(view(injected()).sidecar.unwrap().unusable, [""; 0]);
+}
+
 /// A container of our name that the webhook has not made is no sidecar: the pod is unprotected.
 #[test]
 fn a_container_of_our_name_is_not_taken_for_a_sidecar() {
