@@ -43,8 +43,8 @@ pub struct Census {
     /// SeqCst wherever it is used: connections on several threads write here, and who is notified
     /// that it came to 0 must see what each of them wrote to its record before.
     busy: AtomicU64,
-    /// How long an idle HTTP/1 connection is expected to come back, in nanoseconds.
-    http1_pause: AtomicU64,
+    /// Within how long an idle connection of HTTP is expected to come back, in nanoseconds.
+    longest_pause: AtomicU64,
     totals: Totals,
     probes: Mutex<Probes>,
     version: AtomicU64,
@@ -91,7 +91,7 @@ impl Census {
             epoch: now,
             records: Mutex::default(),
             busy: AtomicU64::new(0),
-            http1_pause: AtomicU64::new(0),
+            longest_pause: AtomicU64::new(0),
             totals: Totals::default(),
             probes: Mutex::new(probes),
             version: AtomicU64::new(0),
@@ -158,11 +158,11 @@ impl Census {
         self.busy.load(Ordering::Relaxed)
     }
 
-    /// From now on an idle HTTP/1 connection is expected to come back within three of its own gaps,
-    /// at most within `pause`; to begin with, it is not expected at all.
-    pub fn expect_http1_back_within(&self, pause: Duration) {
+    /// From now on an idle connection of HTTP that was not told to leave is expected to come back
+    /// within three of its own gaps, at most within `pause`; to begin with, it is not expected at all.
+    pub fn expect_back_within(&self, pause: Duration) {
         let pause = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
-        self.http1_pause.store(pause, Ordering::Relaxed);
+        self.longest_pause.store(pause, Ordering::Relaxed);
     }
 
     /// Counts an error of `accept` that cost a client its connection or the listener a pause.

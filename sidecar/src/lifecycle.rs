@@ -197,7 +197,7 @@ impl Lifecycle {
 /// The census knows how long idle HTTP/1 connections may be expected back.
 fn expect_back(census: &Census, settings: &Settings) {
     let pause = settings.deregistration.idle_seconds;
-    census.expect_http1_back_within(Duration::from_secs(pause.into()));
+    census.expect_back_within(Duration::from_secs(pause.into()));
 }
 
 /// Waits for a change of the census, and at least until then; cancel safe.

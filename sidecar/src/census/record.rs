@@ -100,7 +100,7 @@ impl Record {
         let in_flight = open.max(u64::from(patience.is_some()));
         // Times are only made of what is asked about: most connections are at rest.
         let since = || census.instant(self.since.load(Ordering::Relaxed));
-        let may_pause = protocol == Protocol::Http1 && open == 0;
+        let may_pause = matches!(protocol, Protocol::Http1 | Protocol::Http2) && open == 0;
         let pausing_until = || self.pausing_until(census).filter(|until| *until > now);
         Reading {
             protocol,
@@ -146,7 +146,7 @@ impl Record {
             return None;
         }
         let last = census.instant(self.last_request.load(Ordering::Relaxed))?;
-        let longest = census.http1_pause.load(Ordering::Relaxed);
+        let longest = census.longest_pause.load(Ordering::Relaxed);
         let pause = match self.longest_gap.load(Ordering::Relaxed) {
             0 => longest,
             gap => gap.saturating_mul(3).min(longest),

@@ -20,9 +20,9 @@ pub struct Snapshot {
     /// If nothing else happens, something stops being in flight by time alone at this moment
     /// (patience with a dribbled head or a silent opaque connection ends): look again then.
     pub settles_at: Option<Instant>,
-    /// Until when some HTTP/1 connection that was busy lately and was not told to leave may still
+    /// Until when some connection of HTTP that was busy lately and was not told to leave may still
     /// come back. It can end sooner; look again then.
-    pub http1_pausing_until: Option<Instant>,
+    pub pausing_until: Option<Instant>,
     /// Connections of other protocols that have carried something and were not told to leave.
     pub untold: u64,
     /// Connections whose client has not taken all that the app sent: those bytes wait in the relay,
@@ -117,7 +117,7 @@ impl Census {
                 .map(|since| now.saturating_duration_since(since));
             snapshot.oldest = snapshot.oldest.max(age);
             snapshot.settles_at = earlier(snapshot.settles_at, reading.settles_at);
-            snapshot.http1_pausing_until = snapshot.http1_pausing_until.max(reading.pausing_until);
+            snapshot.pausing_until = snapshot.pausing_until.max(reading.pausing_until);
         }
         for protocol in Protocol::ALL {
             let place = protocol as usize;

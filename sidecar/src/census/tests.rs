@@ -92,28 +92,34 @@ fn health_checks_are_no_work() {
 /// A connection that was busy lately may come back within three of its own gaps, at most the time
 /// that the policy names, and no longer once it was told to leave.
 #[test]
-fn an_http1_connection_pauses_by_its_own_measure() {
+fn a_connection_of_http_pauses_by_its_own_measure() {
+    pauses_by_its_own_measure(|_| {});
+    pauses_by_its_own_measure(Connection::turned_http2);
+}
+
+fn pauses_by_its_own_measure(turned: impl Fn(&Connection)) {
     let now = Instant::now();
     let census = Census::new(now);
-    census.expect_http1_back_within(seconds(5));
+    census.expect_back_within(seconds(5));
     let connection = census.connect();
+    turned(&connection);
     let request = |at: Instant| {
         connection.request_began(at, true);
         connection.request_ended(None);
     };
     request(now);
-    let pausing = |at: Instant| census.snapshot(at).http1_pausing_until;
+    let pausing = |at: Instant| census.snapshot(at).pausing_until;
     assert_eq!(pausing(now), Some(now + seconds(5)));
     request(now + seconds(1));
     assert_eq!(pausing(now + seconds(2)), Some(now + seconds(4)));
     assert_eq!(pausing(now + seconds(4)), None);
     request(now + seconds(10));
     assert_eq!(pausing(now + seconds(10)), Some(now + seconds(15)));
-    census.expect_http1_back_within(seconds(20));
+    census.expect_back_within(seconds(20));
     assert_eq!(pausing(now + seconds(10)), Some(now + seconds(30)));
-    census.expect_http1_back_within(seconds(0));
+    census.expect_back_within(seconds(0));
     assert_eq!(pausing(now + seconds(10)), None);
-    census.expect_http1_back_within(seconds(5));
+    census.expect_back_within(seconds(5));
     connection.told();
     assert_eq!(pausing(now + seconds(10)), None);
 }

@@ -240,7 +240,7 @@ impl Facts {
         (least, most)
     }
 
-    /// How long Draining waits at most for idle HTTP/1 clients that may be expected back, to give
+    /// How long Draining waits at most for idle clients of HTTP that may be expected back, to give
     /// them their goodbye with an answer instead of a closed connection.
     pub(crate) fn idle_wait(&self) -> Duration {
         Duration::from_secs(self.settings.deregistration.idle_seconds.into())

@@ -167,7 +167,7 @@ impl Earliest {
         let deadline = facts.deadline(leaving);
         if leaving.stage == Stage::Draining {
             if idle {
-                let expected_back = snapshot.http1_pausing_until.unwrap_or(now).max(now);
+                let expected_back = snapshot.pausing_until.unwrap_or(now).max(now);
                 let due = expected_back.min((leaving.since + facts.idle_wait()).max(now));
                 let due = match facts.pace(leaving) {
                     // The end of the app would be a goodbye to all of them in one moment.

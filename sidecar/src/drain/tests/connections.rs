@@ -32,7 +32,7 @@ fn the_policy_says_how_long_idle_clients_are_waited_for() {
         let mut bench = Bench::new(settings(60));
         bench.settings.deregistration.idle_seconds = idle_seconds;
         bench.put();
-        bench.snapshot.http1_pausing_until = Some(bench.now + seconds(100.0));
+        bench.snapshot.pausing_until = Some(bench.now + seconds(100.0));
         bench.pod_hooks();
         assert_eq!(bench.until_released(), released, "{idle_seconds} s");
     }

@@ -279,7 +279,7 @@ fn the_app_s_own_sleep_is_a_least_time() {
 fn draining_waits_a_little_for_idle_clients() {
     for (back_after, released) in [(4.0, 4.1), (60.0, 9.0), (1.0, 4.1)] {
         let mut bench = Bench::new(settings(60));
-        bench.snapshot.http1_pausing_until = Some(bench.now + seconds(back_after));
+        bench.snapshot.pausing_until = Some(bench.now + seconds(back_after));
         bench.pod_hooks();
         assert_eq!(
             bench.until_released(),

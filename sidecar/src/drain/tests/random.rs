@@ -97,7 +97,7 @@ impl Bench {
             }
             Happening::Expect(milliseconds) => {
                 let until = self.now + Duration::from_millis(milliseconds);
-                self.snapshot.http1_pausing_until = Some(until);
+                self.snapshot.pausing_until = Some(until);
                 self.tell(Event::Tick);
             }
             Happening::Put {

@@ -4,11 +4,11 @@
 //!  leaving:
 //!    the last open stream ends ----------> with its end GOAWAY(2^31-1) --+
 //!    several at a time for 1 s --------------> GOAWAY(2^31-1) -----------+
-//!    none open for 1.5 s --> PING --answered--> GOAWAY(2^31-1) ----------+--0.1 s--> PING --+
-//!                             |                                                             |
-//!                             +-- 3 s --+             answered and 1 s, or 3 s -------------+
-//!                                       |                       |
-//!                                       +-- no stream is open --+--> GOAWAY(exact), closed
+//!    none open for 1.5 s --> PING --answered--> GOAWAY(2^31-1) ----------+--2 s--> PING --+
+//!                                                                                         |
+//!                                answered and 1 s, or 3 s; and no stream is open ---------+
+//!                                                    |
+//!                                                    +--> GOAWAY(exact), closed
 //! ```
 //!
 //! A request that crosses GOAWAY(exact) on its way is safe to send again, but not every client can:
@@ -16,9 +16,9 @@
 //! (GOAWAY(2^31-1)) loses no request of a client that obeys the RFC, whenever it comes. Some take
 //! any GOAWAY for an error of the streams that are open, so it comes when none is: best with the
 //! end of an answer, which clients read together with it. And some read only while they wait for an
-//! answer: for them the exact one is better, since it is found before the answer to their next
-//! request, and tells that this may be sent again. A PING without any GOAWAY tells these apart.
-//! `docs/policy.md` has what was measured.
+//! answer. Whatever is said to these at rest, they find when they have sent their next request, so
+//! that this is lost: a PING without any GOAWAY tells them apart, and they hear nothing more before
+//! the end of their next answer. `docs/policy.md` has what was measured.
 //!
 //! GOAWAY(exact) names the last stream that the app may have seen: what the client began after it
 //! is read and dropped, and safe to send again. A GOAWAY of the app's own passes, and no later one

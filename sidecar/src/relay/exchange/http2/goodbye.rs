@@ -17,10 +17,11 @@ const REST: Duration = Duration::from_millis(1500);
 /// is asked, all the same, to begin nothing more.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// How long after a warning the client is asked whether it has read it. Not at once: clients that
-/// take any GOAWAY for the end fail at what is behind it in the same read (Python's h2 does), and
-/// have closed the connection by then.
-const READ: Duration = Duration::from_millis(100);
+/// How long after a warning a client that is still there is asked whether it has read it. Clients
+/// with nothing open have closed the connection by then. No sooner: those that take any GOAWAY for
+/// the end fail at what they read behind it at the same time (Python's h2 does), and one that waits
+/// for a CPU reads late.
+const READ: Duration = Duration::from_secs(2);
 
 /// How long the client may take to answer a PING before its answer counts as lost: longer than any
 /// round trip and a gateway's wait for a CPU.
@@ -127,10 +128,10 @@ impl Http2 {
         {
             return Some((warned + READ, Word::Confirm));
         }
-        let at_rest = self.quiet.map(|quiet| {
-            let (due, word) = self.next_word_at_rest(quiet);
+        let at_rest = self.quiet.and_then(|quiet| {
+            let (due, word) = self.next_word_at_rest(quiet)?;
             let head = self.head_began.map_or(due, |began| began + HEAD_PATIENCE);
-            (due.max(leaving).max(head), word)
+            Some((due.max(leaving).max(head), word))
         });
         let busy =
             (self.crowded && self.may_warn()).then(|| (leaving.max(first) + BUSY, Word::Warning));
@@ -141,12 +142,12 @@ impl Http2 {
     }
 
     /// What is said when no stream has been open since `quiet`, and when.
-    fn next_word_at_rest(&self, quiet: Instant) -> (Instant, Word) {
+    fn next_word_at_rest(&self, quiet: Instant) -> Option<(Instant, Word)> {
         if self.app_closed {
             // Nothing can be asked of a client that has heard our FIN.
-            return (quiet, Word::Exact);
+            return Some((quiet, Word::Exact));
         }
-        match (self.leaves, self.reads) {
+        Some(match (self.leaves, self.reads) {
             (Question::Answered(at), _) => (quiet.max(at + SETTLED), Word::Exact),
             (Question::Asked(at), _) => (quiet.max(at + ANSWER), Word::Exact),
             (Question::Unasked, Question::Unasked) if self.may_warn() => {
@@ -155,13 +156,14 @@ impl Http2 {
             (Question::Unasked, Question::Answered(at)) if self.may_warn() => {
                 (quiet.max(at), Word::Warning)
             }
+            // It reads only while it waits for something, and would find any goodbye, and the end
+            // of the connection, when it has sent its next request. That is waited for.
+            (Question::Unasked, Question::Asked(_)) if self.may_warn() => return None,
             // The app has warned it: what remains is to know whether it has read that.
             (Question::Unasked, Question::Unasked) => (quiet, Word::Question),
             (Question::Unasked, Question::Answered(at)) => (quiet.max(at + SETTLED), Word::Exact),
-            // It reads only while it waits for something, and finds the last word ahead of the
-            // answer to its next request, which it may then send again.
             (Question::Unasked, Question::Asked(at)) => (quiet.max(at + ANSWER), Word::Exact),
-        }
+        })
     }
 
     /// Nobody has told it to begin nothing more, and it can be asked.

@@ -17,8 +17,7 @@ enum Manner {
     /// It takes any GOAWAY for an error of all streams that are open, and what is behind it in the
     /// same read for an error of all that was read.
     Minds,
-    /// The same, and it reads only while a stream is open; what a GOAWAY names as unseen it sends
-    /// again elsewhere.
+    /// The same, and it reads only while a stream is open: what it finds then has come too late.
     ReadsLate,
 }
 
@@ -209,11 +208,7 @@ impl World {
             Manner::Obeys | Manner::Dawdles => {
                 self.lost.extend(self.open.extract_if(.., |s| unseen(s)))
             }
-            Manner::Minds => self.lost.append(&mut self.open),
-            Manner::ReadsLate => {
-                self.open.retain(|stream| !unseen(stream));
-                self.lost.append(&mut self.open);
-            }
+            Manner::Minds | Manner::ReadsLate => self.lost.append(&mut self.open),
         }
     }
 }

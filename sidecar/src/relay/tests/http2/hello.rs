@@ -82,7 +82,7 @@ fn an_upgrade_from_http1() {
         played.heard(),
         [rest, answer(3), warning().to_vec()].concat()
     );
-    played.pass(100 * MS);
+    played.pass(2000 * MS);
     assert_eq!(played.heard(), ping(WARNED));
     played.client(&pong());
     played.pass(Duration::from_secs(1));
