@@ -84,6 +84,14 @@ struct Open {
     end: u64,
 }
 
+/// Whether a whole frame comes first in these bytes (RFC 9113, section 4.1).
+fn begins_with_a_frame(bytes: &[u8]) -> bool {
+    bytes.split_at_checked(9).is_some_and(|(head, rest)| {
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        rest.len() as u64 >= u64::from(length)
+    })
+}
+
 impl Http2 {
     /// A connection that was HTTP/1 up to the 101 for a request of this time, which is stream 1.
     pub(super) fn upgraded(began: Instant) -> Http2 {
@@ -178,23 +186,27 @@ impl Http2 {
     pub(super) fn app_sent<'a>(&mut self, input: &'a [u8], at: At<'_>) -> Passed<'a> {
         let mut edit = Edit::new(input);
         let mut used = 0;
+        let mut is_answered = false;
         loop {
             let step = match self.app.advance(&input[used..]) {
                 Ok(step) => step,
                 Err(odd) => return edit.opaque(odd),
             };
             used += step.used;
-            let is_answered = match step.event {
+            match step.event {
                 None => return edit.same(),
                 Some(event) => {
                     let was_open = !self.open.is_empty();
                     if let Err(odd) = self.app_did(event, at) {
                         return edit.opaque(odd);
                     }
-                    was_open && self.open.is_empty()
+                    is_answered = (is_answered || was_open) && self.open.is_empty();
                 }
-            };
+            }
             let goodbye = match is_answered {
+                // Some servers let a RST_STREAM follow the end of an answer (nginx does). A client
+                // that fails at what is behind a GOAWAY would lose the answer by it.
+                true if self.may_warn() && begins_with_a_frame(&input[used..]) => None,
                 true => self.goodbye_behind_answer(at),
                 false => self.goodbye(at),
             };

@@ -2,6 +2,8 @@
 //! somebody to disagree with. A stream is taken as valid; what is said of one that is not is not
 //! asked for.
 
+use crate::track::http2::LAST_STREAM;
+
 /// A whole frame of HTTP/2 (RFC 9113, section 4.1).
 pub(super) struct Http2Frame<'a> {
     kind: u8,
@@ -85,6 +87,23 @@ pub(super) fn http2(bytes: &[u8]) -> Vec<Http2Frame<'_>> {
         rest = next;
     }
     frames
+}
+
+/// The bytes without the frames after `from` that ask the client to begin nothing more.
+pub(super) fn without_warnings(bytes: &[u8], from: usize) -> Vec<u8> {
+    let Some((before, framed)) = bytes.split_at_checked(from) else {
+        return bytes.to_vec();
+    };
+    let mut kept = before.to_vec();
+    let mut begin = 0;
+    for frame in http2(framed) {
+        if frame.last_stream() != Some(LAST_STREAM) {
+            kept.extend_from_slice(&framed[begin..frame.end]);
+        }
+        begin = frame.end;
+    }
+    kept.extend_from_slice(&framed[begin..]);
+    kept
 }
 
 /// What was said about streams in these bytes.

@@ -85,9 +85,14 @@ fn play(start: Start, acts: &[Act]) -> Outcome {
         Framed::WebSocket { app } => check_websocket(&played, app),
     }
     let (census, now) = (played.census.clone(), played.now);
+    let to_client = match start.framed() {
+        // It comes behind all that the app says together with the end of an answer.
+        Framed::Http2 { app, .. } => frames::without_warnings(played.to_client(), app),
+        Framed::Not | Framed::WebSocket { .. } => played.to_client().to_vec(),
+    };
     let outcome = Outcome {
         to_app: played.to_app().to_vec(),
-        to_client: played.to_client().to_vec(),
+        to_client,
         in_flight,
         races,
     };

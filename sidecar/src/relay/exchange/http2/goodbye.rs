@@ -167,7 +167,7 @@ impl Http2 {
     }
 
     /// Nobody has told it to begin nothing more, and it can be asked.
-    fn may_warn(&self) -> bool {
+    pub(super) fn may_warn(&self) -> bool {
         self.warned.is_none() && self.app_last.is_none() && !self.app_closed
     }
 

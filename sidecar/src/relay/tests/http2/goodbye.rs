@@ -94,7 +94,7 @@ fn the_goodbye_rides_on_the_last_answer() {
     assert_eq!(played.heard(), answer(3), "another is open");
     let settings = frame(4, 0x1, 0, &[]);
     played.app(&[answer(1), settings.clone()].concat());
-    let warned = [answer(1), warning().to_vec(), settings].concat();
+    let warned = [answer(1), settings, warning().to_vec()].concat();
     assert_eq!(played.heard(), warned);
     played.client(&request(5));
     played.pass(2000 * MS);
@@ -133,6 +133,18 @@ fn one_long_stream_is_not_disturbed() {
     assert_eq!(played.connection.exchange.wakes_at(played.now), None);
     played.app(&answer(1));
     assert_eq!(played.heard(), [answer(1), warning().to_vec()].concat());
+}
+
+/// What the app lets follow the end of an answer in the same read comes before the goodbye: a
+/// client that fails at what is behind a GOAWAY has read all of it then.
+#[test]
+fn nothing_of_the_same_read_follows_the_goodbye() {
+    let mut played = Played::http2(true);
+    played.client(&request(1));
+    let reset = frame(3, 0, 1, &[0; 4]);
+    played.app(&[answer(1), reset.clone()].concat());
+    let heard = [answer(1), reset, warning().to_vec()].concat();
+    assert_eq!(played.heard(), heard);
 }
 
 /// Nor one whose next request comes in while its answer ends, as far as we know.
