@@ -159,7 +159,8 @@ impl Census {
     }
 
     /// From now on an idle connection of HTTP that was not told to leave is expected to come back
-    /// within three of its own gaps, at most within `pause`; to begin with, it is not expected at all.
+    /// within three of its own gaps, at most within `pause`; to begin with, it is not expected at
+    /// all.
     pub fn expect_back_within(&self, pause: Duration) {
         let pause = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
         self.longest_pause.store(pause, Ordering::Relaxed);

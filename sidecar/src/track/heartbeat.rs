@@ -13,8 +13,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// so few.
 const TINY: u32 = 64;
 
-/// The most of what asks for a state, as `hello` does, and of the answer; and the least pause before
-/// it, for requests have such sizes, too.
+/// The most of what asks for a state, as `hello` does, and of the answer; and the least pause
+/// before it, for requests have such sizes, too.
 const SMALL: u32 = 2048;
 const LONG_PAUSE: Duration = Duration::from_secs(5);
 
@@ -55,8 +55,8 @@ pub struct Heartbeats {
 }
 
 impl Heartbeats {
-    /// One side said this many bytes, when `before` was so. Where that may be a heartbeat, or a part
-    /// of one: what was so before the first of them.
+    /// One side said this many bytes, when `before` was so. Where that may be a heartbeat, or a
+    /// part of one: what was so before the first of them.
     pub fn spoke(
         &mut self,
         (side, length): (Side, usize),

@@ -148,7 +148,8 @@ mod tests {
         b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
     ];
 
-    /// Goes over `stream` cut at these places, up to what tells: how many bytes that were, and what.
+    /// Goes over `stream` cut at these places, up to what tells: how many bytes those were, and
+    /// what.
     fn told(stream: &[u8], cuts: &[usize]) -> (usize, IsHeader) {
         let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (stream.len() + 1)).collect();
         ends.push(stream.len());

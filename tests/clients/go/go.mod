@@ -1,4 +1,4 @@
-// The server in Go that clients are tried against.
+// The server in Go that clients are tried against, and a client.
 module ebb.dev/tests/clients
 
 go 1.26.0
