@@ -99,7 +99,7 @@ impl Report {
         }
         let allowed = policy::errors_allowed(client, server, (pods.len() as u64).saturating_sub(1));
         if allowed > 0 {
-            codes.push_str(&format!("up to {allowed} errors are what TLS costs here"));
+            codes.push_str(&format!("up to {allowed} errors are known here"));
         }
         // Names are padded as text: they have no widths of their own.
         let (client, server) = (client.to_string(), server.to_string());
