@@ -18,7 +18,7 @@ pub(crate) use observe::Captured;
 use crate::capture::poll::SocketPoller;
 use crate::census::{Census, Changes};
 use crate::config::Config;
-use crate::drain::{Event, Machine, Orders, Pod};
+use crate::drain::{Caller, Event, Machine, Orders, Pod};
 use crate::hooks::HeldHooks;
 use crate::stance::{Conduct, Stance};
 use crate::termination::TerminationMessage;
@@ -161,9 +161,9 @@ impl Lifecycle {
                 answer,
             } => {
                 tracing::info!(hook = %caller, "hook called");
-                // `ebb-hold` calls from within the pod, for a container whose own hook is a
-                // command.
-                if !kubelet.is_loopback() {
+                // `ebb-hold` calls from within the pod, for a container whose own hook is a command;
+                // the sidecar's own is kubelet's alone to call.
+                if caller == Caller::Own || !kubelet.is_loopback() {
                     self.census.probes_come_from(kubelet);
                     self.kubelet = Some(kubelet);
                     self.app_probe.reach_at(pod_address);
