@@ -6,9 +6,10 @@
 //!                                                  +----- census <-----+
 //! ```
 //!
-//! Everything runs on one thread: a pod's sidecar has a fraction of a core, and connections do not
-//! get faster by moving between threads. Where the configuration asks for more (`workers`),
-//! connections run on others, and all the rest stays here.
+//! One thread runs the connections and decides about them: a pod's sidecar has a fraction of a core,
+//! and connections do not get faster by moving between threads. Where the configuration asks for
+//! more (`workers`), connections run on others. The admin port has a thread of its own, or kubelet's
+//! probe would wait for a thousand busy connections, and they for a scrape.
 
 mod ports;
 
@@ -26,6 +27,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Instant;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 /// A sidecar with its ports open, not serving yet.
@@ -117,8 +119,12 @@ impl Bound {
             config.key.clone(),
             metrics,
         );
-        parts.spawn(async move {
-            admin.serve(admin_port.listener().await).await;
+        // Dropped with this run, which ends the thread.
+        let (_running, end) = oneshot::channel();
+        parts.spawn_blocking(move || {
+            if let Err(error) = admin_port.run(admin, end) {
+                tracing::error!(%error, "admin port without a runtime");
+            }
             "admin port"
         });
         tracing::info!(mode = %path.mode, "serving");

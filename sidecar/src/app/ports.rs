@@ -1,14 +1,17 @@
 //! The ports that the sidecar listens on. One that somebody else has does not keep the pod down: it
 //! is tried again until it can be had.
 
+use crate::admin::Admin;
 use crate::lifecycle::Message;
 use crate::listener::{self, Port};
 use crate::relay::Relay;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::mpsc;
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot};
 
 /// How long to wait before trying again to open a port that somebody else has.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -28,7 +31,7 @@ pub(super) struct RelayPort {
 pub(super) struct AdminPort {
     /// The port, or 0 where any would do and none was to be had.
     number: u16,
-    listener: Option<TcpListener>,
+    listener: Option<std::net::TcpListener>,
 }
 
 // === impl RelayPort ===
@@ -88,6 +91,7 @@ async fn bind_relay_at_last(port: Port) -> listener::Bound {
 impl AdminPort {
     pub(super) fn open(port: u16) -> AdminPort {
         let listener = bind_admin(port)
+            .and_then(TcpListener::into_std)
             .map_err(|error| tracing::error!(port, %error, "admin port not open"))
             .ok();
         let address = listener.as_ref().and_then(|it| it.local_addr().ok());
@@ -106,12 +110,24 @@ impl AdminPort {
         self.listener.as_ref()?.local_addr().ok()
     }
 
-    /// The open port, as soon as it can be had.
-    pub(super) async fn listener(self) -> TcpListener {
-        match self.listener {
-            Some(listener) => listener,
-            None => bind_admin_at_last(self.number).await,
-        }
+    /// Serves what comes in, as soon as the port can be had, on a thread of its own: neither the
+    /// connections of a busy relay nor a scrape wait for each other. Ends when `end` does.
+    pub(super) fn run(self, admin: Arc<Admin>, end: oneshot::Receiver<()>) -> io::Result<()> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let served = async {
+                let listener = match self.listener.map(TcpListener::from_std) {
+                    Some(Ok(listener)) => listener,
+                    Some(Err(_)) | None => bind_admin_at_last(self.number).await,
+                };
+                admin.serve(listener).await;
+            };
+            tokio::select! {
+                () = served => {}
+                _ = end => {}
+            }
+        });
+        Ok(())
     }
 }
 

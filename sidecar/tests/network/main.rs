@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod abuse;
+mod admin;
 mod client;
 mod compare;
 mod goodbye;

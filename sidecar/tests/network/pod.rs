@@ -204,6 +204,15 @@ impl PodNetwork {
     }
 
     pub(crate) fn serve(&self, address: &str, answer: impl Fn(TcpStream) + Send + 'static) {
+        self.listen_by(address, move |listener| {
+            for stream in listener.incoming() {
+                answer(stream.unwrap());
+            }
+        });
+    }
+
+    /// Listens inside, and hands the port over on a thread of its own.
+    pub(crate) fn listen_by(&self, address: &str, run: impl FnOnce(TcpListener) + Send + 'static) {
         let inside = self.pod.network().namespace().clone();
         let address: SocketAddr = address.parse().unwrap();
         let (ready, listening) = std::sync::mpsc::channel();
@@ -211,9 +220,7 @@ impl PodNetwork {
             inside.enter().unwrap();
             let listener = TcpListener::bind(address).unwrap();
             ready.send(()).unwrap();
-            for stream in listener.incoming() {
-                answer(stream.unwrap());
-            }
+            run(listener);
         });
         listening
             .recv_timeout(Duration::from_secs(10))
