@@ -113,7 +113,7 @@ impl Upstream {
         };
         Ok(Destination {
             address: origin.app,
-            client: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+            client: origin::canonical(peer),
             header,
             upstream: self.clone(),
         })

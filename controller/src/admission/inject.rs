@@ -145,7 +145,7 @@ fn patched(pod: &ReviewedPod, context: &Context<'_>, earlier: Option<&EarlierPas
     let app = app.run(&mut spec["containers"]);
     bootstrap.containers = app.known;
     let names = if bootstrap.capture.modes.contains(&Mode::NamedPorts) {
-        TakenNames::take(pod, earlier, spec)
+        TakenNames::take(pod, earlier, &bootstrap.exclude_ports, spec)
     } else {
         TakenNames::default()
     };

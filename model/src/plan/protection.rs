@@ -1,8 +1,8 @@
 //! Whether a pod can drain as its policy asks, and if not, why.
 
 use crate::views::{Contact, NamespaceView, PodView, PolicyView};
-use ebb_api::capture::{CaptureMode, Mode, Rules, Step};
-use ebb_api::names::{Inject, REDIRECT_CONTAINER};
+use ebb_api::capture::{CaptureMode, Mode, Rules, Step, Why};
+use ebb_api::names::{Inject, REDIRECT_CONTAINER, SIDECAR_CONTAINER};
 
 /// The reason of pods that a node owns: the webhook never sees them made.
 pub const STATIC: &str = "Static";
@@ -25,10 +25,10 @@ pub enum Gap {
     PodsPredatePolicy,
     /// Its sidecar runs in another mode than the policy asks for, or in none that has a data path.
     Capture {
-        /// That mode.
-        got: Mode,
         /// Why no better one.
         why: SteppedDown,
+        /// The mode that it runs in.
+        got: Mode,
     },
     /// It uses its node's network.
     HostNetwork,
@@ -158,13 +158,39 @@ fn is_tried(wanted: CaptureMode, steps: &[Step]) -> bool {
     }
 }
 
+/// The container whose log says more about these steps.
+fn said_by(steps: &[Step]) -> &'static str {
+    let of_init = |step: &Step| match step.why {
+        Why::InitFailed
+        | Why::InitMissing
+        | Why::InitUnreadable
+        | Why::RulesRefused
+        | Why::WeakRule => true,
+        Why::NoCapability
+        | Why::NoNamedPorts
+        | Why::PortTaken
+        | Why::SocketsUnseen
+        | Why::NoProxyProtocol
+        | Why::Environment
+        | Why::Unknown => false,
+    };
+    if steps.iter().any(of_init) {
+        REDIRECT_CONTAINER
+    } else {
+        SIDECAR_CONTAINER
+    }
+}
+
 /// Why a sidecar that does what its policy asks runs in no better mode, and in which; `None` if it
 /// runs in the best.
 pub fn stepped_down(contact: &Contact) -> Option<(Mode, &[Step])> {
     let Contact::Reached { mode, steps } = contact else {
         return None;
     };
-    let is_down = steps.iter().any(|step| step.mode < *mode);
+    // A better mode that can't be had, or what this one lacks.
+    let is_down = steps
+        .iter()
+        .any(|step| step.mode < *mode || step.why == Why::WeakRule);
     is_down.then_some((*mode, steps))
 }
 
@@ -251,7 +277,7 @@ impl SteppedDown {
     fn remedy(&self) -> Remedy {
         match self {
             // New pods would fail in the same way.
-            SteppedDown::Failed(_) => Remedy::Logs(REDIRECT_CONTAINER),
+            SteppedDown::Failed(steps) => Remedy::Logs(said_by(steps)),
             SteppedDown::Outdated => Remedy::NewPods,
             SteppedDown::Forbidden | SteppedDown::Off => Remedy::None,
         }

@@ -20,6 +20,9 @@ pub(crate) const ALIASES: (Ipv4Addr, Ipv6Addr) = (
     Ipv6Addr::new(0xfdeb, 0, 0, 0, 0, 0, 0, 0x44),
 );
 
+/// The index of `lo`: the kernel makes it first in every network namespace.
+const LOOPBACK: u32 = 1;
+
 /// What is remembered of the app's ports.
 #[derive(Debug, Default)]
 pub(super) struct AsClient {
@@ -68,9 +71,25 @@ pub(crate) fn is_alias(address: IpAddr) -> bool {
 /// What the kernel says; `AddrNotAvailable` if no port was free.
 pub(super) async fn connect(client: SocketAddr, port: u16) -> io::Result<TcpStream> {
     let app = alias(client.ip(), port);
-    match connect_from(client, app).await {
-        Err(error) if is_taken(&error) => connect_from(SocketAddr::new(client.ip(), 0), app).await,
+    let mut source = on_loopback(client);
+    match connect_from(source, app).await {
+        Err(error) if is_taken(&error) => {
+            source.set_port(0);
+            connect_from(source, app).await
+        }
         connected => connected,
+    }
+}
+
+/// The client's address on the device that it is to be bound on: a link-local one would bind the
+/// socket to the client's.
+fn on_loopback(client: SocketAddr) -> SocketAddr {
+    match client {
+        SocketAddr::V6(mut six) if six.ip().is_unicast_link_local() => {
+            six.set_scope_id(LOOPBACK);
+            six.into()
+        }
+        other => other,
     }
 }
 

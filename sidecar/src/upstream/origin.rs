@@ -71,7 +71,7 @@ impl OriginalDestination {
                 let address = if port == *relay_port {
                     redirected(client, peer, port).ok_or(direct)?
                 } else {
-                    SocketAddr::new(local.ip().to_canonical(), port)
+                    canonical(local)
                 };
                 Ok(Origin {
                     meant: address,
@@ -83,6 +83,15 @@ impl OriginalDestination {
                 app: named(local, ports).ok_or(direct)?,
             }),
         }
+    }
+}
+
+/// IPv4 mapped into IPv6 as IPv4, and everything else as it is: a link-local address means nothing
+/// without its scope.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => (ip, address.port()).into(),
+        IpAddr::V6(_) => address,
     }
 }
 

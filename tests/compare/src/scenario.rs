@@ -9,6 +9,7 @@ mod device_bound;
 mod early_answer;
 mod half_close;
 mod inside;
+mod link_local;
 mod loopback_only;
 mod own_address;
 mod own_end;
@@ -49,6 +50,7 @@ pub const ALL: &[Scenario] = &[
     own_address::SCENARIO,
     device_bound::SCENARIO,
     second_address::SCENARIO,
+    link_local::SCENARIO,
     port_range::SCENARIO,
     inside::SCENARIO,
     half_close::SCENARIO,

@@ -170,6 +170,14 @@ impl Place<'_> {
         self.stage.outside.network().ip(arguments)
     }
 
+    /// The index of the client's interface, which is what a link-local address needs.
+    pub fn cable(&self) -> Result<u32> {
+        let interface = Outside::INTERFACE;
+        let shown = self.ip_outside(&format!("-o link show dev {interface}"))?;
+        let index = shown.split(':').next().unwrap_or_default();
+        Ok(index.trim().parse()?)
+    }
+
     /// The app listens there; what `prepare` sets stands before it does.
     pub fn listen_with(
         &self,

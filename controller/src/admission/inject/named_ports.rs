@@ -35,11 +35,12 @@ pub(super) struct TakenNames {
 // === impl TakenNames ===
 
 impl TakenNames {
-    /// Takes the names from the containers in `spec`, which are those of `pod`. Names that an
-    /// earlier pass has taken stay taken.
+    /// Takes the names from the containers in `spec`, which are those of `pod`, but for those of
+    /// excluded ports. Names that an earlier pass has taken stay taken.
     pub(super) fn take(
         pod: &ReviewedPod,
         earlier: Option<&EarlierPass>,
+        exclude_ports: &[u16],
         spec: &mut Value,
     ) -> TakenNames {
         let mut taken = TakenNames::of(pod, earlier);
@@ -56,6 +57,9 @@ impl TakenNames {
                 let (Some(name), Ok(app)) = (&port.name, u16::try_from(port.container_port)) else {
                     continue;
                 };
+                if exclude_ports.contains(&app) {
+                    continue;
+                }
                 let Some(listen) = free.next() else { continue };
                 let written = &mut spec["containers"][index]["ports"][place];
                 if let Some(written) = written.as_object_mut() {

@@ -365,7 +365,7 @@ fn named_ports() {
          "ports": [
              {"name": "http", "containerPort": 8080},
              {"name": "dns", "containerPort": 53, "protocol": "UDP"},
-             {"containerPort": 9100},
+             {"name": "metrics", "containerPort": 9100},
          ],
          "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}},
          "livenessProbe": {"tcpSocket": {"port": "http"}},

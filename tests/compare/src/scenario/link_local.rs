@@ -1,0 +1,43 @@
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
+
+use super::{Scenario, Seen, hear, say};
+use crate::stage::{Place, accept};
+use anyhow::{Context as _, Result};
+use ebb_api::capture::Mode;
+
+pub(super) const SCENARIO: Scenario = Scenario {
+    title: "a client on the same link is served by link-local addresses",
+    differs: &[(Mode::Redirect, "the app sees the pod's own address")],
+    play,
+};
+
+fn play(place: &Place<'_>) -> Result<Seen> {
+    if place.pod().is_ipv4() {
+        return Ok(Vec::new());
+    }
+    let address = link_local(&place.ip("-6 address show dev eth0 scope link")?)?;
+    let app = place.listen()?;
+    let to = SocketAddrV6::new(address, place.port(0), 0, place.cable()?);
+    let mut client = place.connect_to(to.into())?;
+    let mut served = accept(&app)?;
+    let (peer, own) = (served.peer_addr()?, client.local_addr()?);
+    say(&mut client, "question")?;
+    let question = hear(&mut served, "question")?;
+    say(&mut served, "answer")?;
+    let is_known = (peer.ip(), peer.port()) == (own.ip(), own.port());
+    let is_local = matches!(peer.ip(), IpAddr::V6(ip) if ip.is_unicast_link_local());
+    Ok(vec![
+        question,
+        hear(&mut client, "answer")?,
+        format!("the app sees a link-local address: {is_local}, its client's: {is_known}"),
+    ])
+}
+
+/// The address in what `ip address show` prints.
+fn link_local(shown: &str) -> Result<Ipv6Addr> {
+    let mut words = shown.split_whitespace();
+    words.find(|word| *word == "inet6");
+    let address = words.next().context("eth0 has no link-local address")?;
+    let (address, _) = address.split_once('/').context("it has no prefix")?;
+    Ok(address.parse()?)
+}
