@@ -6,10 +6,10 @@
 //!                                                  +----- census <-----+
 //! ```
 //!
-//! One thread runs the connections and decides about them: a pod's sidecar has a fraction of a core,
-//! and connections do not get faster by moving between threads. Where the configuration asks for
-//! more (`workers`), connections run on others. The admin port has a thread of its own, or kubelet's
-//! probe would wait for a thousand busy connections, and they for a scrape.
+//! One thread runs the connections and decides about them: a pod's sidecar has a fraction of a
+//! core, and connections do not get faster by moving between threads. Where the configuration asks
+//! for more (`workers`), connections run on others. The admin port has a thread of its own, or
+//! kubelet's probe would wait for a thousand busy connections, and they for a scrape.
 
 mod ports;
 

@@ -161,8 +161,8 @@ impl Lifecycle {
                 answer,
             } => {
                 tracing::info!(hook = %caller, "hook called");
-                // `ebb-hold` calls from within the pod, for a container whose own hook is a command;
-                // the sidecar's own is kubelet's alone to call.
+                // `ebb-hold` calls from within the pod, for a container whose own hook is a
+                // command; the sidecar's own is kubelet's alone to call.
                 if caller == Caller::Own || !kubelet.is_loopback() {
                     self.census.probes_come_from(kubelet);
                     self.kubelet = Some(kubelet);

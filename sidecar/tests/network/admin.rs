@@ -62,9 +62,9 @@ fn probe(address: SocketAddr) -> Duration {
     began.elapsed()
 }
 
-/// Downloads that keep the relay at all that one core gives it wait for each other. A probe does not
-/// wait for them: nine of ten are answered sooner than each download has got its next piece. Else a
-/// pod under load would be taken out of its Services.
+/// Downloads that keep the relay at all that one core gives it wait for each other. A probe does
+/// not wait for them: nine of ten are answered sooner than each download has got its next piece.
+/// Else a pod under load would be taken out of its Services.
 #[test]
 fn a_probe_does_not_queue_behind_the_connections() {
     let pod = PodNetwork::new();
