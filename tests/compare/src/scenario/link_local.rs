@@ -1,4 +1,4 @@
-use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::{Scenario, Seen, hear, say};
 use crate::stage::{Place, accept};
@@ -12,13 +12,16 @@ pub(super) const SCENARIO: Scenario = Scenario {
 };
 
 fn play(place: &Place<'_>) -> Result<Seen> {
-    if place.pod().is_ipv4() {
-        return Ok(Vec::new());
-    }
-    let address = link_local(&place.ip("-6 address show dev eth0 scope link")?)?;
+    let to = match place.pod() {
+        // IPv4 has such addresses only where there are no others.
+        four @ IpAddr::V4(_) => SocketAddr::new(four, place.port(0)),
+        IpAddr::V6(_) => {
+            let shown = place.ip("-6 address show dev eth0 scope link")?;
+            SocketAddrV6::new(link_local(&shown)?, place.port(0), 0, place.cable()?).into()
+        }
+    };
     let app = place.listen()?;
-    let to = SocketAddrV6::new(address, place.port(0), 0, place.cable()?);
-    let mut client = place.connect_to(to.into())?;
+    let mut client = place.connect_to(to)?;
     let mut served = accept(&app)?;
     let (peer, own) = (served.peer_addr()?, client.local_addr()?);
     say(&mut client, "question")?;
