@@ -46,6 +46,9 @@ pub const REDIRECT_CONTAINER: &str = "ebb-redirect";
 /// the pod, and of the volume that it is in.
 pub const HOLD_CONTAINER: &str = "ebb-hold";
 
+/// The names of all containers that the webhook puts into a pod.
+pub const CONTAINERS: [&str; 3] = [SIDECAR_CONTAINER, REDIRECT_CONTAINER, HOLD_CONTAINER];
+
 /// The port that redirected connections arrive on. 17440 and 17441 are unassigned at IANA.
 pub const RELAY_PORT: u16 = 17440;
 

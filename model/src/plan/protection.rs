@@ -97,10 +97,8 @@ pub fn gap(
     };
     match contact {
         Contact::Reached { mode, steps } if !satisfies(*mode, policy.capture.mode) => {
-            let needs_rules = match policy.capture.mode {
-                CaptureMode::Auto | CaptureMode::Transparent | CaptureMode::Redirect => true,
-                CaptureMode::NamedPorts | CaptureMode::Observe => false,
-            };
+            let chain = policy.capture.mode.chain(Rules::Permitted);
+            let needs_rules = chain.iter().any(|mode| mode.stands_on_rules());
             let why = if needs_rules && !context.redirect {
                 SteppedDown::Off
             } else if needs_rules && context.namespace.labels.forbids_net_admin {

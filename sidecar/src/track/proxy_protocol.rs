@@ -2,13 +2,11 @@
 //! address, which a load balancer puts before the first byte of a connection. What follows it is
 //! the connection's own.
 
+/// What every header of version 2 begins with.
+pub const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+
 /// How headers begin: version 2, and the three kinds of version 1.
-const BEGINNINGS: [&[u8]; 4] = [
-    b"\r\n\r\n\0\r\nQUIT\n",
-    b"PROXY TCP4 ",
-    b"PROXY TCP6 ",
-    b"PROXY UNKNOWN",
-];
+const BEGINNINGS: [&[u8]; 4] = [SIGNATURE, b"PROXY TCP4 ", b"PROXY TCP6 ", b"PROXY UNKNOWN"];
 
 /// The place of version 2 among those.
 const VERSION_2: usize = 0;

@@ -1,10 +1,8 @@
 //! The PROXY protocol, version 2 (HAProxy's specification, section 2.2): a header before the first
 //! byte that tells the app who the client is.
 
+use crate::track::proxy_protocol::SIGNATURE;
 use std::net::{IpAddr, SocketAddr};
-
-/// What every header begins with.
-const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Version 2, and the command PROXY: the connection is somebody else's.
 const VERSION_AND_COMMAND: u8 = 0x21;

@@ -20,9 +20,11 @@ mod urgent;
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use anyhow::Result;
 use ebb_api::capture::Mode;
+use socket2::SockRef;
 
 use crate::stage::Place;
 
@@ -81,6 +83,21 @@ fn hear(at: &mut TcpStream, text: &str) -> Result<String> {
     let mut heard = vec![0; text.len()];
     at.read_exact(&mut heard)?;
     Ok(String::from_utf8_lossy(&heard).into_owned())
+}
+
+/// A client asks and the app answers: what each has heard.
+fn converse(client: &mut TcpStream, served: &mut TcpStream) -> Result<Seen> {
+    say(client, "question")?;
+    let question = hear(served, "question")?;
+    say(served, "answer")?;
+    Ok(vec![question, hear(client, "answer")?])
+}
+
+/// A side that was asked something resets the connection: what the other hears of it.
+fn reset(from: TcpStream, at: &mut TcpStream) -> Result<String> {
+    SockRef::from(&from).set_linger(Some(Duration::ZERO))?;
+    drop(from);
+    Ok(hear_all(at))
 }
 
 /// How it ended, in a word.

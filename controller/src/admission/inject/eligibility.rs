@@ -6,10 +6,7 @@
 use super::reinvocation::EarlierPass;
 use super::volume::NO_TOKEN_VOLUME;
 use crate::admission::pod::ReviewedPod;
-use ebb_api::names::{
-    ADMIN_PORT, HOLD_CONTAINER, Inject, REDIRECT_CONTAINER, REFUSAL_PORT, RELAY_PORT,
-    SIDECAR_CONTAINER,
-};
+use ebb_api::names::{ADMIN_PORT, CONTAINERS, HOLD_CONTAINER, Inject, REFUSAL_PORT, RELAY_PORT};
 
 /// Annotation that kubelet puts on the API server's copy of a static pod.
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
@@ -141,11 +138,10 @@ fn is_port_taken(pod: &ReviewedPod) -> bool {
 }
 
 fn is_name_taken(pod: &ReviewedPod) -> bool {
-    let containers = [SIDECAR_CONTAINER, REDIRECT_CONTAINER, HOLD_CONTAINER];
     let ours = [NO_TOKEN_VOLUME, HOLD_CONTAINER];
     let volumes = pod.spec().volumes.as_deref().unwrap_or_default();
     pod.all_containers()
-        .any(|container| containers.contains(&container.name.as_str()))
+        .any(|container| CONTAINERS.contains(&container.name.as_str()))
         || volumes
             .iter()
             .any(|volume| ours.contains(&volume.name.as_str()))

@@ -2,7 +2,7 @@
 
 use crate::admission::pod::ReviewedPod;
 use ebb_api::annotations::Annotations;
-use ebb_api::names::{HOLD_CONTAINER, REDIRECT_CONTAINER, SIDECAR_CONTAINER};
+use ebb_api::names::CONTAINERS;
 use ebb_api::quantity::billionths;
 use k8s_openapi::api::core::v1::Container;
 use serde::Deserialize;
@@ -85,10 +85,9 @@ fn is_above(request: Option<&String>, limit: Option<&String>) -> bool {
 
 /// Whether each of the pod's own containers has what the class Guaranteed takes.
 fn is_guaranteed_pod(pod: &ReviewedPod) -> bool {
-    let ours = [SIDECAR_CONTAINER, REDIRECT_CONTAINER, HOLD_CONTAINER];
     let mut others = pod
         .all_containers()
-        .filter(|container| !ours.contains(&container.name.as_str()));
+        .filter(|container| !CONTAINERS.contains(&container.name.as_str()));
     pod.spec().resources.is_none() && others.all(is_guaranteed)
 }
 

@@ -1,6 +1,6 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use super::{Scenario, Seen, hear, say};
+use super::{Scenario, Seen, converse};
 use crate::stage::{Place, accept};
 use anyhow::{Context as _, Result};
 use ebb_api::capture::Mode;
@@ -24,16 +24,13 @@ fn play(place: &Place<'_>) -> Result<Seen> {
     let mut client = place.connect_to(to)?;
     let mut served = accept(&app)?;
     let (peer, own) = (served.peer_addr()?, client.local_addr()?);
-    say(&mut client, "question")?;
-    let question = hear(&mut served, "question")?;
-    say(&mut served, "answer")?;
+    let mut seen = converse(&mut client, &mut served)?;
     let is_known = (peer.ip(), peer.port()) == (own.ip(), own.port());
     let is_local = matches!(peer.ip(), IpAddr::V6(ip) if ip.is_unicast_link_local());
-    Ok(vec![
-        question,
-        hear(&mut client, "answer")?,
-        format!("the app sees a link-local address: {is_local}, its client's: {is_known}"),
-    ])
+    seen.push(format!(
+        "the app sees a link-local address: {is_local}, its client's: {is_known}"
+    ));
+    Ok(seen)
 }
 
 /// The address in what `ip address show` prints.

@@ -1,4 +1,4 @@
-use super::{Scenario, Seen, hear, say};
+use super::{Scenario, Seen, converse};
 use crate::stage::Place;
 use anyhow::Result;
 
@@ -11,8 +11,5 @@ pub(super) const SCENARIO: Scenario = Scenario {
 fn play(place: &Place<'_>) -> Result<Seen> {
     let app = place.listen_with((place.pod(), place.port(0)).into(), |_| Ok(()))?;
     let (mut client, mut served) = place.pair(&app)?;
-    say(&mut client, "question")?;
-    let question = hear(&mut served, "question")?;
-    say(&mut served, "answer")?;
-    Ok(vec![question, hear(&mut client, "answer")?])
+    converse(&mut client, &mut served)
 }

@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use super::{Scenario, Seen, hear, outcome, say};
+use super::{Scenario, Seen, converse, outcome};
 use crate::stage::{Place, accept};
 use anyhow::Result;
 
@@ -21,13 +21,8 @@ fn play(place: &Place<'_>) -> Result<Seen> {
     let app = place.listen()?;
     let mut client = place.connect_to((second, place.port(0)).into())?;
     let mut served = accept(&app)?;
-    say(&mut client, "question")?;
-    let question = hear(&mut served, "question")?;
-    say(&mut served, "answer")?;
+    let mut seen = converse(&mut client, &mut served)?;
     let refused = place.connect_to((second, place.port(1)).into());
-    Ok(vec![
-        question,
-        hear(&mut client, "answer")?,
-        outcome(&refused),
-    ])
+    seen.push(outcome(&refused));
+    Ok(seen)
 }
