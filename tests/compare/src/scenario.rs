@@ -16,6 +16,7 @@ mod own_end;
 mod port_range;
 mod refused;
 mod second_address;
+mod syn_cookies;
 mod urgent;
 
 use std::io::{self, Read as _, Write as _};
@@ -61,6 +62,7 @@ pub const ALL: &[Scenario] = &[
     client_resets::SCENARIO,
     early_answer::SCENARIO,
     urgent::SCENARIO,
+    syn_cookies::SCENARIO,
     bulk::SCENARIO,
 ];
 

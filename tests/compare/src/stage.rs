@@ -165,6 +165,11 @@ impl Place<'_> {
         self.stage.pod.network().ip(arguments)
     }
 
+    /// Writes a kernel setting of the pod: a path below `/proc/sys`.
+    pub fn set(&self, setting: &str, value: &str) -> Result<()> {
+        self.stage.pod.network().set(setting, value)
+    }
+
     /// Runs `ip` outside of the pod.
     pub fn ip_outside(&self, arguments: &str) -> Result<String> {
         self.stage.outside.network().ip(arguments)

@@ -7,6 +7,8 @@
 //!   chain inbound {
 //!     type filter hook prerouting priority mangle
 //!     iifname != "lo" tcp flags & (fin|syn|rst|ack) == syn jump opening
+//!     iifname != "lo" tcp flags & (syn|rst|ack) == ack socket transparent 1 accept
+//!     iifname != "lo" tcp flags & (syn|rst|ack) == ack jump opening
 //!   }
 //!   chain opening {
 //!     tcp dport 17440 accept        (and 17441, and each excluded port)
@@ -18,8 +20,11 @@
 //! }
 //! ```
 //!
-//! Only the first packet of a connection is looked at: the kernel leads the others to the socket
-//! that took the first.
+//! It is the first packet of a connection that decides: the kernel leads the others to the socket
+//! that took the first. But while a flood of first packets lasts it keeps no such socket, and puts
+//! all it has to know into its answer (a SYN cookie): then the client's next packet is the first
+//! that counts. Such packets are known by this, that no connection of the relay's takes them.
+//! `tproxy` leaves one alone that belongs to a connection of the app's own.
 //!
 //! `socket` asks for the socket that the packet would reach. `wildcard` matches when one listens
 //! there, bound to an address (0) or to all (1), and does not when nobody does: such a port stays
@@ -65,11 +70,18 @@ pub(super) async fn write(exclude_ports: &[u16]) -> Result<(), nlink::Error> {
 }
 
 fn table(exclude_ports: &[u16]) -> Result<Table, nlink::Error> {
-    let flags = TcpFlags::FIN | TcpFlags::SYN | TcpFlags::RST | TcpFlags::ACK;
-    let first_packet = rule(INBOUND)
-        .match_iif_not("lo")
-        .match_tcp_flags(TcpFlags::SYN, flags)
-        .try_jump(OPENING)?;
+    let inbound = |flags, of| rule(INBOUND).match_iif_not("lo").match_tcp_flags(flags, of);
+    let first_packet = inbound(
+        TcpFlags::SYN,
+        TcpFlags::FIN | TcpFlags::SYN | TcpFlags::RST | TcpFlags::ACK,
+    );
+    let later_packet = || inbound(TcpFlags::ACK, TcpFlags::SYN | TcpFlags::RST | TcpFlags::ACK);
+    let of_the_relay = later_packet().match_socket(SocketMatch::Transparent(true));
+    let inbound = [
+        first_packet.try_jump(OPENING)?,
+        of_the_relay.accept(),
+        later_packet().try_jump(OPENING)?,
+    ];
     let hand = |socket: SocketMatch, port| -> Rule {
         rule(OPENING)
             .match_l4proto(TCP)
@@ -86,7 +98,7 @@ fn table(exclude_ports: &[u16]) -> Result<Table, nlink::Error> {
         rules: exceptions(OPENING, exclude_ports)
             .chain(hand_over)
             .chain(refuse)
-            .chain([first_packet])
+            .chain(inbound)
             .collect(),
     })
 }
