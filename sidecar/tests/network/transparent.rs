@@ -11,6 +11,8 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
 
 /// A drain of at most a minute; one port is left alone.
 fn bootstrap() -> Bootstrap {
@@ -221,6 +223,83 @@ fn a_client_may_use_its_port_again_at_once() {
 fn close(first: TcpStream, mut second: TcpStream) {
     drop(first);
     let _ = second.read(&mut [0]);
+}
+
+/// 5,000 clients behind one address, as a gateway's are, that use their ports again at once: each is
+/// answered each time, under its own address and port. The app closes first, so that the pod is the
+/// side that remembers each of the connections before.
+#[test]
+fn thousands_of_clients_behind_one_address_use_their_ports_again_at_once() {
+    const CLIENTS: u16 = 5_000;
+    const ROUNDS: usize = 3;
+    let (pod, sidecar) = protected();
+    pod.listen_by("[::]:8080", |listener| {
+        runtime().block_on(async {
+            listener.set_nonblocking(true).unwrap();
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let mut served = JoinSet::new();
+            loop {
+                let (stream, client) = listener.accept().await.unwrap();
+                served.spawn(tell_who_it_is(stream, client));
+            }
+        });
+    });
+    let address = SocketAddr::new(pod.addresses[0], 8080);
+    let gateway = pod.outside_addresses[0];
+    let errors = runtime().block_on(async {
+        let clients = (20_000..20_000 + CLIENTS).map(|port| async move {
+            let source = SocketAddr::new(gateway, port);
+            for round in 0..ROUNDS {
+                let asked = tokio::time::timeout(PATIENCE * 6, ask_from(source, address));
+                let answer = asked.await.map_err(std::io::Error::from).flatten();
+                if !matches!(&answer, Ok(answer) if *answer == source.to_string()) {
+                    return Some(format!("{source} in round {round}: {answer:?}"));
+                }
+            }
+            None
+        });
+        let errors: Vec<Option<String>> = clients.collect::<JoinSet<_>>().join_all().await;
+        errors.into_iter().flatten().collect::<Vec<_>>()
+    });
+    assert_eq!(errors, Vec::<String>::new());
+    let report = sidecar.until("all to be gone", |report| numbers(report).0 == 0);
+    assert_eq!(report.now.bypassing, 0);
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}
+
+/// An app that waits for a line, tells its client's address, and closes first.
+async fn tell_who_it_is(mut client: tokio::net::TcpStream, peer: SocketAddr) {
+    // A client that has gone is missed by nobody: it says so itself.
+    if client.read_u8().await.is_ok() {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let _ = client.write_all(peer.to_string().as_bytes()).await;
+        let _ = client.shutdown().await;
+        let _ = client.read_u8().await;
+    }
+}
+
+/// A client that asks from this port, and reads until the app closes.
+async fn ask_from(source: SocketAddr, to: SocketAddr) -> std::io::Result<String> {
+    let mut client = loop {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(source)?;
+        match socket.connect(to).await {
+            // This side has sent its FIN and not yet heard that it arrived.
+            Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
+                tokio::task::yield_now().await;
+            }
+            connected => break connected?,
+        }
+    };
+    client.write_u8(b'?').await?;
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await?;
+    Ok(answer)
 }
 
 /// A client may have connections from one port to two of the pod's ports, and to two of its
