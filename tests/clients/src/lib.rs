@@ -30,6 +30,7 @@ pub mod runtimes;
 pub mod server;
 pub mod service;
 pub mod tally;
+pub mod trust;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum as _};
 use ebb_bed::exit;
+use ebb_bed::folders::Folders;
 use ebb_clients::client::Client;
-use ebb_clients::{Plan, conformance};
+use ebb_clients::{Plan, conformance, trust};
 
 /// Long runs that look for what is rare.
 #[derive(Parser)]
@@ -35,12 +36,18 @@ enum Soak {
     /// Runs a conformance suite for HTTP/2 on servers with and without the sidecar; for the test.
     #[command(hide = true)]
     Conformance(Built),
+    /// Asks servers that go by their clients' addresses, with and without the sidecar; for the test.
+    #[command(hide = true)]
+    Trust(Built),
     /// Runs a plan within the namespaces that were made for it.
     #[command(name = ebb_clients::INSIDE, hide = true)]
     Inside { plan: String },
     /// The same for the conformance suite.
     #[command(name = conformance::INSIDE, hide = true)]
     ConformanceInside { plan: String },
+    /// The same for the servers that go by addresses.
+    #[command(name = trust::INSIDE, hide = true)]
+    TrustInside { plan: String },
 }
 
 #[derive(clap::Args)]
@@ -87,12 +94,21 @@ fn run(soak: Soak) -> Result<u8> {
             let plan = built.plan(Vec::new(), 0)?;
             plan.isolate(&program()?, conformance::INSIDE)
         }
+        Soak::Trust(built) => {
+            trust::fetch(&Folders::from_environment()?)?;
+            let plan = built.plan(Vec::new(), 0)?;
+            plan.isolate(&program()?, trust::INSIDE)
+        }
         Soak::Inside { plan } => {
             let report = read(&plan)?.run()?;
             show(&report.table, &report.failures)
         }
         Soak::ConformanceInside { plan } => {
             let (lines, differences) = conformance::run(&read(&plan)?)?;
+            show(&(lines.join("\n") + "\n"), &differences)
+        }
+        Soak::TrustInside { plan } => {
+            let (lines, differences) = trust::run(&read(&plan)?)?;
             show(&(lines.join("\n") + "\n"), &differences)
         }
     }

@@ -1,5 +1,5 @@
-//! Real clients through real drains, and a conformance suite; see [`ebb_clients`]. No cluster,
-//! but what other languages need is fetched.
+//! Real clients through real drains, a conformance suite, and servers that go by addresses; see
+//! [`ebb_clients`]. No cluster, but what other languages need is fetched.
 
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -29,4 +29,12 @@ fn no_client_sees_an_error() {
 #[ignore = "needs Python, Node and Go packages: cargo xtask test"]
 fn h2spec_sees_no_relay() {
     passes(&["conformance"]);
+}
+
+/// httpd, Postfix and PostgreSQL trust behind the sidecar whom they trust without it, and nobody
+/// else; Redis and its Sentinel find each other.
+#[test]
+#[ignore = "needs Debian's packages: cargo xtask test"]
+fn servers_that_go_by_addresses_see_those_of_their_clients() {
+    passes(&["trust"]);
 }
