@@ -16,7 +16,7 @@ use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::{Api, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::inside::{MACHINE, spawn_inside};
@@ -35,6 +35,9 @@ const REMOVED: Duration = Duration::from_secs(60);
 
 /// Keeps the namespaces of failed tests, to look at them.
 const KEEP_VARIABLE: &str = "EBB_KEEP_FAILED";
+
+/// The capture mode of every policy that does not say one itself.
+const MODE_VARIABLE: &str = "EBB_CAPTURE_MODE";
 
 /// Tests that share the cluster hold it for reading; one that disturbs all of it, for writing.
 static CLUSTER: RwLock<()> = RwLock::new(());
@@ -216,7 +219,12 @@ impl TestNamespace {
     }
 
     /// Makes a policy from its spec, and waits until it is in force.
-    pub async fn policy(&self, name: &str, spec: Value) -> Result<DrainPolicy> {
+    pub async fn policy(&self, name: &str, mut spec: Value) -> Result<DrainPolicy> {
+        if let Ok(mode) = std::env::var(MODE_VARIABLE)
+            && spec.get("capture").is_none()
+        {
+            spec["capture"] = json!({"mode": mode});
+        }
         let spec: DrainPolicySpec =
             serde_json::from_value(spec).context("not a DrainPolicy's spec")?;
         self.create_object(&DrainPolicy::new(name, spec)).await?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use ebb_load::kind::Mix;
 use ebb_load::tally::Tally;
 use ebb_load::target::Target;
 use ebb_load::{Plan, Progress};
@@ -22,15 +23,23 @@ const ROLLOUT: Duration = Duration::from_secs(180);
 /// Requests that are made before the first roll: enough that every client is under way.
 const WARM_UP: u64 = 1_000;
 
-/// Puts the usual load on the Deployment `web`, which runs, rolls it `rolls` times, each until the
-/// last old pod is gone, and returns what came of the requests. Tells each roll's end.
+/// Puts the application with this Service into the namespace, and waits until it is ready.
+pub async fn deploy(namespace: &TestNamespace, web: &Web, service: &Service) -> Result<()> {
+    namespace.create_object(service).await?;
+    namespace.create_object(&web.deployment()).await?;
+    wait_until_complete(namespace, web).await
+}
+
+/// Puts a load on the Deployment `web`, which runs, rolls it `rolls` times, each until the last old
+/// pod is gone, and returns what came of the requests. Tells each roll's end.
 pub async fn roll_under_load(
     namespace: &TestNamespace,
     web: &Web,
+    mix: Mix,
     rolls: usize,
     mut tell: impl FnMut(usize, Progress),
 ) -> Result<Tally> {
-    under_load(namespace, web, async |load| {
+    under_load_of(namespace, web, mix, async |load| {
         for roll in 1..=rolls {
             restart(namespace, web)
                 .await
@@ -48,9 +57,22 @@ pub async fn under_load(
     web: &Web,
     work: impl AsyncFnOnce(&RunningLoad) -> Result<()>,
 ) -> Result<Tally> {
+    under_load_of(namespace, web, Mix::USUAL, work).await
+}
+
+async fn under_load_of(
+    namespace: &TestNamespace,
+    web: &Web,
+    mix: Mix,
+    work: impl AsyncFnOnce(&RunningLoad) -> Result<()>,
+) -> Result<Tally> {
     let target = service_target(namespace, web).await?;
     wait_until_reached(target).await?;
-    let load = RunningLoad::start(&namespace.cluster.bed, Plan::usual(target))?;
+    let plan = Plan {
+        mix,
+        ..Plan::usual(target)
+    };
+    let load = RunningLoad::start(&namespace.cluster.bed, plan)?;
     eventually(
         "the load to be under way",
         Duration::from_secs(30),

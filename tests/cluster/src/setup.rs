@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use ebb_load::Progress;
+use ebb_load::kind::Mix;
 use ebb_load::tally::Tally;
 use ebb_sample_app::log::now_ms;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::namespace::TestNamespace;
-use crate::rolls::{roll_under_load, wait_until_complete};
+use crate::rolls::{deploy, roll_under_load};
 use crate::web::Web;
 
 /// How many pods are rolled.
@@ -65,7 +66,7 @@ impl Setup {
         let namespace = TestNamespace::create_anew(cluster.clone(), self.namespace()).await?;
         let measured = async {
             let web = self.deploy(&namespace).await?;
-            roll_under_load(&namespace, &web, rolls, tell).await
+            roll_under_load(&namespace, &web, Mix::USUAL, rolls, tell).await
         };
         let measured = measured.await;
         if measured.is_err() {
@@ -90,9 +91,7 @@ impl Setup {
                 namespace.policy(NAME, spec).await?;
             }
         }
-        namespace.create_object(&web.service()).await?;
-        namespace.create_object(&web.deployment()).await?;
-        wait_until_complete(namespace, &web).await?;
+        deploy(namespace, &web, &web.service()).await?;
         Ok(web)
     }
 }

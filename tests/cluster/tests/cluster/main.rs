@@ -5,6 +5,7 @@
 //! objects, Events and containers have to say, and the controller's log; see tests/README.md.
 
 mod capture;
+mod crashes;
 mod drains;
 mod fixtures;
 mod hooks;
@@ -12,6 +13,7 @@ mod kubectl_output;
 mod leaving;
 mod outages;
 mod pauses;
+mod processes;
 mod protection;
 mod restarts;
 mod roles;

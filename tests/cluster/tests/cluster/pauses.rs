@@ -1,21 +1,19 @@
 //! A sidecar that stands still for a moment: a node that stalls, a core that is wanted elsewhere.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use ebb_api::names::POD_UID_VARIABLE;
 use ebb_cluster::eventually;
 use ebb_cluster::namespace::{TestNamespace, exclusive};
 use ebb_cluster::rolls::under_load;
 use ebb_cluster::setup::{NAME, Setup};
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::ListParams;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fixtures::{SOON, protected};
+use crate::processes::{pods, sidecar};
 
 /// Processes that stand still until this is dropped.
 struct Stopped(Vec<Pid>);
@@ -42,25 +40,6 @@ impl Drop for Stopped {
     }
 }
 
-/// The process of a pod's sidecar. The nodes are namespaces of this machine, so it is seen here.
-fn sidecar(uid: &str) -> Result<Option<Pid>> {
-    let wanted = format!("{POD_UID_VARIABLE}={uid}");
-    for entry in fs::read_dir("/proc")? {
-        let entry = entry?;
-        let pid = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok());
-        // What ends meanwhile is not what is looked for.
-        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-        let mut variables = environment.split(|byte| *byte == 0);
-        if variables.any(|variable| variable == wanted.as_bytes()) {
-            return Ok(pid.and_then(Pid::from_raw));
-        }
-    }
-    Ok(None)
-}
-
 /// What changes when a pod goes out of its Service and comes back: the version of each slice, and
 /// the moment at which each pod has become ready.
 async fn in_service(namespace: &TestNamespace) -> Result<BTreeMap<String, String>> {
@@ -78,11 +57,6 @@ async fn in_service(namespace: &TestNamespace) -> Result<BTreeMap<String, String
         .chain(pods)
         .map(|(name, state)| (name.unwrap_or_default(), state))
         .collect())
-}
-
-async fn pods(namespace: &TestNamespace) -> Result<Vec<Pod>> {
-    let selector = ListParams::default().labels(&format!("app={NAME}"));
-    Ok(namespace.api::<Pod>().list(&selector).await?.items)
 }
 
 /// All sidecars of an application stand still for 2 s under load: its pods stay in their Service,

@@ -1,20 +1,22 @@
 //! Rolling restarts under load: what all of this is for.
 
 use anyhow::Result;
+use ebb_api::capture::Mode;
 use ebb_cluster::namespace::{TestNamespace, exclusive};
-use ebb_cluster::rolls::roll_under_load;
-use ebb_cluster::setup::Setup;
-use ebb_load::kind::Kind;
+use ebb_cluster::rolls::{deploy, roll_under_load};
+use ebb_cluster::setup::{NAME, Setup};
+use ebb_load::kind::{Kind, Mix};
 use ebb_load::tally::Tally;
+use serde_json::json;
 
-use crate::fixtures::{protected, status};
+use crate::fixtures::{policy, protected, status, web};
 
 /// How often the Deployment is rolled, its three pods each time.
 const ROLLS: usize = 3;
 
 async fn rolled(namespace: &TestNamespace, setup: Setup) -> Result<Tally> {
     let web = setup.deploy(namespace).await?;
-    let tally = roll_under_load(namespace, &web, ROLLS, |_, _| {}).await?;
+    let tally = roll_under_load(namespace, &web, Mix::USUAL, ROLLS, |_, _| {}).await?;
     eprintln!("{setup:?}: {:?}", tally.summary());
     Ok(tally)
 }
@@ -65,5 +67,52 @@ fn rolls_with_ebb_lose_nothing() {
         );
         protected(namespace, "web", "AllProtected").await?;
         Ok(())
+    });
+}
+
+/// One roll of an application whose policy names this mode: nothing is lost, nothing cut.
+async fn rolled_in(namespace: &TestNamespace, mode: Mode, mix: Mix) -> Result<()> {
+    const REPLICAS: u32 = 3;
+    let fields = json!({"timeoutSeconds": 60, "capture": {"mode": mode}});
+    policy(namespace, NAME, fields).await?;
+    let web = web(namespace, NAME).replicas(REPLICAS);
+    let service = match mode {
+        Mode::NamedPorts => web.service_by_names(),
+        Mode::Transparent | Mode::Redirect | Mode::Observe => web.service(),
+    };
+    deploy(namespace, &web, &service).await?;
+    let tally = roll_under_load(namespace, &web, mix, 1, |_, _| {}).await?;
+    eprintln!("{mode}: {:?}", tally.summary());
+    assert_eq!(tally.failed, 0, "{:?}\n{:#?}", tally.reasons, tally.samples);
+    status(namespace, NAME, "all drained", |status| {
+        status.totals.drained == u64::from(REPLICAS)
+    })
+    .await?;
+    protected(namespace, NAME, "AllProtected").await.map(drop)
+}
+
+/// The modes that a policy may name where the best one is not to be had lose nothing either.
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn rolls_in_lesser_modes_lose_nothing() {
+    exclusive("rolls-redirect", async |namespace| {
+        rolled_in(namespace, Mode::Redirect, Mix::USUAL).await
+    });
+    exclusive("rolls-named", async |namespace| {
+        rolled_in(namespace, Mode::NamedPorts, Mix::USUAL).await
+    });
+}
+
+/// A sidecar that only observes says no goodbyes, but holds the pod: clients that connect anew for
+/// each request lose nothing.
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn rolls_under_observation_lose_no_fresh_request() {
+    exclusive("rolls-observe", async |namespace| {
+        let fresh = Mix {
+            fresh: Mix::USUAL.fresh,
+            ..Mix::default()
+        };
+        rolled_in(namespace, Mode::Observe, fresh).await
     });
 }
