@@ -17,8 +17,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// What connection tracking remembers here, in seconds. By itself it is 60 of a connection of which
-/// one half is closed, and five days of others; the relay asks after 25.
-const REMEMBERED: u64 = 27;
+/// one half is closed, and five days of others; the relay asks after 25, and the kernel's timers of
+/// that length may be some 2 s late (its wheel turns in such steps).
+const REMEMBERED: u64 = 30;
 
 /// How the app ends a connection.
 #[derive(Clone, Copy, Debug)]

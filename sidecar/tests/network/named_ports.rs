@@ -62,6 +62,10 @@ fn a_connection_that_bypasses_the_relay_is_waited_for() {
     let (mut bypassing, mut bypassing_app) = connection(six, 8080, &app);
     let _excluded = connection(six, 8082, &excluded);
     let _other = connection(six, 18081, &other_app);
+    // A client whom the app has never answered is waited for no longer than one that is silent.
+    say(&mut relayed_app, &mut relayed, "greeting");
+    say(&mut bypassing_app, &mut bypassing, "greeting");
+    sidecar.until("all at rest", |report| numbers(report) == (3, 0));
     say(&mut relayed, &mut relayed_app, "question");
     say(&mut bypassing, &mut bypassing_app, "question");
     let report = sidecar.until("both in flight", |report| numbers(report).1 == 2);
