@@ -33,6 +33,9 @@ pub const INSIDE: &str = "trust-inside";
 /// so that the comparison proves something.
 const BEFORE: [Option<Mode>; 3] = [None, Some(Mode::Transparent), Some(Mode::Redirect)];
 
+/// The same for Redis. Behind the pod's own address its Sentinel waits in vain.
+const REPLICATED: [Option<Mode>; 2] = [None, Some(Mode::Transparent)];
+
 /// A pod, and what stands before its server.
 #[derive(Debug)]
 struct Guarded {
@@ -66,11 +69,22 @@ pub fn run(plan: &Plan) -> Result<(Vec<String>, Vec<String>)> {
             differences.push(format!("{server}: {transparent:?} behind the sidecar"));
         }
     }
-    for before in &BEFORE[..2] {
-        let found = redis::fails_over(plan, &node, &files, *before);
-        match found.with_context(|| format!("Redis, {}", word(*before))) {
-            Ok(line) => lines.push(format!("Redis, {}: {line}", word(*before))),
-            Err(error) => differences.push(format!("{error:#}")),
+    let found = std::thread::scope(|scope| {
+        // Mostly they wait.
+        let threads = REPLICATED.map(|before| {
+            let (node, files) = (&node, &files);
+            let found = move || redis::fails_over(plan, node, files, before);
+            (before, scope.spawn(found))
+        });
+        threads.map(|(before, thread)| match thread.join() {
+            Ok(found) => (before, found),
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    });
+    for (before, found) in found {
+        match found {
+            Ok(line) => lines.push(format!("Redis, {}: {line}", word(before))),
+            Err(error) => differences.push(format!("Redis, {}: {error:#}", word(before))),
         }
     }
     Ok((lines, differences))

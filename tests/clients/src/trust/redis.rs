@@ -2,7 +2,7 @@
 //! Sentinel promotes whom it finds there.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use ebb_netns::process::{Process, START};
 use super::files::Files;
 use super::{Guarded, word};
 use crate::Plan;
-use crate::node::{Node, OWN};
+use crate::node::Node;
 
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
@@ -67,11 +67,13 @@ sentinel failover-timeout app 5000
     fs::write(&file, configuration).context("can't write Sentinel's configuration")?;
     let mut command = files.command("usr/bin/redis-sentinel");
     command.arg(&file).current_dir(&folder);
+    let watch = node.pod()?;
+    let command = watch.network().entered(&command);
     let sentinel = Process::start(command, &name("sentinel"), &plan.scratch)?;
 
     let wanted = replica.address().to_string();
     let found = |question: &[&str]| -> Result<Option<()>> {
-        let answer = command::output(&mut ask(files, question))?;
+        let answer = command::output(&mut ask(files, watch.address(), question))?;
         let said = String::from_utf8_lossy(&answer.stdout);
         Ok(said.lines().any(|line| line == wanted).then_some(()))
     };
@@ -84,10 +86,15 @@ sentinel failover-timeout app 5000
     Ok("Sentinel finds the replica and makes it the master".to_owned())
 }
 
-/// A question to Sentinel, from the node.
-fn ask(files: &Files, question: &[&str]) -> Command {
+/// A question to the Sentinel at this address, from the node.
+fn ask(files: &Files, sentinel: IpAddr, question: &[&str]) -> Command {
     let mut command = files.command("usr/bin/redis-cli");
-    command.args(["-h", &OWN.to_string(), "-p", &SENTINEL_PORT.to_string()]);
+    command.args([
+        "-h",
+        &sentinel.to_string(),
+        "-p",
+        &SENTINEL_PORT.to_string(),
+    ]);
     command.args(["--raw", "sentinel"]).args(question);
     command
 }

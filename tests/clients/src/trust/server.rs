@@ -10,11 +10,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use ebb_netns::command;
+use ebb_netns::eventually;
 
 use super::files::{Files, NOBODY};
 
 /// How long an answer may take, on a computer that is busy.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What PostgreSQL says while it starts.
+const STARTING_UP: &str = "refused with 57P03";
 
 /// A user and a group that every Debian has and that own nothing here: Postfix wants some that are
 /// nobody else's.
@@ -56,12 +60,19 @@ impl Server {
 
     /// What it answers, in its own words.
     pub(super) fn ask(self, address: SocketAddr) -> Result<String> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        let connect = || -> Result<TcpStream> {
+            let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            Ok(stream)
+        };
         match self {
-            Self::Httpd => ask_httpd(stream),
-            Self::Postfix => ask_postfix(&stream),
-            Self::Postgresql => ask_postgresql(stream),
+            Self::Httpd => ask_httpd(connect()?),
+            Self::Postfix => ask_postfix(&connect()?),
+            // It listens before it is ready.
+            Self::Postgresql => eventually("PostgreSQL to be ready", PATIENCE, || {
+                let answer = ask_postgresql(connect()?)?;
+                Ok(Some(answer).filter(|answer| answer != STARTING_UP))
+            }),
         }
     }
 
