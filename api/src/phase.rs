@@ -34,8 +34,11 @@ pub enum Trigger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum Outcome {
-    /// All that was in flight finished.
+    /// All that was in flight finished, or was given up by its client.
     Drained,
+    /// The app broke off some of what was in flight, by a crash or an end of its own; nothing was
+    /// left when the hooks were released.
+    Broken,
     /// The deadline came first; what was left was cut, and counted.
     TimedOut,
     /// The pod went back to serving.
@@ -86,8 +89,9 @@ impl Trigger {
 
 impl Outcome {
     /// All of them.
-    pub const ALL: [Outcome; 5] = [
+    pub const ALL: [Outcome; 6] = [
         Outcome::Drained,
+        Outcome::Broken,
         Outcome::TimedOut,
         Outcome::Cancelled,
         Outcome::Skipped,
@@ -98,6 +102,7 @@ impl Outcome {
     pub const fn as_str(self) -> &'static str {
         match self {
             Outcome::Drained => "Drained",
+            Outcome::Broken => "Broken",
             Outcome::TimedOut => "TimedOut",
             Outcome::Cancelled => "Cancelled",
             Outcome::Skipped => "Skipped",
@@ -145,7 +150,14 @@ mod tests {
         let triggers = ["Deleted", "Terminating", "ContainerRestart"];
         assert_eq!(Trigger::ALL.map(Trigger::as_str), triggers);
         assert_eq!(Trigger::ALL.map(on_the_wire), triggers);
-        let outcomes = ["Drained", "TimedOut", "Cancelled", "Skipped", "Killed"];
+        let outcomes = [
+            "Drained",
+            "Broken",
+            "TimedOut",
+            "Cancelled",
+            "Skipped",
+            "Killed",
+        ];
         assert_eq!(Outcome::ALL.map(Outcome::as_str), outcomes);
         assert_eq!(Outcome::ALL.map(on_the_wire), outcomes);
         let modes = ["Transparent", "Redirect", "NamedPorts", "Observe"];

@@ -95,6 +95,13 @@ pub struct Leaving {
     pub elapsed_ms: u64,
     /// Time until what is left will be cut, in milliseconds.
     pub remaining_ms: u64,
+    /// What the app has broken off since the signal, by protocol.
+    #[serde(
+        default,
+        deserialize_with = "by_protocol",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub broken: BTreeMap<Protocol, u64>,
 }
 
 /// What is open at one moment.
@@ -141,6 +148,26 @@ pub struct Drain {
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub cut: BTreeMap<Protocol, u64>,
+    /// Requests and opaque connections that the app broke off, by protocol: it closed or reset its
+    /// side, or its process ended, before the answer was whole and while the client waited for it.
+    #[serde(
+        default,
+        deserialize_with = "by_protocol",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub broken: BTreeMap<Protocol, u64>,
+    /// Requests and opaque connections that their clients gave up before the answer was whole.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub given_up: u64,
+    /// Requests and opaque connections in flight, by protocol, when Ebb stood aside in the middle of
+    /// the drain, since the policy was disabled or selected the pod no more: nobody waited for them
+    /// from then on. Those that finish all the same before the process ends are taken out again.
+    #[serde(
+        default,
+        deserialize_with = "by_protocol",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub abandoned: BTreeMap<Protocol, u64>,
     /// Opaque connections that were in flight at the deadline and not cut, because the policy hands
     /// them over to the app's own shutdown. Those among them that the end of the process cuts after
     /// all are in `cut` too, in a [`FinalReport`].
@@ -170,9 +197,24 @@ fn is_zero(number: &u64) -> bool {
 impl Drain {
     /// How many requests and opaque connections were cut in all.
     pub fn cut_in_all(&self) -> u64 {
-        let each = self.cut.values();
-        each.fold(0, |sum, number| sum.saturating_add(*number))
+        in_all(&self.cut)
     }
+
+    /// How many the app broke off in all.
+    pub fn broken_in_all(&self) -> u64 {
+        in_all(&self.broken)
+    }
+
+    /// How many were abandoned in all.
+    pub fn abandoned_in_all(&self) -> u64 {
+        in_all(&self.abandoned)
+    }
+}
+
+/// The numbers may come from a sidecar; none of them is taken on trust.
+fn in_all(numbers: &BTreeMap<Protocol, u64>) -> u64 {
+    let each = numbers.values();
+    each.fold(0, |sum, number| sum.saturating_add(*number))
 }
 
 /// The termination message of the sidecar's container, as JSON: at most 4 KiB, and in the pod's

@@ -101,8 +101,11 @@ pub struct Targets {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Totals {
-    /// All that was in flight finished.
+    /// All that was in flight finished, or was given up by its client.
     pub drained: u64,
+    /// The app broke off some of what was in flight.
+    #[serde(default)]
+    pub broken: u64,
     /// The deadline came first.
     pub timed_out: u64,
     /// The grace period or the process ended first, or no report came.
@@ -113,15 +116,35 @@ pub struct Totals {
     pub skipped: u64,
     /// Requests and connections cut in all.
     pub connections_cut: u64,
+    /// Requests and connections that were in flight when Ebb stood aside in the middle of a drain.
+    #[serde(default)]
+    pub connections_abandoned: u64,
+    /// Requests and connections that the app broke off in all.
+    #[serde(default)]
+    pub connections_broken: u64,
     /// Requests and connections that arrived after the endpoints were gone.
     pub late_arrivals: u64,
 }
 
+/// What became of the connections of one drain, as far as [`Totals`] count it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests and connections cut.
+    pub cut: u64,
+    /// Those that the app broke off.
+    pub broken: u64,
+    /// Those that Ebb no longer waited for, since it stood aside in the middle of the drain.
+    pub abandoned: u64,
+    /// Those that arrived after the endpoints were gone.
+    pub late: u64,
+}
+
 impl Totals {
     /// Counts one more drain.
-    pub fn count(&mut self, outcome: Outcome, cut: u64, late: u64) {
+    pub fn count(&mut self, outcome: Outcome, counts: Counts) {
         let counter = match outcome {
             Outcome::Drained => &mut self.drained,
+            Outcome::Broken => &mut self.broken,
             Outcome::TimedOut => &mut self.timed_out,
             Outcome::Killed => &mut self.killed,
             Outcome::Cancelled => &mut self.cancelled,
@@ -129,7 +152,13 @@ impl Totals {
         };
         *counter += 1;
         // A sidecar may report any number.
-        self.connections_cut = self.connections_cut.saturating_add(cut);
-        self.late_arrivals = self.late_arrivals.saturating_add(late);
+        for (total, count) in [
+            (&mut self.connections_cut, counts.cut),
+            (&mut self.connections_broken, counts.broken),
+            (&mut self.connections_abandoned, counts.abandoned),
+            (&mut self.late_arrivals, counts.late),
+        ] {
+            *total = total.saturating_add(count);
+        }
     }
 }

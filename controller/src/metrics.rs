@@ -1,6 +1,7 @@
 //! What Prometheus can ask the controller. No label names an object: there are too many of them.
 
 use ebb_api::phase::Outcome;
+use ebb_api::status::Counts;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -49,6 +50,11 @@ metrics! {
         "drains", "Drains that ended";
     connections_cut: Counter = Counter::default(),
         "connections_cut", "Requests and connections cut at the end of a drain";
+    connections_broken: Counter = Counter::default(),
+        "connections_broken", "Requests and connections that apps broke off during a drain";
+    connections_abandoned: Counter = Counter::default(),
+        "connections_abandoned",
+        "Requests and connections in flight when Ebb stood aside in the middle of a drain";
     status_writes: Counter = Counter::default(),
         "status_writes", "Writes of a policy's status";
     writes_failed: Counter = Counter::default(),
@@ -110,10 +116,12 @@ impl Metrics {
     }
 
     /// Counts a drain that has ended.
-    pub fn ended(&self, outcome: Outcome, cut: u64) {
+    pub fn ended(&self, outcome: Outcome, counts: Counts) {
         let outcome = OutcomeLabel(outcome);
         self.drains.get_or_create(&DrainLabels { outcome }).inc();
-        self.connections_cut.inc_by(cut);
+        self.connections_cut.inc_by(counts.cut);
+        self.connections_broken.inc_by(counts.broken);
+        self.connections_abandoned.inc_by(counts.abandoned);
     }
 }
 

@@ -218,7 +218,7 @@ impl Reports {
         } = &ending.pod;
         let (outcome, summary) = (ending.outcome, &ending.summary);
         info!(pod.namespace = namespace, pod.name = name, %outcome, summary, "left");
-        self.metrics.ended(ending.outcome, ending.cut);
+        self.metrics.ended(ending.outcome, ending.counts);
         if let Some(note) = events::ended(ending) {
             self.events.note(note);
         }

@@ -91,6 +91,7 @@ pub fn draining() -> Report {
             trigger: Trigger::Deleted,
             elapsed_ms: 12_100,
             remaining_ms: 288_000,
+            broken: BTreeMap::new(),
         }),
         now: Census {
             connections: BTreeMap::from([(Protocol::Http1, 12), (Protocol::Opaque, 2)]),
@@ -112,6 +113,9 @@ pub fn timed_out() -> Drain {
         endpoints_gone_ms: Some(310),
         finished: 12,
         cut: BTreeMap::from([(Protocol::Opaque, 1)]),
+        broken: BTreeMap::new(),
+        abandoned: BTreeMap::new(),
+        given_up: 0,
         handed_over: 0,
         oldest_cut_ms: Some(2_460_000),
         idle_closed: 0,

@@ -56,6 +56,8 @@ pub struct Census {
 #[derive(Debug, Default)]
 struct Totals {
     finished: AtomicU64,
+    broken: [AtomicU64; Protocol::ALL.len()],
+    given_up: AtomicU64,
     cut: [AtomicU64; Protocol::ALL.len()],
     /// The greatest age of anything cut, in nanoseconds.
     oldest_cut: AtomicU64,

@@ -59,6 +59,7 @@ mod clock;
 mod facts;
 mod milestone;
 mod orders;
+mod record;
 mod state;
 mod transition;
 mod trigger;
@@ -195,7 +196,7 @@ impl Machine {
     }
 
     /// The drain that is going on, for the report.
-    pub fn leaving(&self, now: Instant) -> Option<LeavingReport> {
+    pub fn leaving(&self, snapshot: &Snapshot, now: Instant) -> Option<LeavingReport> {
         let State::Leaving(leaving) = &self.state else {
             return None;
         };
@@ -204,6 +205,7 @@ impl Machine {
             trigger: leaving.trigger,
             elapsed_ms: milliseconds(now.saturating_duration_since(leaving.signal)),
             remaining_ms: milliseconds(deadline.saturating_duration_since(now)),
+            broken: leaving.broken(snapshot),
         })
     }
 
@@ -290,12 +292,16 @@ impl Machine {
                     Some(due) if due <= now => leaving.parting = leaving.parting.or(Some(now)),
                     _ => leaving.parting = None,
                 }
+                milestones.extend(leaving.breaks(snapshot));
                 if leaving.stage == Stage::Draining && self.was_busy && !busy {
                     milestones.push(Milestone::LastByte);
                 }
             }
             State::Restarted(_) => {}
-            State::Released(ended) => ended.recount(snapshot),
+            State::Released(ended) => {
+                ended.recount(snapshot);
+                milestones.extend(ended.leaving.breaks(snapshot));
+            }
         }
         self.was_busy = busy;
     }

@@ -10,6 +10,7 @@ use ebb_api::desired::Leave;
 use ebb_api::phase::{Outcome, Trigger};
 use ebb_api::report::{Drain, FinalReport, Report};
 use ebb_api::settings::Settings;
+use ebb_api::status::Counts;
 use ebb_model::text::sentence;
 use ebb_model::views::Contact;
 use ebb_model::views::{PodView, SidecarState};
@@ -100,10 +101,8 @@ pub struct Ending {
     pub summary: String,
     /// Requests and connections that finished.
     pub finished: u64,
-    /// Requests and connections that were cut.
-    pub cut: u64,
-    /// Requests and connections that came late.
-    pub late: u64,
+    /// What became of the others.
+    pub counts: Counts,
 }
 
 impl PodName {
@@ -255,8 +254,12 @@ impl PodDrain {
             trigger: drain.trigger,
             summary: sentence::summary(drain),
             finished: drain.finished,
-            cut: drain.cut_in_all(),
-            late: drain.late,
+            counts: Counts {
+                cut: drain.cut_in_all(),
+                broken: drain.broken_in_all(),
+                abandoned: drain.abandoned_in_all(),
+                late: drain.late,
+            },
         }
     }
 
@@ -268,8 +271,7 @@ impl PodDrain {
             trigger,
             summary: format!("Nothing is known of its connections: {why}"),
             finished: 0,
-            cut: 0,
-            late: 0,
+            counts: Counts::default(),
         }
     }
 }

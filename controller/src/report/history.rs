@@ -28,7 +28,7 @@ impl History {
 
     /// Adds a drain that has ended.
     pub fn record(&mut self, ending: &Ending, now: Timestamp) {
-        self.totals.count(ending.outcome, ending.cut, ending.late);
+        self.totals.count(ending.outcome, ending.counts);
         let recent = Recent {
             pod: ending.pod.name.clone(),
             result: ending.outcome,

@@ -25,17 +25,27 @@ pub fn progress(report: &Report, age: Duration) -> String {
         Phase::Draining => "Draining",
         Phase::Ended => return "Released; the app shuts down".to_owned(),
     };
-    format!("{word} for {elapsed}: {}; cut in {left}", open(&report.now))
+    let mut now = open(&report.now);
+    let broken = works(&leaving.broken);
+    if !broken.is_empty() {
+        now.push_str(&format!("; {broken} broken off by the app"));
+    }
+    format!("{word} for {elapsed}: {now}; cut in {left}")
 }
 
 /// A drain that ended, from its outcome on: "Drained after 3.2s: 12 requests finished".
 pub fn outcome(drain: &Drain) -> String {
     let Drain { outcome, .. } = drain;
     match outcome {
-        Outcome::Skipped => "Skipped: the policy is disabled".to_owned(),
-        Outcome::Drained | Outcome::TimedOut | Outcome::Cancelled | Outcome::Killed => {
-            format!("{outcome} after {}", summary(drain))
+        Outcome::Skipped if drain.abandoned.is_empty() => {
+            "Skipped: the policy is disabled".to_owned()
         }
+        Outcome::Drained
+        | Outcome::Broken
+        | Outcome::TimedOut
+        | Outcome::Cancelled
+        | Outcome::Skipped
+        | Outcome::Killed => format!("{outcome} after {}", summary(drain)),
     }
 }
 
@@ -51,6 +61,19 @@ pub fn summary(drain: &Drain) -> String {
         if let Some(oldest) = drain.oldest_cut_ms {
             sentence.push_str(&format!(" (open for {})", seconds(oldest)));
         }
+    }
+    let broken = works(&drain.broken);
+    if !broken.is_empty() {
+        sentence.push_str(&format!(", {broken} broken off by the app"));
+    }
+    let abandoned = works(&drain.abandoned);
+    if !abandoned.is_empty() {
+        sentence.push_str(&format!(
+            ", {abandoned} in flight when the policy was disabled, or selected the pod no more"
+        ));
+    }
+    if drain.given_up > 0 {
+        sentence.push_str(&format!(", {} given up by clients", drain.given_up));
     }
     if drain.handed_over > 0 {
         let handed_over = count(drain.handed_over, "connection");
@@ -152,6 +175,48 @@ mod tests {
             summary(&drain),
             "5m0s: 12 requests finished, 1 connection cut (open for 41m), 2 connections left to the \
              app's shutdown; out of endpoints after 0.3s"
+        );
+    }
+
+    /// What the app broke off is told apart from what was cut, and from what clients gave up.
+    #[test]
+    fn whoever_ended_it_is_named() {
+        let mut report = draining();
+        let broken = BTreeMap::from([(Protocol::Http1, 2), (Protocol::WebSocket, 1)]);
+        report.leaving.as_mut().unwrap().broken = broken.clone();
+        assert_eq!(
+            progress(&report, Duration::ZERO),
+            "Draining for 12s: 3 requests in flight (oldest 14s) on 14 connections; 2 requests and \
+             1 WebSocket broken off by the app; cut in 4m48s"
+        );
+        let drain = Drain {
+            outcome: Outcome::Broken,
+            cut: BTreeMap::new(),
+            broken,
+            given_up: 4,
+            ..timed_out()
+        };
+        assert_eq!(
+            outcome(&drain),
+            "Broken after 5m0s: 12 requests finished, 2 requests and 1 WebSocket broken off by the \
+             app, 4 given up by clients; out of endpoints after 0.3s"
+        );
+    }
+
+    /// A drain that is called off from outside says what it left behind.
+    #[test]
+    fn what_was_abandoned_is_told() {
+        let mut drain = Drain {
+            outcome: Outcome::Skipped,
+            cut: BTreeMap::new(),
+            ..timed_out()
+        };
+        assert_eq!(outcome(&drain), "Skipped: the policy is disabled");
+        drain.abandoned = BTreeMap::from([(Protocol::Http2, 2)]);
+        assert_eq!(
+            outcome(&drain),
+            "Skipped after 5m0s: 12 requests finished, 2 requests in flight when the policy was \
+             disabled, or selected the pod no more; out of endpoints after 0.3s"
         );
     }
 

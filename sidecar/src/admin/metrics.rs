@@ -107,7 +107,7 @@ impl Collector for Scrape {
         connections(encoder, &snapshot)?;
         in_flight(encoder, &snapshot)?;
         bypassing(encoder, &snapshot)?;
-        cut(encoder, &snapshot)?;
+        lost(encoder, &snapshot)?;
         turned_opaque(encoder, &snapshot)?;
         drains(encoder, &published)?;
         self.counters(encoder, &snapshot, &published)
@@ -129,6 +129,11 @@ impl Scrape {
                 snapshot.finished,
             ),
             (
+                "given_up",
+                "Requests and opaque connections that their clients gave up",
+                snapshot.given_up,
+            ),
+            (
                 "idle_closed",
                 "Idle connections closed without having been told to leave",
                 snapshot.idle_closed,
@@ -142,6 +147,11 @@ impl Scrape {
                 "late",
                 "Work that came after the endpoints were gone",
                 published.late,
+            ),
+            (
+                "abandoned",
+                "Requests and opaque connections in flight when a drain was given up",
+                published.abandoned,
             ),
             (
                 "accept_errors",
@@ -196,11 +206,14 @@ fn bypassing(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::R
     gauge(snapshot.bypassing).encode(descriptor)
 }
 
-fn cut(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
-    let help = "Requests and opaque connections cut at a deadline";
+fn lost(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     let counter = |(word, number)| (word, ConstCounter::new(number));
+    let help = "Requests and opaque connections cut at a deadline";
     let values = by_protocol(&snapshot.cut).map(counter);
-    family(encoder, ("cut", help), "protocol", values)
+    family(encoder, ("cut", help), "protocol", values)?;
+    let help = "Requests and opaque connections that the app broke off";
+    let values = by_protocol(&snapshot.broken).map(counter);
+    family(encoder, ("broken", help), "protocol", values)
 }
 
 fn turned_opaque(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {

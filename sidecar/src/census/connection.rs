@@ -115,8 +115,16 @@ impl Connection {
         self.requests_dropped(1, next_began);
     }
 
-    /// `count` open requests ended without an answer that is whole: one of the sides gave them up.
+    /// `count` open requests were given up by their client, which goes on using the connection.
     /// `next_began` as in [`Connection::request_ended`].
+    pub fn requests_given_up(&self, count: u32, next_began: Option<Instant>) {
+        add(&self.census.totals.given_up, count.into());
+        self.requests_dropped(count, next_began);
+    }
+
+    /// `count` open requests ended without an answer that is whole, and nothing was lost by that:
+    /// the app says that it has not begun them, or has answered by giving them up. `next_began` as
+    /// in [`Connection::request_ended`].
     pub fn requests_dropped(&self, count: u32, next_began: Option<Instant>) {
         let since = next_began.map_or(0, |began| self.census.stamp(began));
         self.record.since.store(since, Ordering::Relaxed);
@@ -251,6 +259,38 @@ impl Connection {
         if self.census.busy.load(Ordering::SeqCst) == 0 {
             self.census.bump();
         }
+    }
+
+    /// The app closed or reset its side, or never took the connection, while its client waited for
+    /// so much. Nothing is in flight any more.
+    pub fn broken_off(&self, count: u64) {
+        let protocol = self.record.protocol();
+        add(&self.census.totals.broken[protocol as usize], count);
+        self.lost(count);
+    }
+
+    /// The client closed or reset the connection with so much in flight. Nothing is any more.
+    pub fn given_up(&self, count: u64) {
+        add(&self.census.totals.given_up, count);
+        self.lost(count);
+    }
+
+    fn lost(&self, count: u64) {
+        if count > 0 {
+            // What was lost does not finish as well.
+            self.record.spoken.store(false, Ordering::Relaxed);
+        }
+        self.settled();
+    }
+
+    /// True while something is open, or an opaque connection's client waits for the app.
+    pub fn is_awaited(&self) -> bool {
+        self.open() > 0
+    }
+
+    /// The same, or patience goes on.
+    pub fn is_in_flight(&self, now: Instant) -> bool {
+        self.record.read(&self.census, now).in_flight > 0
     }
 
     /// An opaque connection on which somebody had spoken, or a WebSocket, ended in good order.

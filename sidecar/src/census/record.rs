@@ -121,7 +121,7 @@ impl Record {
         }
     }
 
-    fn protocol(&self) -> Protocol {
+    pub(super) fn protocol(&self) -> Protocol {
         let number = usize::from(self.protocol.load(Ordering::Relaxed));
         let known = number.checked_sub(1).map(|place| Protocol::ALL[place]);
         known.unwrap_or(Protocol::Opaque)

@@ -34,6 +34,10 @@ pub struct Snapshot {
     pub bypassing: u64,
     /// Requests answered to the last byte, and opaque connections that ended by themselves.
     pub finished: u64,
+    /// What the app broke off, by protocol.
+    pub broken: BTreeMap<Protocol, u64>,
+    /// What its clients gave up.
+    pub given_up: u64,
     /// What was cut at the deadline, by protocol: never more than was in flight.
     pub cut: BTreeMap<Protocol, u64>,
     /// The greatest age of anything that was cut.
@@ -75,6 +79,7 @@ impl Census {
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let mut snapshot = Snapshot {
             finished: load(&totals.finished),
+            given_up: load(&totals.given_up),
             idle_closed: load(&totals.idle_closed),
             one_way_closed: load(&totals.one_way_closed),
             bypassed: load(&totals.bypassed),
@@ -86,11 +91,9 @@ impl Census {
             ..Snapshot::default()
         };
         for protocol in Protocol::ALL {
-            count(
-                &mut snapshot.cut,
-                protocol,
-                load(&totals.cut[protocol as usize]),
-            );
+            let place = protocol as usize;
+            count(&mut snapshot.cut, protocol, load(&totals.cut[place]));
+            count(&mut snapshot.broken, protocol, load(&totals.broken[place]));
         }
         for odd in Odd::ALL {
             let turned = load(&totals.turned_opaque[odd as usize]);

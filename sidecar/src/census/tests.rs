@@ -144,6 +144,28 @@ fn the_cut_counts_what_was_in_flight() {
     assert_eq!(snapshot.finished, 0);
 }
 
+/// What was lost is counted once, by whose hand and in which protocol, is in flight no longer, and
+/// does not finish as well.
+#[test]
+fn what_is_lost_does_not_finish() {
+    let now = Instant::now();
+    let census = Census::new(now);
+    let (broken, given_up, opaque) = (census.connect(), census.connect(), census.connect());
+    broken.request_began(now, true);
+    broken.request_began(now, true);
+    given_up.request_began(now, true);
+    opaque.client_spoke(now);
+    broken.broken_off(2);
+    given_up.given_up(1);
+    opaque.broken_off(1);
+    opaque.opaque_finished();
+    let snapshot = census.snapshot(now);
+    let expected = [(Protocol::Http1, 2), (Protocol::Opaque, 1)];
+    assert_eq!(snapshot.broken, expected.into());
+    assert_eq!((snapshot.given_up, snapshot.finished), (1, 0));
+    assert_eq!(snapshot.in_flight_in_all(), 0);
+}
+
 /// A waiting reader wakes when the last thing in flight ends, by a dropped handle too; a change
 /// between two calls is not lost.
 #[tokio::test]

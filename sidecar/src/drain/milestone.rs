@@ -19,6 +19,11 @@ pub enum Milestone {
         /// What has begun and goes on.
         in_flight: u64,
     },
+    /// The app has broken something off, for the first time in this drain.
+    Broken {
+        /// How much by now.
+        in_all: u64,
+    },
     /// The last byte in flight was read from the app.
     LastByte,
     /// The deadline came.

@@ -128,7 +128,9 @@ fn stance(state: &State, facts: &Facts, now: Instant) -> (Stance, Option<Instant
             let stance = match ended.outcome {
                 Outcome::TimedOut => Stance::Cut,
                 Outcome::Skipped => Stance::Serving,
-                Outcome::Drained | Outcome::Cancelled | Outcome::Killed => Stance::Draining,
+                Outcome::Drained | Outcome::Broken | Outcome::Cancelled | Outcome::Killed => {
+                    Stance::Draining
+                }
             };
             (sigterm_or(facts, stance), None)
         }

@@ -1,10 +1,11 @@
 //! The named states of a drain.
 
+use super::milestone::Milestone;
 use super::trigger::{Readiness, rules};
 use crate::census::Snapshot;
 use ebb_api::phase::{Outcome, Phase, Trigger};
 use ebb_api::report::{Drain, Protocol};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Where the machine stands.
@@ -62,6 +63,8 @@ pub(crate) struct Leaving {
     pub(crate) oldest_cut: Option<Duration>,
     /// How many opaque connections were in flight then, and left to the app's shutdown.
     pub(crate) handed_over: u64,
+    /// The app has broken something off, and that was logged.
+    pub(crate) broke: bool,
 }
 
 /// A drain that has ended.
@@ -70,6 +73,8 @@ pub(crate) struct Ended {
     pub(crate) leaving: Leaving,
     pub(crate) outcome: Outcome,
     pub(crate) at: Instant,
+    /// How it was when the hooks were released.
+    pub(crate) at_end: Snapshot,
     pub(crate) drain: Drain,
 }
 
@@ -119,7 +124,15 @@ impl Leaving {
             moved: ((snapshot.work, snapshot.finished), now),
             oldest_cut: None,
             handed_over: 0,
+            broke: false,
         }
+    }
+
+    /// The milestone of the first thing that the app breaks off.
+    pub(crate) fn breaks(&mut self, snapshot: &Snapshot) -> Option<Milestone> {
+        let in_all = self.broken(snapshot).values().sum();
+        let is_first = in_all > 0 && !std::mem::replace(&mut self.broke, in_all > 0);
+        is_first.then_some(Milestone::Broken { in_all })
     }
 
     pub(crate) fn at_stage(mut self, stage: Stage, now: Instant) -> Leaving {
@@ -136,110 +149,20 @@ impl Leaving {
         }
     }
 
-    fn is_handed_over(&self, protocol: Protocol) -> bool {
+    pub(crate) fn is_handed_over(&self, protocol: Protocol) -> bool {
         self.handed_over > 0 && protocol.is_opaque()
     }
 
     pub(crate) fn end(self, outcome: Outcome, snapshot: &Snapshot, now: Instant) -> Ended {
-        let drain = self.record(outcome, snapshot, now);
+        let drain = self.record(outcome, (snapshot, now), snapshot);
         Ended {
             leaving: self,
             outcome,
             at: now,
+            at_end: snapshot.clone(),
             drain,
         }
     }
-
-    /// The drain's record, if it ended at `end`.
-    fn record(&self, outcome: Outcome, snapshot: &Snapshot, end: Instant) -> Drain {
-        let after = |at: Instant| milliseconds(at.saturating_duration_since(self.signal));
-        let mut cut = counted_since(&self.at_signal.cut, &snapshot.cut);
-        let mut oldest_cut = self.oldest_cut;
-        // What is still in flight when the process or the app goes is lost with it. It is counted
-        // now: nobody may be left to count it later.
-        if matches!(outcome, Outcome::Killed | Outcome::TimedOut) {
-            lose(&mut cut, snapshot, |protocol| {
-                !self.is_handed_over(protocol)
-            });
-            oldest_cut = oldest_cut.max(snapshot.oldest);
-        }
-        cut.retain(|_, count| *count > 0);
-        if self.handed_over > 0 {
-            // The oldest that was in flight may be one that was not cut.
-            oldest_cut = snapshot.oldest_cut.filter(|_| !cut.is_empty());
-        }
-        let begun_before = self
-            .gone
-            .map_or(self.at_signal.work, |(_, begun_before)| begun_before);
-        Drain {
-            trigger: self.trigger,
-            outcome,
-            took_ms: after(end),
-            deregistered_ms: self.deregistered.map(after),
-            endpoints_gone_ms: self.gone.map(|(at, _)| after(at)),
-            finished: since(self.at_signal.finished, snapshot.finished),
-            cut,
-            handed_over: self.handed_over,
-            oldest_cut_ms: oldest_cut.map(milliseconds),
-            idle_closed: since(self.at_signal.idle_closed, snapshot.idle_closed),
-            one_way_closed: since(self.at_signal.one_way_closed, snapshot.one_way_closed),
-            late: since(begun_before, snapshot.work),
-            bypassing: since(self.at_signal.bypassed, snapshot.bypassed) + self.at_signal.bypassing,
-        }
-    }
-}
-
-/// Counts what is in flight of these protocols as cut.
-fn lose(
-    cut: &mut BTreeMap<Protocol, u64>,
-    snapshot: &Snapshot,
-    is_lost: impl Fn(Protocol) -> bool,
-) {
-    for (protocol, count) in &snapshot.in_flight {
-        if is_lost(*protocol) {
-            *cut.entry(*protocol).or_default() += count;
-        }
-    }
-}
-
-// === impl Ended ===
-
-impl Ended {
-    /// The drain's record, if the process ends at this moment and takes with it what was handed
-    /// over and still flows.
-    pub(crate) fn last_words(&self, snapshot: &Snapshot) -> Drain {
-        let mut drain = self.drain.clone();
-        if self.leaving.handed_over > 0 {
-            let before = drain.cut_in_all();
-            lose(&mut drain.cut, snapshot, |protocol| {
-                self.leaving.is_handed_over(protocol)
-            });
-            if drain.cut_in_all() > before {
-                drain.oldest_cut_ms = drain.oldest_cut_ms.max(snapshot.oldest.map(milliseconds));
-            }
-        }
-        drain
-    }
-
-    /// Counts on: between the release of the hooks and the end of the process the app's last bytes
-    /// are still relayed, and requests still finish or are lost.
-    pub(crate) fn recount(&mut self, snapshot: &Snapshot) {
-        self.drain = self.leaving.record(self.outcome, snapshot, self.at);
-    }
-}
-
-fn since(before: u64, after: u64) -> u64 {
-    after.saturating_sub(before)
-}
-
-fn counted_since<K: Ord + Copy>(
-    before: &BTreeMap<K, u64>,
-    after: &BTreeMap<K, u64>,
-) -> BTreeMap<K, u64> {
-    after
-        .iter()
-        .map(|(key, count)| (*key, since(*before.get(key).unwrap_or(&0), *count)))
-        .collect()
 }
 
 /// The age of something, as the report counts it.

@@ -1,6 +1,7 @@
 //! The machine on a clock that only the test moves. `Pod::run` follows the machine's own wish of
 //! when to be woken, so a rule that forgets to ask for its moment shows here.
 
+mod broken;
 mod connections;
 mod deletion;
 mod random;
@@ -139,7 +140,11 @@ impl Bench {
             };
             let restart = drain.trigger == Trigger::ContainerRestart;
             match drain.outcome {
-                Outcome::Drained => assert_eq!(busy, 0, "released with work in flight: {drain:?}"),
+                Outcome::Drained | Outcome::Broken => {
+                    assert_eq!(busy, 0, "released with work in flight: {drain:?}");
+                    let broken = drain.outcome == Outcome::Broken;
+                    assert_eq!(drain.broken_in_all() > 0, broken, "{drain:?}");
+                }
                 Outcome::TimedOut if !restart => assert!(
                     before.stance == Stance::Cut || handed_over,
                     "timed out before anything was cut: {drain:?}"
@@ -214,6 +219,13 @@ impl Bench {
     fn finish(&mut self) {
         self.snapshot.finished += 1;
         self.snapshot.in_flight.remove(&Protocol::Http1);
+        self.tell(Event::Tick);
+    }
+
+    /// The app breaks off whatever is in flight over HTTP/1.
+    fn breaks(&mut self) {
+        let open = self.snapshot.in_flight.remove(&Protocol::Http1);
+        *self.snapshot.broken.entry(Protocol::Http1).or_default() += open.unwrap_or(0);
         self.tell(Event::Tick);
     }
 

@@ -13,6 +13,10 @@ pub(super) fn write(milestone: &Milestone, words: &Words) {
         Milestone::EndpointsGone => tracing::info!("endpoints gone"),
         Milestone::Unready => tracing::info!("readiness withdrawn"),
         Milestone::Draining { in_flight } => tracing::info!(in_flight, "{}", words.draining),
+        Milestone::Broken { in_all } => tracing::warn!(
+            broken = in_all,
+            "the app breaks off what is in flight: it closed its side, or its process ended"
+        ),
         Milestone::LastByte => tracing::info!("{}", words.last_byte),
         Milestone::Cutting {
             in_flight,
@@ -37,12 +41,16 @@ fn ended(drain: &Drain) {
                 took_ms = drain.took_ms,
                 finished = drain.finished,
                 cut = drain.cut_in_all(),
+                broken = drain.broken_in_all(),
+                abandoned = drain.abandoned_in_all(),
+                given_up = drain.given_up,
                 "drain ended, hooks released"
             )
         };
     }
     match drain.outcome {
-        Outcome::TimedOut => line!(warn),
+        Outcome::TimedOut | Outcome::Broken => line!(warn),
+        Outcome::Skipped if drain.abandoned_in_all() > 0 => line!(warn),
         Outcome::Drained | Outcome::Cancelled | Outcome::Skipped | Outcome::Killed => line!(info),
     }
 }

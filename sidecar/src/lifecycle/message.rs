@@ -56,6 +56,8 @@ pub(crate) struct Published {
     pub(crate) drains: BTreeMap<&'static str, u64>,
     /// Work that came after the endpoints were gone, over all drains that ended.
     pub(crate) late: u64,
+    /// What was in flight at the ends of drains in whose middle Ebb stood aside.
+    pub(crate) abandoned: u64,
 }
 
 /// The ends of the lifecycle's channels.

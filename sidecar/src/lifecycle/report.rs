@@ -9,6 +9,7 @@ use std::time::Instant;
 
 impl Lifecycle {
     pub(super) fn report(&self, now: Instant) -> Report {
+        let snapshot = self.census.snapshot(now);
         let mode = self.captured.effective.path().mode;
         let here = |why, detail: &str| Step {
             mode,
@@ -28,8 +29,8 @@ impl Lifecycle {
                 .chain(complaint.map(|detail| here(Why::Environment, detail)))
                 .collect(),
             phase: self.machine.phase(),
-            leaving: self.machine.leaving(now),
-            now: self.census.snapshot(now).report(),
+            leaving: self.machine.leaving(&snapshot, now),
+            now: snapshot.report(),
             last: self.machine.last().cloned(),
         }
     }

@@ -54,6 +54,7 @@ impl Lifecycle {
                 }
                 if let Milestone::Ended(drain) = milestone {
                     published.late += drain.late;
+                    published.abandoned += drain.abandoned_in_all();
                 }
             }
             *published != before

@@ -21,7 +21,7 @@ mod redial;
 mod sockets;
 mod stage;
 
-use super::exchange::{AppEnd, Exchange};
+use super::exchange::{AppClosed, AppEnd, Exchange};
 use crate::stance::{Conduct, Stance};
 pub(crate) use legs::{Leg, Legs};
 pub(crate) use sockets::Sockets;
@@ -97,7 +97,7 @@ impl<L: Legs> Connection<L> {
         if self.stance == Stance::Cut && !matches!(self.stage, Stage::Cut { .. }) {
             self.cut(now)?;
         }
-        let dialed = self.dial(context)?;
+        let dialed = self.dial(context, now)?;
         self.say_goodbye(now);
         let down = self.move_down(context, scratch, now)?;
         if self.stage.is_closing() {
@@ -111,7 +111,7 @@ impl<L: Legs> Connection<L> {
         Ok(dialed || down || up)
     }
 
-    fn dial(&mut self, context: &mut Context<'_>) -> Turn {
+    fn dial(&mut self, context: &mut Context<'_>, now: Instant) -> Turn {
         if !self.stage.is_dialing() {
             return Ok(false);
         }
@@ -129,6 +129,7 @@ impl<L: Legs> Connection<L> {
                     "the app did not take the connection"
                 );
                 if self.stage == Stage::Dialing {
+                    self.exchange.app_closed(AppClosed::Reset, now);
                     return Err(End::Reset);
                 }
                 self.go_on_without_app();
@@ -160,9 +161,9 @@ impl<L: Legs> Connection<L> {
         }
         let read = match self.legs.poll_read(Leg::App, context, scratch) {
             Poll::Pending => return Ok(waited),
-            Poll::Ready(Ok(0)) => return self.app_closed(false, now),
+            Poll::Ready(Ok(0)) => return self.app_closed(AppClosed::First, now),
             Poll::Ready(Ok(read)) => read,
-            Poll::Ready(Err(_)) => return self.app_closed(true, now),
+            Poll::Ready(Err(_)) => return self.app_closed(AppClosed::Reset, now),
         };
         let passed = self.exchange.app_sent(&scratch[..read], now);
         self.log_doubt();
@@ -177,14 +178,25 @@ impl<L: Legs> Connection<L> {
         Ok(true)
     }
 
-    fn app_closed(&mut self, reset: bool, now: Instant) -> Turn {
+    fn app_closed(&mut self, how: AppClosed, now: Instant) -> Turn {
+        // Where a write was first to meet the reset, what is read after it looks like a FIN.
+        let reset = how == AppClosed::Reset || self.app_side.is_broken();
         if !reset {
             self.exchange.app_said_all();
         }
-        let end = self.exchange.app_closed(now);
+        let end = self.exchange.app_closed(
+            match reset {
+                _ if self.client_side.read || self.stage.is_half_closing() => {
+                    AppClosed::AfterClient
+                }
+                true => AppClosed::Reset,
+                false => AppClosed::First,
+            },
+            now,
+        );
         if !self.client_side.read && end == AppEnd::Keep {
             self.go_on_without_app();
-        } else if reset || self.app_side.is_broken() {
+        } else if reset {
             return Err(End::Reset);
         } else {
             self.app_side.read = true;
@@ -325,7 +337,13 @@ impl<L: Legs> Connection<L> {
         match end {
             End::Over => self.exchange.finished(),
             End::Close => self.exchange.closed(),
-            End::Reset => self.legs.reset(),
+            End::Reset => {
+                // An end of the app's has settled what was open, and so has a cut.
+                if !self.stage.is_closing() {
+                    self.exchange.client_left();
+                }
+                self.legs.reset();
+            }
         }
         self.legs.leave_app();
     }

@@ -16,7 +16,7 @@ use crate::stance::{Conduct, Stance};
 use crate::track::Odd;
 use crate::track::opaque::{Opaque, Side};
 use crate::track::tls::Hello;
-pub(crate) use action::{AppEnd, Deadline, NoApp, ToApp, ToClient};
+pub(crate) use action::{AppClosed, AppEnd, Deadline, NoApp, ToApp, ToClient};
 use at::At;
 use detect::{MayBeHeader, Preface};
 use ebb_api::connections::{ConnectionSettings, EventStreams, WebSockets};
@@ -255,22 +255,47 @@ impl Exchange {
         }
     }
 
-    /// The app closed or reset its side: nobody will answer what is still open.
-    pub(crate) fn app_closed(&mut self, now: Instant) -> AppEnd {
+    /// The app's side has ended: nobody will answer what is still open. Who has broken it off is
+    /// counted.
+    pub(crate) fn app_closed(&mut self, how: AppClosed, now: Instant) -> AppEnd {
         if let Some(preface) = &mut self.preface {
             preface.app_closed = true;
         }
+        let lost = match (&self.kind, how) {
+            // What is opaque may end with a last word of the client that needs no answer.
+            (Kind::Opaque(..), AppClosed::AfterClient) => 0,
+            (Kind::Opaque(..), AppClosed::Reset) => u64::from(self.line.is_in_flight(now)),
+            _ => self.awaited(),
+        };
+        match how {
+            AppClosed::AfterClient => self.line.given_up(lost),
+            AppClosed::First | AppClosed::Reset => self.line.broken_off(lost),
+        }
         let at = At::new(now, self.goodbyes_from(), &self.line);
         match &mut self.kind {
-            Kind::WebSocket(_) | Kind::Opaque(..) => {
-                self.line.settled();
-                AppEnd::Pass
-            }
+            Kind::WebSocket(_) | Kind::Opaque(..) => AppEnd::Pass,
             Kind::Http2(http2) => {
                 http2.app_closed(at);
                 AppEnd::Pass
             }
             Kind::Http1(http1) => http1.app_closed(at),
+        }
+    }
+
+    /// The client has gone: what it still waited for it has given up.
+    pub(crate) fn client_left(&self) {
+        self.line.given_up(self.awaited());
+    }
+
+    /// For how much the client waits.
+    fn awaited(&self) -> u64 {
+        match &self.kind {
+            // Settled, by a cut for example.
+            _ if !self.line.is_awaited() => 0,
+            Kind::Http1(http1) => http1.awaited(),
+            Kind::Http2(http2) => http2.awaited(),
+            Kind::WebSocket(socket) => socket.is_open().into(),
+            Kind::Opaque(..) => 1,
         }
     }
 

@@ -103,6 +103,13 @@ impl Played {
         self.go_on();
     }
 
+    /// The client resets the connection.
+    #[cfg(test)]
+    pub(super) fn client_resets(&mut self) {
+        self.legs().client.ends(PartyEnd::Reset);
+        self.go_on();
+    }
+
     /// Whether what came out is what went in, but for goodbyes while the pod leaves, and all agree
     /// on what is in flight.
     ///

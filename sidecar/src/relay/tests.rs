@@ -1,7 +1,7 @@
 //! What conversations of every protocol make of a connection, played by
 //! [`scenario`](super::scenario).
 
-use super::exchange::{AppEnd, Deadline, Exchange};
+use super::exchange::{AppClosed, AppEnd, Deadline, Exchange};
 use super::scenario::{Act, Played};
 use crate::census::HEAD_PATIENCE;
 use crate::stance::{Conduct, Stance};
@@ -11,6 +11,7 @@ use ebb_api::report::Protocol;
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
+mod broken;
 mod conversations;
 mod equivalence;
 mod event_stream;

@@ -6,9 +6,10 @@ use crate::sidecar::{PATIENCE, Sidecar};
 use ebb_api::bootstrap::Bootstrap;
 use ebb_api::capture::{Mode, Wanted, Why};
 use ebb_api::phase::{Outcome, Phase};
+use ebb_api::report::Protocol;
 use ebb_netns::bootstrap;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -168,6 +169,36 @@ fn a_draining_pod_refuses() {
     say(&mut served, &mut client, "answer");
     assert_eq!(hooks.released().drain.unwrap().outcome, Outcome::Drained);
     assert!(app.try_recv().is_err(), "the app got a connection");
+}
+
+/// An app that ends in the middle of a drain, as the kernel tells of it: by a FIN where it had read
+/// all, else by a reset. Both requests are lost by its hand, and the drain says so.
+#[test]
+fn an_app_that_ends_breaks_the_drain() {
+    const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let (pod, sidecar) = protected();
+    let app = pod.app("[::]:8080");
+    let [four, six] = pod.addresses;
+    let (mut told, mut has_read) = connection(four, 8080, &app);
+    say(&mut told, &mut has_read, GET);
+    let (mut reset, has_not) = connection(six, 8080, &app);
+    reset.write_all(GET.as_bytes()).unwrap();
+    has_not.peek(&mut [0]).unwrap();
+    let hooks = sidecar.call_hooks();
+    let report = sidecar.until("draining", |report| report.phase == Phase::Draining);
+    assert_eq!(report.now.in_flight, [(Protocol::Http1, 2)].into());
+    drop((has_read, has_not));
+    assert_eq!(told.read(&mut [0]).unwrap(), 0);
+    let lost = reset.read(&mut [0]).unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::ConnectionReset);
+    let drain = hooks.released().drain.unwrap();
+    assert_eq!(drain.broken, [(Protocol::Http1, 2)].into());
+    assert_eq!(
+        (drain.outcome, drain.finished, drain.cut_in_all()),
+        (Outcome::Broken, 0, 0)
+    );
+    let metric = "ebb_broken_total{protocol=\"Http1\"}";
+    assert_eq!(sidecar.metric(metric), 2);
 }
 
 /// An app that listens on the pod's own address alone is served, and sees that address.

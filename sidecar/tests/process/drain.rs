@@ -107,6 +107,40 @@ async fn the_timeout_ends_a_drain() {
     assert!(drain.took_ms >= 2000, "not before its time: {drain:?}");
 }
 
+/// An app that ends by itself loses its clients' answers: the drain that is going on says so at
+/// once, and when it ends it is not one that drained.
+#[tokio::test]
+async fn an_app_that_ends_breaks_the_drain() {
+    let mut sidecar = Sidecar::start(quick(60)).await;
+    let mut client = TcpStream::connect(sidecar.relay).await.unwrap();
+    let request = b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    assert_eq!(sidecar.reached().await, "/slow");
+    let hooks = sidecar.leave().await;
+    sidecar.app.kill().await;
+    let broken = [(Protocol::Http1, 1)].into();
+    sidecar
+        .until("what was broken off", |report| {
+            let leaving = report.leaving.as_ref();
+            leaving.is_some_and(|leaving| leaving.broken == broken)
+        })
+        .await;
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.is_empty());
+    within("the hooks", hooks.join_all()).await;
+    let metrics = sidecar.get("/metrics").await.body;
+    for line in [
+        "ebb_broken_total{protocol=\"Http1\"} 1",
+        "ebb_drains_total{outcome=\"Broken\"} 1",
+    ] {
+        assert!(metrics.lines().any(|it| it == line), "{metrics}");
+    }
+    let drain = sidecar.end().await.drain.unwrap();
+    assert_eq!((drain.outcome, drain.finished), (Outcome::Broken, 0));
+    assert_eq!(drain.broken, broken);
+}
+
 /// The timeout may change while the drain goes on.
 #[tokio::test]
 async fn a_new_timeout_takes_effect_during_the_drain() {

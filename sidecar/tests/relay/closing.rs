@@ -65,6 +65,34 @@ async fn closing_takes_what_the_app_left() {
         .await;
 }
 
+/// A process that ends closes what it has: by a FIN, or by a reset where it has not read all. Each
+/// breaks off what is in flight; a client that goes first gives it up.
+#[tokio::test]
+async fn whoever_goes_first_has_ended_it() {
+    let relay = TestRelay::new().await;
+    let (mut told, mut app) = relay.connect().await;
+    told.say(GET).await;
+    app.hear(GET).await;
+    drop(app);
+    told.hear_end().await;
+    let (mut reset, app) = relay.connect().await;
+    reset.say(GET).await;
+    within("the request", app.0.peek(&mut [0])).await.unwrap();
+    drop(app);
+    reset.hear_reset().await;
+    let (mut gone, mut app) = relay.connect().await;
+    gone.say(GET).await;
+    app.hear(GET).await;
+    gone.reset();
+    app.hear_reset().await;
+    relay
+        .until("all to end", |now| now.connections.len() <= 1)
+        .await;
+    let snapshot = relay.snapshot();
+    assert_eq!(snapshot.broken, [(Http1, 2)].into());
+    assert_eq!((snapshot.finished, snapshot.given_up), (0, 1));
+}
+
 /// The deadline: a request that the app has seen gets 504, an answer that has begun ends so that it
 /// can't pass for whole, an opaque connection is closed; each is counted.
 #[tokio::test]

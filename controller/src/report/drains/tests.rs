@@ -57,7 +57,7 @@ fn a_drain_is_counted_once() {
     let [Entry::Ended(ending)] = &entries[..] else {
         panic!("{entries:?}");
     };
-    assert_eq!((ending.outcome, ending.cut), (Outcome::TimedOut, 1));
+    assert_eq!((ending.outcome, ending.counts.cut), (Outcome::TimedOut, 1));
     assert_eq!(ending.policy.as_deref(), Some("web"));
     assert!(see(&mut drains, &ended).is_empty());
     assert_eq!(gone(&mut drains, &ended), None);

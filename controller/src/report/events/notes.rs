@@ -27,12 +27,12 @@ pub fn began(beginning: &Beginning) -> Option<Note> {
     })
 }
 
-/// A pod has drained, or not. `None` where Ebb stood aside.
+/// A pod has drained, or not. `None` where Ebb stood aside from the start.
 pub fn ended(ending: &Ending) -> Option<Note> {
     Some(Note {
         regarding: pod_reference(&ending.pod),
         related: None,
-        kind: kind(ending.outcome)?,
+        kind: kind(ending)?,
         reason: ending.outcome.to_string(),
         note: ending.summary.clone(),
     })
@@ -40,7 +40,7 @@ pub fn ended(ending: &Ending) -> Option<Note> {
 
 /// The policy's own warning about a pod that could not finish. `None` if it could.
 pub fn warning(policy: &PolicyName, ending: &Ending) -> Option<Note> {
-    kind(ending.outcome).filter(|kind| *kind == EventType::Warning)?;
+    kind(ending).filter(|kind| *kind == EventType::Warning)?;
     Some(Note {
         regarding: policy_reference(policy),
         related: Some(pod_reference(&ending.pod)),
@@ -79,10 +79,11 @@ pub fn unprotected(policy: &PolicyName, reason: &str, message: &str) -> Note {
     }
 }
 
-fn kind(outcome: Outcome) -> Option<EventType> {
-    match outcome {
+fn kind(ending: &Ending) -> Option<EventType> {
+    match ending.outcome {
         Outcome::Drained | Outcome::Cancelled => Some(EventType::Normal),
-        Outcome::TimedOut | Outcome::Killed => Some(EventType::Warning),
+        Outcome::Broken | Outcome::TimedOut | Outcome::Killed => Some(EventType::Warning),
+        Outcome::Skipped if ending.counts.abandoned > 0 => Some(EventType::Warning),
         Outcome::Skipped => None,
     }
 }
@@ -106,5 +107,50 @@ fn policy_reference(policy: &PolicyName) -> ObjectReference {
         name: Some(policy.name.clone()),
         uid: Some(policy.uid.clone()),
         ..ObjectReference::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ebb_api::phase::Trigger;
+    use ebb_api::status::Counts;
+
+    /// Whoever lost something is warned of, on the pod and on its policy, whatever the outcome is
+    /// called; who lost nothing is not.
+    #[test]
+    fn what_was_lost_is_a_warning() {
+        let policy = PolicyName {
+            namespace: "shop".to_owned(),
+            name: "web".to_owned(),
+            uid: "uid-of-web".to_owned(),
+        };
+        let abandoned = |abandoned| Counts {
+            abandoned,
+            ..Counts::default()
+        };
+        for (outcome, counts, kind) in [
+            (Outcome::Drained, abandoned(0), Some(EventType::Normal)),
+            (Outcome::Broken, abandoned(0), Some(EventType::Warning)),
+            (Outcome::Skipped, abandoned(0), None),
+            (Outcome::Skipped, abandoned(1), Some(EventType::Warning)),
+        ] {
+            let ending = Ending {
+                pod: PodName {
+                    namespace: "shop".to_owned(),
+                    name: "web-0".to_owned(),
+                    uid: "uid-of-web-0".to_owned(),
+                },
+                policy: Some("web".to_owned()),
+                outcome,
+                trigger: Trigger::Deleted,
+                summary: "words".to_owned(),
+                finished: 0,
+                counts,
+            };
+            assert_eq!(ended(&ending).map(|note| note.kind), kind, "{outcome}");
+            let warned = warning(&policy, &ending).is_some();
+            assert_eq!(warned, kind == Some(EventType::Warning), "{outcome}");
+        }
     }
 }

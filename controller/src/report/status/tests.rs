@@ -5,6 +5,7 @@ use crate::report::drains::Ending;
 use crate::report::drains::tests::facts;
 use crate::report::drains::{Before, PodName};
 use ebb_api::phase::{Outcome, Trigger};
+use ebb_api::status::Counts;
 use ebb_model::fixtures::draining;
 use ebb_model::fixtures::policy;
 use ebb_model::fixtures::{injected, leaving, pod};
@@ -128,8 +129,12 @@ fn the_past_is_counted_and_the_newest_of_it_shown() {
             trigger: Trigger::Deleted,
             summary: String::new(),
             finished: 0,
-            cut: 2,
-            late: 1,
+            counts: Counts {
+                cut: 2,
+                broken: 3,
+                abandoned: 4,
+                late: 1,
+            },
         };
         history.record(&ending, Timestamp::UNIX_EPOCH);
     }
@@ -143,6 +148,8 @@ fn the_past_is_counted_and_the_newest_of_it_shown() {
         (history.totals.timed_out, history.totals.connections_cut),
         (7, 14)
     );
+    assert_eq!(history.totals.connections_broken, 21);
+    assert_eq!(history.totals.connections_abandoned, 28);
     assert_eq!(history.totals.late_arrivals, 7);
 }
 

@@ -11,6 +11,7 @@ enum Happening {
     Hook(&'static str),
     Begin,
     Finish,
+    Break,
     /// An opaque connection becomes busy, or idle.
     Opaque(bool),
     /// So many connections are there that were not told to leave.
@@ -69,6 +70,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         4 => prop_oneof![Just("own"), Just("web"), Just("log")].prop_map(Happening::Hook),
         4 => Just(Happening::Begin),
         4 => Just(Happening::Finish),
+        1 => Just(Happening::Break),
         2 => proptest::bool::ANY.prop_map(Happening::Opaque),
         2 => (0..3u64).prop_map(Happening::Untold),
         1 => (0..20_000u64).prop_map(Happening::Expect),
@@ -85,6 +87,7 @@ impl Bench {
             Happening::Hook(name) => self.hook(name),
             Happening::Begin => self.begin(),
             Happening::Finish => self.finish(),
+            Happening::Break => self.breaks(),
             Happening::Opaque(busy) => {
                 self.snapshot
                     .in_flight

@@ -17,6 +17,17 @@ pub(crate) struct ToClient<'a> {
     pub(crate) last: bool,
 }
 
+/// How the app's side ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AppClosed {
+    /// In any way, when the client had said all: whoever goes first has ended what was open.
+    AfterClient,
+    /// By its FIN.
+    First,
+    /// By a reset, or it never took the connection.
+    Reset,
+}
+
 /// What becomes of the client when the app has closed its side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AppEnd {

@@ -37,8 +37,8 @@ pub(super) struct Http1 {
     goodbye: Goodbye,
     /// The app has closed its side, and the client gets to know it.
     app_closed: bool,
-    /// The last exchange let the connection go on.
-    persistent: bool,
+    /// Whether the last exchange let the connection go on; `None` before the first answer.
+    persistent: Option<bool>,
     /// The answer under way is an event stream.
     streams: bool,
     /// Its events, if it is one that can be ended.
@@ -87,6 +87,18 @@ impl Http1 {
     /// When the oldest open request began.
     pub(super) fn oldest_began(&self) -> Option<Instant> {
         self.open.front().map(|open| open.began)
+    }
+
+    /// How many requests the app still has to answer. Those of health checkers don't count, nor do
+    /// those that follow an answer which was to be the last: the app has not begun them (RFC 9112,
+    /// section 9.6).
+    pub(super) fn awaited(&self) -> u64 {
+        let said_last = self.persistent == Some(false) && self.responses.is_between();
+        if said_last || self.app_closed {
+            return 0;
+        }
+        let awaited = self.open.iter().filter(|open| !open.health_check);
+        awaited.count() as u64
     }
 
     /// True if the client has sent anything.
@@ -201,10 +213,10 @@ impl Http1 {
 
     /// The app closed or reset its side.
     pub(super) fn app_closed(&mut self, at: At<'_>) -> AppEnd {
-        if at.is_leaving() && self.is_between_requests() && self.persistent && self.header == 0 {
+        let may_go_on = self.is_between_requests() && self.persistent == Some(true);
+        if at.is_leaving() && may_go_on && self.header == 0 {
             return AppEnd::Keep;
         }
-        at.line.settled();
         self.app_closed = true;
         self.stream = None;
         AppEnd::Pass
@@ -270,8 +282,9 @@ impl Http1 {
         }
         self.switching = false;
         let asked = self.open.front().is_some_and(|open| open.persistent);
-        self.persistent = asked && head.persistent;
-        if self.has_parted() || head.framing == Framing::UntilClose || !self.persistent {
+        let persistent = asked && head.persistent;
+        self.persistent = Some(persistent);
+        if self.has_parted() || head.framing == Framing::UntilClose || !persistent {
             at.line.told();
         }
         if let Some(body) = head.event_stream {

@@ -30,6 +30,7 @@ mod question;
 
 use super::At;
 use super::edit::{Edit, Passed};
+use crate::census::Connection;
 use crate::track::Odd;
 use crate::track::http2::{App, AppEvent, Client, ClientEvent, PREFACE};
 use question::Question;
@@ -110,6 +111,14 @@ impl Http2 {
 
     pub(super) fn is_idle(&self) -> bool {
         self.open.is_empty() || self.probe.is_some()
+    }
+
+    /// How many streams the app still has to answer; a probe of kubelet's doesn't count.
+    pub(super) fn awaited(&self) -> u64 {
+        match self.probe {
+            Some(_) => 0,
+            None => self.open.len() as u64,
+        }
     }
 
     pub(super) fn head_began(&self) -> Option<Instant> {
@@ -223,7 +232,8 @@ impl Http2 {
     /// client still begins.
     pub(super) fn app_closed(&mut self, at: At<'_>) {
         self.app_closed = true;
-        self.drop_streams(at, |_| true);
+        self.open.clear();
+        self.note_quiet(at);
         at.line.settled();
     }
 
@@ -239,7 +249,9 @@ impl Http2 {
                 }
                 return self.began(stream, at);
             }
-            ClientEvent::Reset(stream) => self.drop_streams(at, |open| open == stream),
+            ClientEvent::Reset(stream) => {
+                self.drop_streams(at, Connection::requests_given_up, |open| open == stream);
+            }
             ClientEvent::Takes(length) => self.app.allow(length),
             ClientEvent::Answered(_) | ClientEvent::Other => {}
         }
@@ -258,7 +270,10 @@ impl Http2 {
                     self.note_quiet(at);
                 }
             }
-            AppEvent::Reset(stream) => self.drop_streams(at, |open| open == stream),
+            // The app says so itself, for this one stream, and goes on: an answer, if a poor one.
+            AppEvent::Reset(stream) => {
+                self.drop_streams(at, Connection::requests_dropped, |open| open == stream);
+            }
             AppEvent::Promised(stream) => {
                 // It belongs to a request (RFC 9113, section 8.4): without any it is odd.
                 if self.client.last() == 0 {
@@ -272,7 +287,8 @@ impl Http2 {
                 self.app_last = Some(self.app_last.map_or(last, |before| before.min(last)));
                 at.line.told();
                 // It never answers those that its client began after that, which may be sent again.
-                self.drop_streams(at, |open| open > last && !open.is_multiple_of(2));
+                let not_begun = |open: u32| open > last && !open.is_multiple_of(2);
+                self.drop_streams(at, Connection::requests_dropped, not_begun);
             }
             AppEvent::Other => {}
         }
@@ -316,15 +332,20 @@ impl Http2 {
         }
     }
 
-    /// These streams end without an answer that is whole.
-    fn drop_streams(&mut self, at: At<'_>, dropped: impl Fn(u32) -> bool) {
+    /// These streams end without an answer that is whole; `tell` tells the census.
+    fn drop_streams(
+        &mut self,
+        at: At<'_>,
+        tell: impl Fn(&Connection, u32, Option<Instant>),
+        dropped: impl Fn(u32) -> bool,
+    ) {
         let before = self.open.len();
         self.open.retain(|open| !dropped(open.stream));
         let count = before - self.open.len();
         if count > 0 {
             let next_began = self.open.first().map(|open| open.began);
             if self.probe.is_none() {
-                at.line.requests_dropped(count as u32, next_began);
+                tell(at.line, count as u32, next_began);
             }
             self.note_quiet(at);
         }

@@ -166,6 +166,11 @@ impl WebSocket {
         }
     }
 
+    /// True while nobody has said Close: whoever ends the connection then breaks it off.
+    pub(super) fn is_open(&self) -> bool {
+        self.closing == Closing::Open
+    }
+
     fn answered(&mut self, at: At<'_>) {
         self.closing = Closing::Answered;
         at.line.opaque_finished();

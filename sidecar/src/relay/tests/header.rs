@@ -94,7 +94,10 @@ fn no_other_connection_takes_its_place() {
         played.client(&[header, GET.as_bytes()].concat());
         played.app(OK.as_bytes());
         played.leave(true);
-        let end = played.connection.exchange.app_closed(played.now);
+        let end = played
+            .connection
+            .exchange
+            .app_closed(AppClosed::First, played.now);
         assert_eq!(end, AppEnd::Pass);
     }
 }

@@ -13,17 +13,17 @@ mod probe;
 pub(super) mod random;
 mod streams;
 
-fn settings() -> Vec<u8> {
+pub(super) fn settings() -> Vec<u8> {
     frame(4, 0, 0, &[])
 }
 
 /// A whole request on a stream.
-fn request(stream: u32) -> Vec<u8> {
+pub(super) fn request(stream: u32) -> Vec<u8> {
     frame(1, 0x5, stream, b"head")
 }
 
 /// A whole answer on a stream.
-fn answer(stream: u32) -> Vec<u8> {
+pub(super) fn answer(stream: u32) -> Vec<u8> {
     [
         frame(1, 0x4, stream, b"head"),
         frame(0, 0x1, stream, b"body"),

@@ -4,13 +4,14 @@ use super::*;
 use crate::relay::exchange::websocket::bytes::GOING_AWAY;
 use crate::stance::Pace;
 
-const ASK: &[u8] = b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-const SWITCH: &[u8] =
+pub(super) const ASK: &[u8] =
+    b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+pub(super) const SWITCH: &[u8] =
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n";
-const ASKED: &[u8] = b"\x81\x85maskhello";
+pub(super) const ASKED: &[u8] = b"\x81\x85maskhello";
 const TOLD: &[u8] = b"\x81\x05hello";
-const CLIENT_CLOSE: &[u8] = b"\x88\x82mask\x6e\x88";
-const APP_CLOSE: &[u8] = b"\x88\x02\x03\xe8";
+pub(super) const CLIENT_CLOSE: &[u8] = b"\x88\x82mask\x6e\x88";
+pub(super) const APP_CLOSE: &[u8] = b"\x88\x02\x03\xe8";
 
 impl Played {
     fn websocket(leaving: bool) -> Played {

@@ -64,8 +64,10 @@ fn a_probe_is_no_traffic() {
     let mut hung = probed(&census, now + Duration::from_secs(10));
     hung.client(&request(1));
     assert_eq!(hung.in_flight(), 0);
-    hung.connection.exchange.app_closed(hung.now);
+    let exchange = &mut hung.connection.exchange;
+    exchange.app_closed(AppClosed::First, hung.now);
     assert_eq!(hung.in_flight(), 0);
+    assert!(census.snapshot(hung.now).broken.is_empty());
 }
 
 /// Whoever makes a second request is a client, whose first one counts, too.

@@ -32,7 +32,10 @@ async fn streams_end_once_when_the_app_closes() {
     played.client(&[request(1), request(3)].concat());
     assert_eq!(played.in_flight(), 2);
     assert_eq!(
-        played.connection.exchange.app_closed(played.now),
+        played
+            .connection
+            .exchange
+            .app_closed(AppClosed::First, played.now),
         AppEnd::Pass
     );
     assert_eq!(played.in_flight(), 0);
