@@ -139,8 +139,13 @@ pub struct Drain {
     /// From the signal until the controller said that the endpoints are gone, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints_gone_ms: Option<u64>,
-    /// Requests and opaque connections that finished after the signal.
+    /// Requests and opaque connections that finished after the signal. On connections that don't
+    /// pass the sidecar (all of them, in the mode Observe) only those that were seen to.
     pub finished: u64,
+    /// Connections that don't pass the sidecar and went while somebody waited: whether that finished
+    /// or was lost, nobody has seen.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unseen: u64,
     /// Requests and opaque connections cut at the end, by protocol.
     #[serde(
         default,

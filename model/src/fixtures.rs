@@ -112,6 +112,7 @@ pub fn timed_out() -> Drain {
         deregistered_ms: Some(2_500),
         endpoints_gone_ms: Some(310),
         finished: 12,
+        unseen: 0,
         cut: BTreeMap::from([(Protocol::Opaque, 1)]),
         broken: BTreeMap::new(),
         abandoned: BTreeMap::new(),

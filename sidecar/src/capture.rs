@@ -64,6 +64,8 @@ pub(crate) struct Words {
     pub(crate) last_byte: &'static str,
     /// The deadline came with work in flight.
     pub(crate) cutting: &'static str,
+    /// The drain has ended.
+    pub(crate) ended: &'static str,
 }
 
 /// What is asked for.

@@ -58,6 +58,7 @@ struct Totals {
     finished: AtomicU64,
     broken: [AtomicU64; Protocol::ALL.len()],
     given_up: AtomicU64,
+    unseen: AtomicU64,
     cut: [AtomicU64; Protocol::ALL.len()],
     /// The greatest age of anything cut, in nanoseconds.
     oldest_cut: AtomicU64,

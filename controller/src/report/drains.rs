@@ -6,6 +6,7 @@
 //! stands in, if it has an end; else the pod was killed: its grace period, its node or its sidecar
 //! ended before the drain did.
 
+use ebb_api::capture::Mode;
 use ebb_api::desired::Leave;
 use ebb_api::phase::{Outcome, Trigger};
 use ebb_api::report::{Drain, FinalReport, Report};
@@ -101,6 +102,8 @@ pub struct Ending {
     pub summary: String,
     /// Requests and connections that finished.
     pub finished: u64,
+    /// They were only observed: of those that finished not all were seen.
+    pub observed: bool,
     /// What became of the others.
     pub counts: Counts,
 }
@@ -177,9 +180,12 @@ impl DrainLog {
         }
         // Counted already, or it never served.
         let (_, trigger) = known.leaving.take()?;
-        let last = known.report.take().and_then(|(report, _)| report.last);
+        let last = known.report.take().and_then(|(report, _)| {
+            let drain = report.last?;
+            Some((report.mode, drain))
+        });
         Some(match last {
-            Some(drain) => known.ended(known.settings.policy.clone(), &drain),
+            Some((mode, drain)) => known.ended(known.settings.policy.clone(), mode, &drain),
             None => known.killed(trigger, "it went without its sidecar's last words"),
         })
     }
@@ -237,7 +243,7 @@ impl PodDrain {
         }
         self.reported = Some(last.boot.clone());
         match (&last.drain, self.leaving.take()) {
-            (Some(drain), _) => Some(self.ended(last.policy.clone(), drain)),
+            (Some(drain), _) => Some(self.ended(last.policy.clone(), last.mode, drain)),
             (None, Some((_, trigger))) => {
                 Some(self.killed(trigger, "its sidecar ended before it could drain"))
             }
@@ -246,14 +252,15 @@ impl PodDrain {
         }
     }
 
-    fn ended(&self, policy: Option<String>, drain: &Drain) -> Ending {
+    fn ended(&self, policy: Option<String>, mode: Mode, drain: &Drain) -> Ending {
         Ending {
             pod: self.pod.clone(),
             policy,
             outcome: drain.outcome,
             trigger: drain.trigger,
-            summary: sentence::summary(drain),
+            summary: sentence::summary(mode, drain),
             finished: drain.finished,
+            observed: mode == Mode::Observe,
             counts: Counts {
                 cut: drain.cut_in_all(),
                 broken: drain.broken_in_all(),
@@ -271,6 +278,7 @@ impl PodDrain {
             trigger,
             summary: format!("Nothing is known of its connections: {why}"),
             finished: 0,
+            observed: false,
             counts: Counts::default(),
         }
     }

@@ -9,6 +9,7 @@ use crate::cluster::SharedCluster;
 use ebb_api::phase::Outcome;
 use ebb_api::status::{DrainPolicyStatus, Targets};
 use ebb_model::plan::protection::NamespaceContext;
+use ebb_model::text::sentence;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -43,6 +44,8 @@ struct Window {
     until: Instant,
     pods: u64,
     finished: u64,
+    /// Some of the pods were only observed.
+    observed: bool,
     last: PodName,
 }
 
@@ -173,11 +176,13 @@ impl PolicyRecord {
                 until: now.instant + WINDOW,
                 pods: 0,
                 finished: 0,
+                observed: false,
                 last: ending.pod.clone(),
             });
             window.pods += 1;
             // The number comes from a sidecar.
             window.finished = window.finished.saturating_add(ending.finished);
+            window.observed |= ending.observed;
             window.last = ending.pod.clone();
         }
     }
@@ -224,10 +229,12 @@ impl PolicyRecord {
         let Window {
             pods,
             finished,
+            observed,
             last,
             ..
         } = window;
-        Some(events::drained(&self.policy, pods, finished, &last))
+        let finished = sentence::finished(finished, observed);
+        Some(events::drained(&self.policy, pods, &finished, &last))
     }
 }
 

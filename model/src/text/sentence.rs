@@ -2,6 +2,7 @@
 
 use super::count::count;
 use super::duration::{seconds, short};
+use ebb_api::capture::Mode;
 use ebb_api::phase::{Outcome, Phase};
 use ebb_api::report::{Census, Drain, Protocol, Report};
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ pub fn progress(report: &Report, age: Duration) -> String {
     let Some(leaving) = &report.leaving else {
         return match (&report.phase, &report.last) {
             (Phase::Ended, Some(drain)) => {
-                format!("{}; the app shuts down", outcome(drain))
+                format!("{}; the app shuts down", outcome(report.mode, drain))
             }
             _ => "Leaving: its sidecar has not begun to drain".to_owned(),
         };
@@ -34,7 +35,7 @@ pub fn progress(report: &Report, age: Duration) -> String {
 }
 
 /// A drain that ended, from its outcome on: "Drained after 3.2s: 12 requests finished".
-pub fn outcome(drain: &Drain) -> String {
+pub fn outcome(mode: Mode, drain: &Drain) -> String {
     let Drain { outcome, .. } = drain;
     match outcome {
         Outcome::Skipped if drain.abandoned.is_empty() => {
@@ -45,19 +46,24 @@ pub fn outcome(drain: &Drain) -> String {
         | Outcome::TimedOut
         | Outcome::Cancelled
         | Outcome::Skipped
-        | Outcome::Killed => format!("{outcome} after {}", summary(drain)),
+        | Outcome::Killed => format!("{outcome} after {}", summary(mode, drain)),
     }
 }
 
-/// What came of a drain: "5m0s: 12 requests finished, 1 connection cut (open for 41m); out of
-/// endpoints after 0.3s".
-pub fn summary(drain: &Drain) -> String {
+/// What came of a drain in this mode: "5m0s: 12 requests finished, 1 connection cut (open for 41m);
+/// out of endpoints after 0.3s".
+pub fn summary(mode: Mode, drain: &Drain) -> String {
+    let observed = mode == Mode::Observe;
     let mut sentence = format!("{}: ", short(drain.took_ms));
-    sentence.push_str(&count(drain.finished, "request"));
-    sentence.push_str(" finished");
+    sentence.push_str(&finished(drain.finished, observed));
+    if drain.unseen > 0 {
+        let unseen = count(drain.unseen, "connection");
+        sentence.push_str(&format!(", {unseen} ended unseen"));
+    }
     let cut = works(&drain.cut);
     if !cut.is_empty() {
-        sentence.push_str(&format!(", {cut} cut"));
+        let cut_or_left = if observed { "left in flight" } else { "cut" };
+        sentence.push_str(&format!(", {cut} {cut_or_left}"));
         if let Some(oldest) = drain.oldest_cut_ms {
             sentence.push_str(&format!(" (open for {})", seconds(oldest)));
         }
@@ -101,6 +107,16 @@ pub fn summary(drain: &Drain) -> String {
         sentence.push_str(&format!("; {bypassing} bypassed the sidecar"));
     }
     sentence
+}
+
+/// How much has finished, as far as it can be told: where connections are only `observed`, what
+/// begins and ends between two looks is not seen.
+pub fn finished(number: u64, observed: bool) -> String {
+    match (observed, number) {
+        (true, 0) => "what finished can't be counted in mode Observe".to_owned(),
+        (true, number) => format!("at least {} finished", count(number, "request")),
+        (false, number) => format!("{} finished", count(number, "request")),
+    }
 }
 
 /// "3 requests in flight (oldest 14s) on 14 connections".
@@ -150,6 +166,14 @@ mod tests {
     use super::*;
     use crate::fixtures::{draining, timed_out};
 
+    fn summary(drain: &Drain) -> String {
+        super::summary(Mode::Transparent, drain)
+    }
+
+    fn outcome(drain: &Drain) -> String {
+        super::outcome(Mode::Transparent, drain)
+    }
+
     /// The sentences of the documentation, word for word.
     #[test]
     fn sentences_are_those_of_the_documentation() {
@@ -161,6 +185,28 @@ mod tests {
             summary(&timed_out()),
             "5m0s: 12 requests finished, 1 connection cut (open for 41m); out of endpoints after \
              0.3s"
+        );
+    }
+
+    /// Where connections are only observed nothing is said to be none that can't be counted, and
+    /// nothing to be cut.
+    #[test]
+    fn what_cannot_be_counted_is_not_none() {
+        let mut drain = Drain {
+            finished: 0,
+            unseen: 2,
+            ..timed_out()
+        };
+        assert_eq!(
+            super::summary(Mode::Observe, &drain),
+            "5m0s: what finished can't be counted in mode Observe, 2 connections ended unseen, 1 \
+             connection left in flight (open for 41m); out of endpoints after 0.3s"
+        );
+        drain.finished = 1;
+        let told = super::summary(Mode::Observe, &drain);
+        assert!(
+            told.starts_with("5m0s: at least 1 request finished, 2"),
+            "{told}"
         );
     }
 

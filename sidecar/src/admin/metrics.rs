@@ -107,7 +107,9 @@ impl Collector for Scrape {
         connections(encoder, &snapshot)?;
         in_flight(encoder, &snapshot)?;
         bypassing(encoder, &snapshot)?;
-        lost(encoder, &snapshot)?;
+        if !published.observed {
+            lost(encoder, &snapshot)?;
+        }
         turned_opaque(encoder, &snapshot)?;
         drains(encoder, &published)?;
         self.counters(encoder, &snapshot, &published)
@@ -129,9 +131,9 @@ impl Scrape {
                 snapshot.finished,
             ),
             (
-                "given_up",
-                "Requests and opaque connections that their clients gave up",
-                snapshot.given_up,
+                "unseen",
+                "Connections past the sidecar that went while somebody waited, for the answer or not",
+                snapshot.unseen,
             ),
             (
                 "idle_closed",
@@ -206,7 +208,12 @@ fn bypassing(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::R
     gauge(snapshot.bypassing).encode(descriptor)
 }
 
+/// By whose hand what was in flight has ended. Where nothing passes the relay that can't be told,
+/// and 0 would be a lie.
 fn lost(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let help = "Requests and opaque connections that their clients gave up";
+    let counter = ConstCounter::new(snapshot.given_up);
+    counter.encode(encoder.encode_descriptor("given_up", help, None, MetricType::Counter)?)?;
     let counter = |(word, number)| (word, ConstCounter::new(number));
     let help = "Requests and opaque connections cut at a deadline";
     let values = by_protocol(&snapshot.cut).map(counter);

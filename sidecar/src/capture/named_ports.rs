@@ -15,6 +15,7 @@ const WORDS: Words = Words {
     draining: "draining, nothing new is accepted but what reaches the app's ports by number",
     last_byte: "last in-flight byte read",
     cutting: "deadline reached, cutting what is left but what reached the app's ports by number",
+    ended: "drain ended, hooks released",
 };
 
 pub(super) fn candidate(asked: &Asked, found: &Found) -> Candidate {

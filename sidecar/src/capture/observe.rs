@@ -11,6 +11,7 @@ const WORDS: Words = Words {
     draining: "draining, without a data path: nothing new is refused",
     last_byte: "nothing seen in flight any more",
     cutting: "deadline reached, what is left is left to the app's shutdown",
+    ended: "drain ended, hooks released; without a data path finished is the least that was seen",
 };
 
 pub(super) fn candidate(asked: &Asked) -> Candidate {

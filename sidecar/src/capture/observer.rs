@@ -175,7 +175,7 @@ impl Known {
     /// The connection is gone; how, nobody can tell.
     fn end(&self) {
         if self.waiting.is_some() {
-            self.line.one_finished();
+            self.line.ended_unseen();
         }
     }
 }

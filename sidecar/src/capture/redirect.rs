@@ -14,6 +14,7 @@ const WORDS: Words = Words {
     draining: "draining, nothing new is accepted",
     last_byte: "last in-flight byte read",
     cutting: "deadline reached, cutting what is left",
+    ended: "drain ended, hooks released",
 };
 
 pub(super) fn candidate(asked: &Asked, found: &Found) -> Candidate {

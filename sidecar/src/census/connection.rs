@@ -313,6 +313,11 @@ impl Connection {
         add(&self.census.totals.finished, 1);
     }
 
+    /// An observed connection has gone on which somebody waited: what came of that nobody has seen.
+    pub fn ended_unseen(&self) {
+        add(&self.census.totals.unseen, 1);
+    }
+
     /// Whether bytes for the client wait in the relay, because it does not take them.
     pub fn buffered(&self, buffered: bool) {
         self.record.buffered.store(buffered, Ordering::Relaxed);

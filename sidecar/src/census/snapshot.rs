@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub broken: BTreeMap<Protocol, u64>,
     /// What its clients gave up.
     pub given_up: u64,
+    /// Connections past the relay that went while somebody waited: finished or lost, nobody saw.
+    pub unseen: u64,
     /// What was cut at the deadline, by protocol: never more than was in flight.
     pub cut: BTreeMap<Protocol, u64>,
     /// The greatest age of anything that was cut.
@@ -80,6 +82,7 @@ impl Census {
         let mut snapshot = Snapshot {
             finished: load(&totals.finished),
             given_up: load(&totals.given_up),
+            unseen: load(&totals.unseen),
             idle_closed: load(&totals.idle_closed),
             one_way_closed: load(&totals.one_way_closed),
             bypassed: load(&totals.bypassed),

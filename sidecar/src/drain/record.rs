@@ -79,6 +79,7 @@ impl Leaving {
             cut,
             broken,
             abandoned,
+            unseen: since(self.at_signal.unseen, snapshot.unseen),
             given_up: since(self.at_signal.given_up, snapshot.given_up),
             handed_over: self.handed_over,
             oldest_cut_ms: oldest_cut.map(milliseconds),

@@ -22,7 +22,7 @@ pub(super) fn write(milestone: &Milestone, words: &Words) {
             in_flight,
             handed_over,
         } => tracing::warn!(in_flight, handed_over, "{}", words.cutting),
-        Milestone::Ended(drain) => ended(drain),
+        Milestone::Ended(drain) => ended(drain, words),
         Milestone::CalledOff(drain) => tracing::warn!(
             trigger = %drain.trigger,
             "drain called off: it was taken back, or neither SIGTERM nor the controller followed it"
@@ -32,7 +32,7 @@ pub(super) fn write(milestone: &Milestone, words: &Words) {
     }
 }
 
-fn ended(drain: &Drain) {
+fn ended(drain: &Drain, words: &Words) {
     // A macro, since the level of a line is a constant.
     macro_rules! line {
         ($level:ident) => {
@@ -44,7 +44,9 @@ fn ended(drain: &Drain) {
                 broken = drain.broken_in_all(),
                 abandoned = drain.abandoned_in_all(),
                 given_up = drain.given_up,
-                "drain ended, hooks released"
+                unseen = drain.unseen,
+                "{}",
+                words.ended
             )
         };
     }

@@ -50,6 +50,8 @@ pub(crate) enum Refusal {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Published {
     pub(crate) ready: bool,
+    /// No connection passes the relay: how each of them ends nobody can tell.
+    pub(crate) observed: bool,
     pub(crate) phase: Phase,
     /// Grows with each change that a reader of the status wants to know at once.
     pub(crate) version: u64,

@@ -3,6 +3,7 @@
 use super::{Lifecycle, log};
 use crate::drain::{Event, Milestone, Orders};
 use crate::stance::Conduct;
+use ebb_api::capture::Mode;
 use std::time::Instant;
 
 impl Lifecycle {
@@ -45,6 +46,7 @@ impl Lifecycle {
         self.published.send_if_modified(|published| {
             let before = published.clone();
             published.ready = orders.ready;
+            published.observed = self.captured.effective.path().mode == Mode::Observe;
             published.phase = orders.phase;
             published.version += u64::from(at_once);
             for milestone in milestones {

@@ -95,6 +95,28 @@ fn the_timeout_ends_the_wait() {
     });
 }
 
+/// An app that ends, or a client: the connection is gone at the next look, and who has ended it
+/// nobody saw. So it has neither finished nor was it lost, and no number says that there was none.
+#[test]
+fn how_a_connection_ended_nobody_saw() {
+    let pod = PodNetwork::new();
+    let app = pod.app("0.0.0.0:8080");
+    let sidecar = pod.sidecar(&bootstrap(60));
+    let (mut client, mut served) = connection(pod.addresses[0], 8080, &app);
+    say(&mut client, &mut served, "question");
+    sidecar.until("it in flight", |report| numbers(report) == (1, 1));
+    let hooks = sidecar.call_hooks();
+    sidecar.until("draining", |report| report.phase == Phase::Draining);
+    drop(served);
+    let drain = hooks.released().drain.unwrap();
+    assert_eq!((drain.outcome, drain.unseen), (Outcome::Drained, 1));
+    assert_eq!((drain.finished, drain.broken_in_all()), (0, 0));
+    assert_eq!(sidecar.metric("ebb_unseen_total"), 1);
+    for missing in ["ebb_broken_total", "ebb_given_up_total", "ebb_cut_total"] {
+        assert!(!sidecar.metrics().contains(missing), "{missing}");
+    }
+}
+
 /// Connections that the sidecar has no part in do not keep its process: kubelet may restart it
 /// alone.
 #[test]

@@ -53,6 +53,11 @@ impl Sidecar {
         self.0.admin().metric(name).unwrap()
     }
 
+    /// All of them.
+    pub(crate) fn metrics(&self) -> String {
+        self.0.admin().metrics().unwrap()
+    }
+
     pub(crate) fn report(&self) -> Report {
         self.0.admin().status().unwrap()
     }

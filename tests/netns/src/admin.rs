@@ -68,9 +68,14 @@ impl Admin {
         waited.with_context(|| format!("the status is {last:?}"))
     }
 
+    /// The metrics, as text.
+    pub fn metrics(self) -> Result<String> {
+        self.get("/metrics")
+    }
+
     /// A whole number among the metrics, by its name and labels.
     pub fn metric(self, name: &str) -> Result<u64> {
-        let text = self.get("/metrics")?;
+        let text = self.metrics()?;
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         let value = line.with_context(|| format!("{name} is not in {text}"))?;
         Ok(value.trim().parse()?)

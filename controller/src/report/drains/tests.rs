@@ -1,7 +1,6 @@
 //! Drains that begin and end, each told once.
 
 use super::*;
-use ebb_api::capture::Mode;
 use ebb_model::fixtures::{injected, leaving, timed_out};
 use ebb_model::plan::leave::leave;
 

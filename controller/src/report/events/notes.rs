@@ -4,7 +4,6 @@ use super::{Note, PolicyName};
 use crate::report::drains::{Beginning, Ending, PodName};
 use ebb_api::names::GROUP;
 use ebb_api::phase::Outcome;
-use ebb_model::text::count::count;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::EventType;
 
@@ -50,13 +49,13 @@ pub fn warning(policy: &PolicyName, ending: &Ending) -> Option<Note> {
     })
 }
 
-/// The pods of a policy that drained since the last such Event. `last` is the last of them.
-pub fn drained(policy: &PolicyName, pods: u64, finished: u64, last: &PodName) -> Note {
+/// The pods of a policy that drained since the last such Event. `last` is the last of them, and
+/// `finished` says how much has finished.
+pub fn drained(policy: &PolicyName, pods: u64, finished: &str, last: &PodName) -> Note {
     let what = match pods {
         1 => format!("{} drained", last.name),
         pods => format!("{pods} pods drained, {} last", last.name),
     };
-    let finished = count(finished, "request");
     Note {
         regarding: policy_reference(policy),
         // The recorder folds Events of one reason about one object and keeps the words of the
@@ -64,7 +63,7 @@ pub fn drained(policy: &PolicyName, pods: u64, finished: u64, last: &PodName) ->
         related: Some(pod_reference(last)),
         kind: EventType::Normal,
         reason: "Drained".to_owned(),
-        note: format!("{what}: {finished} finished, none cut"),
+        note: format!("{what}: {finished}, none cut"),
     }
 }
 
@@ -146,6 +145,7 @@ mod tests {
                 trigger: Trigger::Deleted,
                 summary: "words".to_owned(),
                 finished: 0,
+                observed: false,
                 counts,
             };
             assert_eq!(ended(&ending).map(|note| note.kind), kind, "{outcome}");

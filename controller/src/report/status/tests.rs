@@ -129,6 +129,7 @@ fn the_past_is_counted_and_the_newest_of_it_shown() {
             trigger: Trigger::Deleted,
             summary: String::new(),
             finished: 0,
+            observed: false,
             counts: Counts {
                 cut: 2,
                 broken: 3,
