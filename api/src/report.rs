@@ -142,8 +142,8 @@ pub struct Drain {
     /// Requests and opaque connections that finished after the signal. On connections that don't
     /// pass the sidecar (all of them, in the mode Observe) only those that were seen to.
     pub finished: u64,
-    /// Connections that don't pass the sidecar and went while somebody waited: whether that finished
-    /// or was lost, nobody has seen.
+    /// Connections that don't pass the sidecar and went while somebody waited: whether that
+    /// finished or was lost, nobody has seen.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unseen: u64,
     /// Requests and opaque connections cut at the end, by protocol.
@@ -164,9 +164,10 @@ pub struct Drain {
     /// Requests and opaque connections that their clients gave up before the answer was whole.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub given_up: u64,
-    /// Requests and opaque connections in flight, by protocol, when Ebb stood aside in the middle of
-    /// the drain, since the policy was disabled or selected the pod no more: nobody waited for them
-    /// from then on. Those that finish all the same before the process ends are taken out again.
+    /// Requests and opaque connections in flight, by protocol, when Ebb stood aside in the middle
+    /// of the drain, since the policy was disabled or selected the pod no more: nobody waited for
+    /// them from then on. Those that finish all the same before the process ends are taken out
+    /// again.
     #[serde(
         default,
         deserialize_with = "by_protocol",

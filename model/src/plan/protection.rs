@@ -1,11 +1,14 @@
 //! Whether a pod can drain as its policy asks, and if not, why.
 
-use crate::views::{Contact, NamespaceView, PodView, PolicyView};
+use crate::views::{Contact, NamespaceView, PodView, PolicyView, SidecarView};
 use ebb_api::capture::{CaptureMode, Mode, Rules, Step, Why};
 use ebb_api::names::{Inject, REDIRECT_CONTAINER, SIDECAR_CONTAINER};
 
 /// The reason of pods that a node owns: the webhook never sees them made.
 pub const STATIC: &str = "Static";
+
+/// The reason of pods that are only observed, which is as good as it gets where they are.
+pub const ONLY_OBSERVED: &str = "OnlyObserved";
 
 /// The namespace of a policy's pods, and what the chart allows in it.
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +48,20 @@ pub enum Gap {
     KeyLost,
     /// These of its annotations can't be used, and are as if they were not there.
     Annotation(Vec<String>),
+    /// The policy asks for the best mode that can be had, and this leaves it none with a data path:
+    /// nothing is wrong with the pod.
+    Observed(Bound),
     /// A label asks for no sidecar.
     InjectionDisabled,
+}
+
+/// What forbids modes, whatever a policy asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bound {
+    /// The Pod Security level of the namespace.
+    PodSecurity,
+    /// The chart (`sidecar.redirect`).
+    Chart,
 }
 
 /// Why a sidecar does not run in the mode that is asked for, the worst first.
@@ -56,10 +71,8 @@ pub enum SteppedDown {
     Failed(Vec<Step>),
     /// It was made while the policy, the chart or the namespace's label asked for another mode.
     Outdated,
-    /// The Pod Security level of its namespace forbids the mode.
-    Forbidden,
-    /// The chart wants it so.
-    Off,
+    /// The mode is forbidden.
+    Forbidden(Bound),
 }
 
 /// What mends a gap.
@@ -71,6 +84,8 @@ pub enum Remedy {
     Edit(Change),
     /// What a container of this name says in its log.
     Logs(&'static str),
+    /// Another mode in the policy.
+    Mode,
     /// No command of ours to give.
     None,
 }
@@ -95,25 +110,12 @@ pub fn gap(
     let Some(sidecar) = &pod.sidecar else {
         return Some(without_sidecar(context.namespace, policy, pod));
     };
-    match contact {
-        Contact::Reached { mode, steps } if !satisfies(*mode, policy.capture.mode) => {
-            let chain = policy.capture.mode.chain(Rules::Permitted);
-            let needs_rules = chain.iter().any(|mode| mode.stands_on_rules());
-            let why = if needs_rules && !context.redirect {
-                SteppedDown::Off
-            } else if needs_rules && context.namespace.labels.forbids_net_admin {
-                SteppedDown::Forbidden
-            } else if is_tried(policy.capture.mode, steps)
-                && (!needs_rules || sidecar.redirect_step)
-            {
-                SteppedDown::Failed(steps.clone())
-            } else {
-                SteppedDown::Outdated
-            };
-            return Some(Gap::Capture { got: *mode, why });
-        }
-        Contact::Reached { .. } | Contact::None | Contact::Unreachable(_) | Contact::KeyLost => {}
-    }
+    let capture = capture_gap(context, policy, sidecar, contact);
+    let observed = match capture {
+        Some(Gap::Observed(_)) => capture,
+        Some(_) => return capture,
+        None => None,
+    };
     if !sidecar.unheld.is_empty() && policy.settings.enabled {
         return Some(Gap::OwnHook(sidecar.unheld.clone()));
     }
@@ -130,8 +132,39 @@ pub fn gap(
         Contact::None | Contact::Reached { .. } if !sidecar.unusable.is_empty() => {
             Some(Gap::Annotation(sidecar.unusable.clone()))
         }
-        Contact::None | Contact::Reached { .. } => None,
+        // What can be mended comes first.
+        Contact::None | Contact::Reached { .. } => observed,
     }
+}
+
+/// The gap of a pod whose sidecar does not run in the mode that the policy asks for.
+fn capture_gap(
+    context: NamespaceContext<'_>,
+    policy: &PolicyView,
+    sidecar: &SidecarView,
+    contact: &Contact,
+) -> Option<Gap> {
+    let (mode, steps) = match contact {
+        Contact::Reached { mode, steps } if !satisfies(*mode, policy.capture.mode) => {
+            (*mode, steps)
+        }
+        Contact::Reached { .. } | Contact::None | Contact::Unreachable(_) | Contact::KeyLost => {
+            return None;
+        }
+    };
+    let chain = policy.capture.mode.chain(Rules::Permitted);
+    let needs_rules = chain.iter().any(|mode| mode.stands_on_rules());
+    let why = match context.bound().filter(|_| needs_rules) {
+        Some(bound) if policy.capture.mode == CaptureMode::Auto => {
+            return Some(Gap::Observed(bound));
+        }
+        Some(bound) => SteppedDown::Forbidden(bound),
+        None if is_tried(policy.capture.mode, steps) && (!needs_rules || sidecar.redirect_step) => {
+            SteppedDown::Failed(steps.clone())
+        }
+        None => SteppedDown::Outdated,
+    };
+    Some(Gap::Capture { got: mode, why })
 }
 
 /// Whether a sidecar in this mode does what the policy asks for.
@@ -214,13 +247,21 @@ fn without_sidecar(namespace: &NamespaceView, policy: &PolicyView, pod: &PodView
 impl NamespaceContext<'_> {
     /// The mode that the sidecars of a policy's new pods are to run in.
     pub fn mode(self, policy: &PolicyView) -> Mode {
-        let rules = if self.redirect && !self.namespace.labels.forbids_net_admin {
-            Rules::Permitted
-        } else {
-            Rules::Forbidden
+        let rules = match self.bound() {
+            None => Rules::Permitted,
+            Some(_) => Rules::Forbidden,
         };
         let chain = policy.capture.mode.chain(rules);
         chain.first().copied().unwrap_or(Mode::Observe)
+    }
+
+    /// What forbids the modes that stand on rules, if anything does.
+    fn bound(self) -> Option<Bound> {
+        match (self.redirect, self.namespace.labels.forbids_net_admin) {
+            (false, _) => Some(Bound::Chart),
+            (true, true) => Some(Bound::PodSecurity),
+            (true, false) => None,
+        }
     }
 }
 
@@ -240,6 +281,7 @@ impl Gap {
             Gap::Unreachable(_) => "Unreachable",
             Gap::KeyLost => "KeyLost",
             Gap::Annotation(_) => "InvalidAnnotation",
+            Gap::Observed(_) => ONLY_OBSERVED,
             Gap::InjectionDisabled => "InjectionDisabled",
         }
     }
@@ -253,6 +295,7 @@ impl Gap {
             Gap::Capture { why, .. } => why.remedy(),
             Gap::OwnHook(_) => Remedy::Edit(Change::Hook),
             Gap::Annotation(_) => Remedy::Edit(Change::Annotation),
+            Gap::Observed(_) => Remedy::Mode,
             Gap::HostNetwork | Gap::Refused(_) | Gap::Unreachable(_) | Gap::InjectionDisabled => {
                 Remedy::None
             }
@@ -267,8 +310,8 @@ impl SteppedDown {
         match self {
             SteppedDown::Failed(_) => "CaptureFailed",
             SteppedDown::Outdated => "CaptureOutdated",
-            SteppedDown::Forbidden => "CaptureForbidden",
-            SteppedDown::Off => "CaptureOff",
+            SteppedDown::Forbidden(Bound::PodSecurity) => "CaptureForbidden",
+            SteppedDown::Forbidden(Bound::Chart) => "CaptureOff",
         }
     }
 
@@ -277,7 +320,7 @@ impl SteppedDown {
             // New pods would fail in the same way.
             SteppedDown::Failed(steps) => Remedy::Logs(said_by(steps)),
             SteppedDown::Outdated => Remedy::NewPods,
-            SteppedDown::Forbidden | SteppedDown::Off => Remedy::None,
+            SteppedDown::Forbidden(_) => Remedy::Mode,
         }
     }
 }

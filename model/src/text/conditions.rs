@@ -150,6 +150,10 @@ fn unprotected(policy: &PolicyView, reach: &Reach, shortfall: &Shortfall<'_>) ->
             " See `kubectl -n {namespace} logs {} -c {container}`.",
             example.pod
         )),
+        Remedy::Mode => message.push_str(
+            " Where their Services name the ports, `capture.mode: NamedPorts` in the policy does \
+             more; `Observe` says that no more is asked for.",
+        ),
         Remedy::None => {}
     }
     if !others.is_empty() {

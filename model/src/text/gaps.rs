@@ -1,12 +1,12 @@
 //! What is wrong with pods that can't drain.
 
-use crate::plan::protection::{Change, Gap, STATIC, SteppedDown};
+use crate::plan::protection::{Bound, Change, Gap, STATIC, SteppedDown};
 use ebb_api::capture::{self, Mode};
 use ebb_api::names::{ADMIN_PORT, INJECT_LABEL, REFUSAL_PORT, RELAY_PORT};
 
 /// What is left where no connection passes the sidecar.
-const OBSERVED: &str = "who waits for an answer on those is waited for, as far as the kernel \
-                        tells, and nobody is told to leave";
+const OBSERVED: &str = "who waits for an answer is waited for, as far as the kernel tells, and \
+                        nobody is told to leave";
 
 /// What is wrong with these pods, as the end of the sentence "3 of 12 pods …".
 pub fn sentence(gap: &Gap) -> String {
@@ -54,6 +54,10 @@ pub fn sentence(gap: &Gap) -> String {
         Gap::Annotation(_) => {
             "have an annotation that Ebb can't use, and run as if it were not there".to_owned()
         }
+        Gap::Observed(bound) => format!(
+            "are only observed, which is as good as it gets where {} ({OBSERVED})",
+            forbids(*bound)
+        ),
         Gap::KeyLost => {
             "were made with a key that the controller has no more, and drain by the values \
              that they were made with"
@@ -80,6 +84,7 @@ pub fn name(gap: &Gap, pod: &str) -> String {
         | Gap::GraceTooShort
         | Gap::Unreachable(_)
         | Gap::KeyLost
+        | Gap::Observed(_)
         | Gap::InjectionDisabled => pod.to_owned(),
     }
 }
@@ -108,11 +113,15 @@ fn capture_sentence(got: Mode, why: &SteppedDown) -> String {
             None => run,
         },
         SteppedDown::Outdated => format!("{run}, since they were made when another was asked for"),
-        SteppedDown::Forbidden => {
-            format!("{run}, since the Pod Security level of the namespace forbids more; {OBSERVED}")
+        SteppedDown::Forbidden(bound) => {
+            format!("{run}, since {}; {OBSERVED}", forbids(*bound))
         }
-        SteppedDown::Off => {
-            format!("{run}, since the chart's sidecar.redirect is false; {OBSERVED}")
-        }
+    }
+}
+
+fn forbids(bound: Bound) -> &'static str {
+    match bound {
+        Bound::PodSecurity => "the Pod Security level of the namespace forbids more",
+        Bound::Chart => "the chart's sidecar.redirect is false",
     }
 }

@@ -4,6 +4,7 @@ use super::{Note, PolicyName};
 use crate::report::drains::{Beginning, Ending, PodName};
 use ebb_api::names::GROUP;
 use ebb_api::phase::Outcome;
+use ebb_model::plan::protection::ONLY_OBSERVED;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::EventType;
 
@@ -67,12 +68,15 @@ pub fn drained(policy: &PolicyName, pods: u64, finished: &str, last: &PodName) -
     }
 }
 
-/// Not all pods of a policy can drain any more.
+/// Not all pods of a policy can drain any more; a Warning where something is to be done about it.
 pub fn unprotected(policy: &PolicyName, reason: &str, message: &str) -> Note {
     Note {
         regarding: policy_reference(policy),
         related: None,
-        kind: EventType::Warning,
+        kind: match reason {
+            ONLY_OBSERVED => EventType::Normal,
+            _ => EventType::Warning,
+        },
         reason: reason.to_owned(),
         note: message.to_owned(),
     }

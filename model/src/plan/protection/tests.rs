@@ -69,7 +69,8 @@ fn a_namespace_that_refuses_is_the_reason() {
 }
 
 /// New pods are the remedy only where they would be better: not where the chart or Pod Security
-/// forbids the redirect, and not where its step fails, which says more in its log.
+/// forbids the redirect, which is no fault where the best is asked for that can be had, and not
+/// where its step fails, which says more in its log.
 #[test]
 fn new_pods_do_not_mend_a_redirect_that_fails_or_is_forbidden() {
     let observing = Contact::Reached {
@@ -80,7 +81,7 @@ fn new_pods_do_not_mend_a_redirect_that_fails_or_is_forbidden() {
             detail: "no redirect step ran".to_owned(),
         }],
     };
-    let of = |redirect, forbids_net_admin, redirect_step| {
+    let named = |wanted, redirect, forbids_net_admin, redirect_step| {
         let namespace = labelled(NamespaceLabels {
             forbids_net_admin,
             ..NamespaceLabels::default()
@@ -91,7 +92,8 @@ fn new_pods_do_not_mend_a_redirect_that_fails_or_is_forbidden() {
         };
         let mut pod = injected("a");
         pod.sidecar.as_mut().unwrap().redirect_step = redirect_step;
-        let policy = policy("web", 100);
+        let mut policy = policy("web", 100);
+        policy.capture.mode = wanted;
         let gap = gap(context, &policy, &pod, &observing).unwrap();
         let reason = gap.reason().to_owned();
         (
@@ -99,6 +101,14 @@ fn new_pods_do_not_mend_a_redirect_that_fails_or_is_forbidden() {
             reason,
             gap.remedy(),
             gaps::sentence(&gap),
+        )
+    };
+    let of = |redirect, forbids_net_admin, redirect_step| {
+        named(
+            CaptureMode::Auto,
+            redirect,
+            forbids_net_admin,
+            redirect_step,
         )
     };
     let (mode, reason, remedy, sentence) = of(true, false, true);
@@ -116,18 +126,50 @@ fn new_pods_do_not_mend_a_redirect_that_fails_or_is_forbidden() {
     let (mode, reason, remedy, sentence) = of(true, true, false);
     assert_eq!(
         (mode, reason.as_str(), remedy),
-        (Mode::Observe, "CaptureForbidden", Remedy::None)
+        (Mode::Observe, "OnlyObserved", Remedy::Mode)
     );
     assert!(sentence.contains("Pod Security level"), "{sentence}");
+    let (_, reason, remedy, sentence) = named(CaptureMode::Transparent, true, true, false);
+    assert_eq!(
+        (reason.as_str(), remedy),
+        ("CaptureForbidden", Remedy::Mode)
+    );
+    assert!(sentence.contains("Pod Security level"), "{sentence}");
+    assert_eq!(
+        named(CaptureMode::Redirect, false, false, false).1,
+        "CaptureOff"
+    );
     for forbids_net_admin in [false, true] {
         let (mode, reason, remedy, sentence) = of(false, forbids_net_admin, false);
         assert_eq!(
             (mode, reason.as_str(), remedy),
-            (Mode::Observe, "CaptureOff", Remedy::None)
+            (Mode::Observe, "OnlyObserved", Remedy::Mode)
         );
-        let why = "since the chart's sidecar.redirect is false";
+        let why = "where the chart's sidecar.redirect is false";
         assert!(sentence.contains(why), "{sentence}");
     }
+}
+
+/// What can be mended is told before what is as good as it gets.
+#[test]
+fn what_can_be_mended_comes_first() {
+    let namespace = labelled(NamespaceLabels {
+        forbids_net_admin: true,
+        ..NamespaceLabels::default()
+    });
+    let observing = Contact::Reached {
+        mode: Mode::Observe,
+        steps: Vec::new(),
+    };
+    let mut pod = injected("a");
+    let reason_of = |pod: &PodView| {
+        let gap = gap(context(&namespace), &policy("web", 100), pod, &observing);
+        gap.map(|gap| gap.reason().to_owned())
+    };
+    assert_eq!(reason_of(&pod).as_deref(), Some(ONLY_OBSERVED));
+    pod.grace_seconds = 30;
+    assert_eq!(reason_of(&pod).as_deref(), Some("GraceTooShort"));
+    assert!(Gap::Observed(Bound::PodSecurity) > Gap::KeyLost);
 }
 
 /// A mode that a policy asks for by its name is honored, or it is a gap; any mode with a data path

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fixtures::policy;
-use crate::plan::protection::{Gap, SteppedDown};
+use crate::plan::protection::{Bound, Gap, SteppedDown};
 use crate::views::Owner;
 use ebb_api::capture::{Mode, Step, Why};
 use ebb_api::status::Targets;
@@ -134,6 +134,28 @@ fn a_redirect_that_fails_is_shown_by_its_log() {
         "1 of 3 pods run a sidecar that their connections do not pass (no nf_tables): b. \
          See `kubectl -n shop logs b -c ebb-redirect`. \
          1 more falls short for other reasons: CaptureOutdated."
+    );
+}
+
+/// Where no better mode can be had nothing is wrong, and the sentence does not say that it is.
+#[test]
+fn as_good_as_it_gets_is_no_fault() {
+    let gaps = vec![(
+        Gap::Observed(Bound::PodSecurity),
+        short("a", "Deployment", "web"),
+    )];
+    let finding = protected(&policy("web", 1), &reach(2, gaps));
+    assert_eq!(
+        (finding.holds, finding.reason.as_str()),
+        (false, "OnlyObserved")
+    );
+    assert_eq!(
+        finding.message,
+        "1 of 2 pods are only observed, which is as good as it gets where the Pod Security level of \
+         the namespace forbids more (who waits for an answer is waited for, as far as the kernel \
+         tells, and nobody is told to leave): a. Where their Services name the ports, \
+         `capture.mode: NamedPorts` in the policy does more; `Observe` says that no more is asked \
+         for."
     );
 }
 

@@ -155,8 +155,8 @@ fn only_clients_of_the_app_are_counted() {
 }
 
 /// A request is new when it came after the first look, on an old connection or a new one; the one
-/// that is there at the first look is not. An answer ends it, and so does the end of the connection:
-/// but how, nobody has seen.
+/// that is there at the first look is not. An answer ends it, and so does the end of the
+/// connection: but how, nobody has seen.
 #[test]
 fn requests_begin_and_finish() {
     let mut bench = Bench::new();

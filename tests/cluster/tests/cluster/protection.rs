@@ -114,7 +114,7 @@ fn a_namespace_that_forbids_the_redirect_gets_serving_pods_and_a_reason() {
             }}));
         let pod = injected_pod(namespace, &restricted).await?;
         let why = "the Pod Security level of the namespace forbids more";
-        assert_serves_unprotected(namespace, &pod, "CaptureForbidden", why).await
+        assert_serves_unprotected(namespace, &pod, "OnlyObserved", why).await
     });
 }
 
