@@ -1,6 +1,9 @@
 //! How connections other than HTTP/1's are treated: the settings with every default applied, and
 //! the enums that a policy spells them with.
 
+mod code;
+
+pub use code::WebSocketCode;
 use serde::{Deserialize, Serialize};
 
 /// The silence that makes an opaque connection idle where the policy names none, in seconds: the
@@ -21,19 +24,20 @@ pub struct ConnectionSettings {
     pub pace_seconds: u32,
     /// What happens to WebSockets.
     pub web_sockets: WebSockets,
+    /// The code with which they are closed.
+    pub web_socket_code: WebSocketCode,
     /// What happens to event streams.
     pub event_streams: EventStreams,
     /// What happens to opaque connections that are in flight at the timeout.
     pub at_timeout: AtTimeout,
 }
 
-/// What happens to WebSockets while the pod leaves. Goodbye: they are closed with 1001 between two
-/// messages. Wait: they are waited for until the timeout, and closed with 1001 then. Default:
-/// Goodbye.
+/// What happens to WebSockets while the pod leaves. Goodbye: they are closed between two messages.
+/// Wait: they are waited for until the timeout, and closed then. Default: Goodbye.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
 pub enum WebSockets {
-    /// They are closed with 1001 between two messages.
+    /// They are closed between two messages.
     #[default]
     Goodbye,
     /// They are waited for until the timeout.
@@ -74,6 +78,7 @@ impl Default for ConnectionSettings {
             idle_seconds: DEFAULT_IDLE_SECONDS,
             pace_seconds: 0,
             web_sockets: WebSockets::default(),
+            web_socket_code: WebSocketCode::DEFAULT,
             event_streams: EventStreams::default(),
             at_timeout: AtTimeout::default(),
         }
@@ -95,7 +100,7 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&settings).unwrap(),
-            r#"{"idleSeconds":15,"paceSeconds":30,"webSockets":"Wait","eventStreams":"Wait","atTimeout":"Handover"}"#
+            r#"{"idleSeconds":15,"paceSeconds":30,"webSockets":"Wait","webSocketCode":1001,"eventStreams":"Wait","atTimeout":"Handover"}"#
         );
         let said = r#"{"paceSeconds":30,"webSockets":"Wait","atTimeout":"Handover"}"#;
         assert_eq!(

@@ -208,7 +208,9 @@ fn ports(numbers: Option<&Vec<i32>>) -> Vec<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connections::{AtTimeout, ConnectionSettings, EventStreams, WebSockets};
+    use crate::connections::{
+        AtTimeout, ConnectionSettings, EventStreams, WebSocketCode, WebSockets,
+    };
 
     /// A policy that names nothing but pods gets what the documentation promises.
     #[test]
@@ -233,13 +235,15 @@ mod tests {
     fn words_on_connections_are_resolved() {
         let spec: DrainPolicySpec = serde_json::from_str(
             r#"{"selector":{},"connections":{"idleSeconds":60,"paceSeconds":30,
-                "webSockets":"Wait","eventStreams":"End","atTimeout":"Handover"}}"#,
+                "webSockets":"Wait","webSocketCode":1012,"eventStreams":"End",
+                "atTimeout":"Handover"}}"#,
         )
         .unwrap();
         let expected = ConnectionSettings {
             idle_seconds: 60,
             pace_seconds: 30,
             web_sockets: WebSockets::Wait,
+            web_socket_code: WebSocketCode::from(1012),
             event_streams: EventStreams::End,
             at_timeout: AtTimeout::Handover,
         };
@@ -252,7 +256,7 @@ mod tests {
         let spec: DrainPolicySpec = serde_json::from_str(
             r#"{"selector":{},"timeoutSeconds":-5,"shutdownSeconds":2147483647,
                 "deregistration":{"idleSeconds":301},
-                "connections":{"idleSeconds":0,"paceSeconds":-1},
+                "connections":{"idleSeconds":0,"paceSeconds":-1,"webSocketCode":1006},
                 "capture":{"excludePorts":[-1,0,70000,8080],"proxyProtocolPorts":[65536,5432]}}"#,
         )
         .unwrap();
@@ -262,6 +266,7 @@ mod tests {
         assert_eq!(settings.deregistration.idle_seconds, 300);
         assert_eq!(settings.connections.idle_seconds, 1);
         assert_eq!(settings.connections.pace_seconds, 0);
+        assert_eq!(settings.connections.web_socket_code, WebSocketCode::DEFAULT);
         let capture = spec.resolve_capture();
         assert_eq!(
             (capture.exclude_ports, capture.proxy_protocol_ports),

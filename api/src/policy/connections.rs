@@ -2,7 +2,7 @@
 
 use super::seconds;
 use crate::connections::{
-    AtTimeout, ConnectionSettings, DEFAULT_IDLE_SECONDS, EventStreams, WebSockets,
+    AtTimeout, ConnectionSettings, DEFAULT_IDLE_SECONDS, EventStreams, WebSocketCode, WebSockets,
 };
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,12 @@ pub struct Connections {
     /// What happens to WebSockets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub web_sockets: Option<WebSockets>,
+    /// The code with which WebSockets are closed: 1000 to 1003, 1007 to 1009, 1011 to 1014, or 3000
+    /// to 4999. Default: 1001, "going away".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1011, 1012, 1013, 1014] || (self >= 3000 && self <= 4999)")
+        .message(Message::Expression("'webSocketCode ' + string(self) + ' is no code that a server may close a WebSocket with: 1000 to 1003, 1007 to 1009, 1011 to 1014, or 3000 to 4999'".to_owned())))]
+    pub web_socket_code: Option<i32>,
     /// What happens to event streams.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_streams: Option<EventStreams>,
@@ -43,6 +49,9 @@ impl Connections {
             idle_seconds: seconds(self.idle_seconds, DEFAULT_IDLE_SECONDS, 1, 3600),
             pace_seconds: seconds(self.pace_seconds, 0, 0, 3600),
             web_sockets: self.web_sockets.unwrap_or_default(),
+            web_socket_code: self
+                .web_socket_code
+                .map_or(WebSocketCode::DEFAULT, |code| i64::from(code).into()),
             event_streams: self.event_streams.unwrap_or_default(),
             at_timeout: self.at_timeout.unwrap_or_default(),
         }

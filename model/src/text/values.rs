@@ -2,7 +2,7 @@
 //! by default.
 
 use ebb_api::connections::{
-    AtTimeout, ConnectionSettings, DEFAULT_IDLE_SECONDS, EventStreams, WebSockets,
+    AtTimeout, ConnectionSettings, DEFAULT_IDLE_SECONDS, EventStreams, WebSocketCode, WebSockets,
 };
 use ebb_api::settings::{
     DEFAULT_HTTP1_IDLE_SECONDS, DEFAULT_MAX_SECONDS, DEFAULT_QUIET_SECONDS, DeregistrationSettings,
@@ -41,6 +41,7 @@ pub fn values(settings: &Settings) -> String {
         idle_seconds,
         pace_seconds,
         web_sockets,
+        web_socket_code,
         event_streams,
         at_timeout,
     } = settings.connections;
@@ -56,6 +57,9 @@ pub fn values(settings: &Settings) -> String {
         WebSockets::Goodbye => None,
         WebSockets::Wait => Some("WebSockets waited for".to_owned()),
     });
+    if web_socket_code != WebSocketCode::DEFAULT {
+        values.push(format!("WebSockets closed with {web_socket_code}"));
+    }
     values.extend(match event_streams {
         EventStreams::Wait => None,
         EventStreams::End => Some("event streams ended".to_owned()),
@@ -94,6 +98,7 @@ mod tests {
             idle_seconds: 60,
             pace_seconds: 30,
             web_sockets: WebSockets::Wait,
+            web_socket_code: WebSocketCode::from(4000),
             event_streams: EventStreams::End,
             at_timeout: AtTimeout::Handover,
         };
@@ -101,9 +106,9 @@ mod tests {
             values(&settings),
             "up to 300 s each, accepting for at least 10 s, accepting until 7 s without new work, \
              accepting for at most 60 s, idle HTTP/1 clients waited for up to 0 s, goodbyes spread \
-             over 30 s, opaque connections idle after 60 s of silence, WebSockets waited for, event \
-             streams ended, opaque connections handed over at the timeout, the app's shutdown given \
-             at least 40 s"
+             over 30 s, opaque connections idle after 60 s of silence, WebSockets waited for, \
+             WebSockets closed with 4000, event streams ended, opaque connections handed over at the \
+             timeout, the app's shutdown given at least 40 s"
         );
     }
 }

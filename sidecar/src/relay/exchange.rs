@@ -97,6 +97,7 @@ impl Exchange {
                     http1.stay();
                 }
             }
+            Kind::WebSocket(socket) => socket.set_code(self.settings.web_socket_code),
             Kind::Opaque(opaque, _) if silence_changed => {
                 opaque.set_patience(silence(&self.settings));
                 self.line.patience_changed(opaque.idle_at());

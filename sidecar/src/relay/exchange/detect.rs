@@ -69,7 +69,7 @@ impl Exchange {
                 self.line.turned_http2();
             }
             Upgrade::WebSocket => {
-                self.kind = Kind::WebSocket(WebSocket::new(now));
+                self.kind = Kind::WebSocket(WebSocket::new(self.settings.web_socket_code, now));
                 self.line.turned_websocket();
             }
             Upgrade::Other => self.turn_opaque(Odd::Upgrade, now),

@@ -1,35 +1,22 @@
-//! A WebSocket connection (RFC 6455): when it gets its Close, and what becomes of it then.
-//!
-//! ```text
-//!  leaving, between messages, 250 ms of silence after the app's or 1 s --Close 1001--> client
-//!  client --its frames, at last its Close--> app (whose own frames go nowhere now)
-//!  then the app is half-closed, and the client closed; 2 s after our Close at the latest
-//! ```
+//! A WebSocket connection (RFC 6455): what passes, and where its messages end.
 
 pub(in crate::relay) mod bytes;
+mod goodbye;
 
+use super::At;
 use super::edit::{Edit, Passed};
-use super::{At, Deadline, ToClient};
 use crate::track::Odd;
 use crate::track::websocket::{Ended, Frames};
-use bytes::GOING_AWAY;
-use std::borrow::Cow;
-use std::time::{Duration, Instant};
-
-/// The silence that is taken for the end of an exchange of messages. After a client's message it
-/// means nothing: the app may still work on its answer, which would be lost.
-const SILENCE: Duration = Duration::from_millis(250);
-
-/// How long to wait for that silence; from then on any place between messages will do.
-const CHATTER: Duration = Duration::from_secs(1);
-
-/// How long the client may take to answer our Close.
-const ANSWER: Duration = Duration::from_secs(2);
+use ebb_api::connections::WebSocketCode;
+use goodbye::Closing;
+use std::time::Instant;
 
 /// One WebSocket connection.
 pub(super) struct WebSocket {
     client: Frames,
     app: Frames,
+    /// What our Close says.
+    code: WebSocketCode,
     /// When it became one: it gets its time to say something too if the pod leaves already.
     began: Instant,
     /// When a byte passed last.
@@ -41,30 +28,23 @@ pub(super) struct WebSocket {
     ripe: bool,
 }
 
-/// Who has said Close.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Closing {
-    /// Nobody.
-    Open,
-    /// One of the two sides: they bring it to its end themselves.
-    Theirs,
-    /// We have, at this moment.
-    Ours(Instant),
-    /// We have, and the client has answered.
-    Answered,
-}
-
 impl WebSocket {
-    pub(super) fn new(now: Instant) -> WebSocket {
+    pub(super) fn new(code: WebSocketCode, now: Instant) -> WebSocket {
         WebSocket {
             client: Frames::of_client(),
             app: Frames::of_app(),
+            code,
             began: now,
             moved: now,
             asked: false,
             closing: Closing::Open,
             ripe: false,
         }
+    }
+
+    /// Our Close says this from now on.
+    pub(super) fn set_code(&mut self, code: WebSocketCode) {
+        self.code = code;
     }
 
     /// Goes over the client's bytes, all of which go to the app.
@@ -118,96 +98,10 @@ impl WebSocket {
                 Some(Ended::Message) => self.asked = false,
                 Some(Ended::Frame) => {}
             }
-            if self.close(at) {
-                edit.put(used, input.len(), &GOING_AWAY);
+            if let Some(close) = self.close(at) {
+                edit.put(used, input.len(), &close);
                 return edit.same();
             }
         }
-    }
-
-    /// What is to be said at this moment, and whether the connection is at its end.
-    pub(super) fn goodbye(&mut self, at: At<'_>) -> Option<ToClient<'static>> {
-        match self.closing {
-            Closing::Open => self.close(at).then_some(ToClient {
-                bytes: Cow::Borrowed(&GOING_AWAY),
-                last: false,
-            }),
-            Closing::Ours(said) if said + ANSWER <= at.now => {
-                at.line.opaque_finished();
-                Some(ToClient {
-                    bytes: Cow::Borrowed(b""),
-                    last: true,
-                })
-            }
-            Closing::Ours(_) | Closing::Theirs | Closing::Answered => None,
-        }
-    }
-
-    /// When there will be something to do, if nothing happens before.
-    pub(super) fn goodbye_at(&self, leaving: Option<Instant>) -> Option<Instant> {
-        match self.closing {
-            Closing::Ours(said) => Some(said + ANSWER),
-            Closing::Open => self.due(leaving?),
-            Closing::Theirs | Closing::Answered => None,
-        }
-    }
-
-    /// True when the client has answered our Close, which the app must get before its end.
-    pub(super) fn is_answered(&self) -> bool {
-        self.closing == Closing::Answered
-    }
-
-    /// What to do at the deadline. A Close may come between the parts of a message.
-    pub(super) fn deadline(&self) -> Deadline {
-        if self.closing == Closing::Open && self.app.is_between_frames() {
-            Deadline::Answer(GOING_AWAY.to_vec().into())
-        } else {
-            Deadline::Close
-        }
-    }
-
-    /// True while nobody has said Close: whoever ends the connection then breaks it off.
-    pub(super) fn is_open(&self) -> bool {
-        self.closing == Closing::Open
-    }
-
-    fn answered(&mut self, at: At<'_>) {
-        self.closing = Closing::Answered;
-        at.line.opaque_finished();
-    }
-
-    /// Our Close is out: what the app says now goes nowhere.
-    pub(super) fn has_parted(&self) -> bool {
-        matches!(self.closing, Closing::Ours(_) | Closing::Answered)
-    }
-
-    /// Whether our Close is to be said here.
-    fn close(&mut self, at: At<'_>) -> bool {
-        let due = at.leaving.and_then(|leaving| self.due(leaving));
-        let now_is_the_time = self.closing == Closing::Open && due.is_some_and(|due| due <= at.now);
-        if now_is_the_time {
-            self.closing = Closing::Ours(at.now);
-            at.line.told();
-        }
-        now_is_the_time
-    }
-
-    /// When this place, between messages, will do; `None` if it is no such place.
-    fn due(&self, leaving: Instant) -> Option<Instant> {
-        let client = self.ripe || self.client.is_between_messages();
-        let place = self.app.is_between_messages() && client;
-        let any_place = self.any_place_from(leaving);
-        let silent = self.moved + SILENCE;
-        // Who was silent before may speak at any moment, and what meets our Close on its way gets
-        // no answer. After an answer there is most time until then: so we listen for one first.
-        place.then(|| match self.asked || silent <= leaving {
-            true => any_place,
-            false => silent.min(any_place),
-        })
-    }
-
-    /// From when on silence is not waited for.
-    fn any_place_from(&self, leaving: Instant) -> Instant {
-        leaving.max(self.began) + CHATTER
     }
 }

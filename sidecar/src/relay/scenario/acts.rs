@@ -1,6 +1,8 @@
 //! What happens in a conversation, and how a fuzzer writes it down.
 
-use ebb_api::connections::{AtTimeout, ConnectionSettings, EventStreams, WebSockets};
+use ebb_api::connections::{
+    AtTimeout, ConnectionSettings, EventStreams, WebSocketCode, WebSockets,
+};
 use std::fmt;
 use std::time::Duration;
 
@@ -124,6 +126,10 @@ fn policy(bits: u8) -> ConnectionSettings {
         web_sockets: match bits & 2 {
             0 => WebSockets::Goodbye,
             _ => WebSockets::Wait,
+        },
+        web_socket_code: match bits & 16 {
+            0 => WebSocketCode::DEFAULT,
+            _ => WebSocketCode::from(4000),
         },
         at_timeout: match bits >> 2 & 3 {
             0 => AtTimeout::Close,

@@ -4,7 +4,7 @@
 
 use crate::relay::exchange::http1::bytes::{LAST_CHUNK, TIMEOUT, UNAVAILABLE};
 use crate::relay::exchange::http2::bytes::{AT_REST, WARNED, ping, warning};
-use crate::relay::exchange::websocket::bytes::GOING_AWAY;
+use ebb_api::connections::WebSocketCode;
 
 const CLOSE: &[u8] = b"Connection: close\r\n";
 
@@ -128,8 +128,14 @@ fn explained(said: &[u8], heard: &[u8], until: Until, words: &mut Words) -> bool
 fn ends(rest: &[u8], until: Until) -> bool {
     let go_away =
         rest.len() == 17 && rest[..9] == [0, 0, 8, 7, 0, 0, 0, 0, 0] && rest[13..] == [0; 4];
-    rest == GOING_AWAY
+    is_close_frame(rest)
         || until == Until::Over && (go_away || [UNAVAILABLE, TIMEOUT, LAST_CHUNK].contains(&rest))
+}
+
+/// The Close of a WebSocket, with any code that a policy may name.
+pub(super) fn is_close_frame(said: &[u8]) -> bool {
+    let code = |high, low| i64::from(u16::from_be_bytes([high, low]));
+    matches!(*said, [0x88, 2, high, low] if WebSocketCode::new(code(high, low)).is_some())
 }
 
 fn is_warned(said: &[u8], rest: &[u8], until: Until, words: &mut Words) -> bool {
@@ -252,7 +258,8 @@ mod tests {
         ));
         let asked = [b"a", &ping(AT_REST)[..], &warning()[..], b"b"].concat();
         assert!(is(b"ab", &asked, Until::Now));
-        assert!(is(b"ab", &[b"a", &GOING_AWAY[..]].concat(), Until::Now));
+        assert!(is(b"ab", b"a\x88\x02\x03\xe9", Until::Now));
+        assert!(!is(b"ab", b"a\x88\x02\x03\xee", Until::Now), "1006");
         assert!(is(b"", UNAVAILABLE, Until::Over));
         assert!(is(b"ab", &[b"a", LAST_CHUNK].concat(), Until::Over));
         assert!(

@@ -3,7 +3,7 @@
 
 use super::conversations::{acts, any_protocol, damaged};
 use super::*;
-use ebb_api::connections::{EventStreams, WebSockets};
+use ebb_api::connections::{EventStreams, WebSocketCode, WebSockets};
 
 fn pauses() -> impl Strategy<Value = Act> {
     prop_oneof![
@@ -15,10 +15,12 @@ fn pauses() -> impl Strategy<Value = Act> {
 fn policy() -> impl Strategy<Value = Act> {
     let streams = prop::sample::select(vec![EventStreams::End, EventStreams::Wait]);
     let sockets = prop::sample::select(vec![WebSockets::Goodbye, WebSockets::Wait]);
-    (streams, sockets).prop_map(|(event_streams, web_sockets)| {
+    let codes = prop::sample::select(vec![1000, 1001, 1012, 4000]);
+    (streams, sockets, codes).prop_map(|(event_streams, web_sockets, code)| {
         Act::Policy(ConnectionSettings {
             event_streams,
             web_sockets,
+            web_socket_code: WebSocketCode::from(code),
             ..ConnectionSettings::default()
         })
     })

@@ -1,8 +1,9 @@
 //! WebSocket: when the Close is said, and what becomes of each side's bytes after it.
 
 use super::*;
-use crate::relay::exchange::websocket::bytes::GOING_AWAY;
+use crate::relay::exchange::websocket::bytes::close_frame;
 use crate::stance::Pace;
+use ebb_api::connections::WebSocketCode;
 
 pub(super) const ASK: &[u8] =
     b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -12,6 +13,8 @@ pub(super) const ASKED: &[u8] = b"\x81\x85maskhello";
 const TOLD: &[u8] = b"\x81\x05hello";
 pub(super) const CLIENT_CLOSE: &[u8] = b"\x88\x82mask\x6e\x88";
 pub(super) const APP_CLOSE: &[u8] = b"\x88\x02\x03\xe8";
+/// What a policy says that names no code.
+const GOODBYE: [u8; 4] = close_frame(WebSocketCode::DEFAULT);
 
 impl Played {
     fn websocket(leaving: bool) -> Played {
@@ -26,7 +29,7 @@ impl Played {
     fn closed() -> Played {
         let mut played = Played::websocket(true);
         played.pass(250 * MS);
-        assert_eq!(played.heard(), GOING_AWAY);
+        assert_eq!(played.heard(), GOODBYE);
         played
     }
 }
@@ -59,7 +62,7 @@ fn a_silent_one_is_listened_to_first() {
     played.pass(999 * MS);
     assert!(played.to_client().is_empty());
     played.pass(MS);
-    assert_eq!(played.heard(), GOING_AWAY);
+    assert_eq!(played.heard(), GOODBYE);
 }
 
 /// A client that speaks twice a second gets the Close after an answer, with all the time there is
@@ -77,7 +80,7 @@ fn a_message_does_not_meet_the_goodbye() {
     played.pass(249 * MS);
     assert_eq!(played.heard(), TOLD.repeat(2));
     played.pass(MS);
-    assert_eq!(played.heard(), GOING_AWAY);
+    assert_eq!(played.heard(), GOODBYE);
 }
 
 /// The Close comes at the first silence that begins while the pod leaves.
@@ -94,7 +97,7 @@ fn the_goodbye_comes_in_silence() {
         Some(played.now + 250 * MS)
     );
     played.pass(250 * MS);
-    assert_eq!(played.heard(), GOING_AWAY);
+    assert_eq!(played.heard(), GOODBYE);
 }
 
 /// The Close waits for the connection's own moment where goodbyes are spread, and is not said at
@@ -119,7 +122,7 @@ fn the_goodbye_comes_when_the_policy_says() {
     };
     played.connection.exchange.take_up(&conduct, played.now);
     played.pass(250 * MS);
-    assert_eq!(played.heard(), GOING_AWAY, "the first place is the first");
+    assert_eq!(played.heard(), GOODBYE, "the first place is the first");
     second.connection.exchange.take_up(&conduct, second.now);
     let turn = second
         .connection
@@ -141,7 +144,38 @@ fn the_goodbye_comes_when_the_policy_says() {
     conduct.connections.web_sockets = WebSockets::Goodbye;
     second.connection.exchange.take_up(&conduct, second.now);
     second.pass(Duration::ZERO);
-    assert_eq!(second.heard(), GOING_AWAY);
+    assert_eq!(second.heard(), GOODBYE);
+}
+
+/// The Close says the policy's code: the one that is in force when it is said, at the deadline too.
+#[test]
+fn the_goodbye_says_what_the_policy_says() {
+    let with = |code| Conduct {
+        stance: Stance::Parting,
+        connections: ConnectionSettings {
+            web_socket_code: WebSocketCode::from(code),
+            ..ConnectionSettings::default()
+        },
+        ..Conduct::default()
+    };
+    let mut before = Played::new(false);
+    before.connection.exchange.take_up(&with(1012), before.now);
+    before.client(ASK);
+    before.app(SWITCH);
+    before.forget();
+    let deadline = before.connection.exchange.deadline(0);
+    assert_eq!(
+        deadline,
+        Deadline::Answer(b"\x88\x02\x03\xf4".to_vec().into())
+    );
+    before.pass(250 * MS);
+    assert_eq!(before.heard(), b"\x88\x02\x03\xf4");
+
+    let mut after = Played::websocket(true);
+    after.connection.exchange.take_up(&with(4999), after.now);
+    after.app(TOLD);
+    after.pass(250 * MS);
+    assert_eq!(after.heard(), [TOLD, b"\x88\x02\x13\x87"].concat());
 }
 
 /// A client that has spoken last may wait for its answer: it gets a second for it.
@@ -152,7 +186,7 @@ fn an_answer_may_take_its_time() {
     played.pass(999 * MS);
     assert!(played.to_client().is_empty());
     played.pass(MS);
-    assert_eq!(played.heard(), GOING_AWAY);
+    assert_eq!(played.heard(), GOODBYE);
 }
 
 /// A Pong is no answer, and the silence counts from the answer on.
@@ -168,7 +202,7 @@ fn silence_counts_from_the_answer() {
     played.pass(249 * MS);
     assert!(played.to_client().is_empty());
     played.pass(MS);
-    assert_eq!(played.heard(), GOING_AWAY);
+    assert_eq!(played.heard(), GOODBYE);
 }
 
 /// Where there is no silence the Close comes between two messages after a second: of both sides.
@@ -183,7 +217,7 @@ fn the_goodbye_comes_between_messages() {
     played.app(b"\x89\0\x00\x01b");
     assert_eq!(played.heard(), b"\x01\x01a\x89\0\x00\x01b");
     played.app(b"\x80\x01c\x81\x01d");
-    assert_eq!(played.heard(), [b"\x80\x01c", &GOING_AWAY[..]].concat());
+    assert_eq!(played.heard(), [b"\x80\x01c", &GOODBYE[..]].concat());
 }
 
 /// One that begins when the pod leaves already has its time to say something.
@@ -199,7 +233,7 @@ fn a_late_one_has_its_time() {
     played.app(TOLD);
     assert_eq!(played.heard(), TOLD);
     played.pass(250 * MS);
-    assert_eq!(played.heard(), GOING_AWAY);
+    assert_eq!(played.heard(), GOODBYE);
 }
 
 /// A client that is inside of a message at every moment that we look is told too.
@@ -211,7 +245,7 @@ fn a_client_that_never_pauses_is_told() {
     assert!(played.to_client().is_empty());
     played.client(&[&ASKED[4..], &ASKED[..4]].concat());
     played.pass(Duration::ZERO);
-    assert_eq!(played.heard(), GOING_AWAY);
+    assert_eq!(played.heard(), GOODBYE);
 }
 
 /// After our Close the client is heard by the app up to its own Close, and the app by nobody.
@@ -264,7 +298,7 @@ fn their_own_close() {
 #[test]
 fn the_deadline() {
     let mut played = Played::websocket(true);
-    let close = Deadline::Answer(GOING_AWAY.to_vec().into());
+    let close = Deadline::Answer(GOODBYE.to_vec().into());
     assert_eq!(played.connection.exchange.deadline(0), close);
     played.app(b"\x01\x01a\x00");
     assert_eq!(played.connection.exchange.deadline(0), Deadline::Close);
@@ -328,7 +362,7 @@ proptest! {
         prop_assert_eq!(played.in_flight(), whole.in_flight());
         prop_assert_eq!(played.client_said(), played.to_app());
         let app = played.app_said();
-        let told = played.to_client().strip_suffix(&GOING_AWAY[..]);
+        let told = played.to_client().strip_suffix(&GOODBYE[..]);
         prop_assert!(*app == *played.to_client() || told.is_some_and(|told| app.starts_with(told)));
     }
 }
@@ -376,7 +410,7 @@ proptest! {
             played.say(turn, &cuts, pace * MS);
         }
         let heard = &played.to_client()[SWITCH.len()..];
-        if let Some(told) = heard.strip_suffix(&GOING_AWAY[..]) {
+        if let Some(told) = heard.strip_suffix(&GOODBYE[..]) {
             prop_assert_eq!(whole_messages(told), told.len());
         } else {
             prop_assert_eq!(played.to_client(), played.app_said());

@@ -30,7 +30,7 @@ async fn verdict(namespace: &TestNamespace, spec: &Value) -> Result<Option<Strin
 }
 
 /// A part of each rule's sentence, and specs that the rule refuses.
-const REFUSED: [(&str, &[&str]); 19] = [
+const REFUSED: [(&str, &[&str]); 21] = [
     (
         "timeoutSeconds is the longest drain: 1 to 3600 seconds",
         &[
@@ -78,6 +78,23 @@ const REFUSED: [(&str, &[&str]); 19] = [
     (
         "webSockets: Unsupported value",
         &[r#"{"selector": {}, "connections": {"webSockets": "End"}}"#],
+    ),
+    (
+        "webSocketCode 1006 is no code that a server may close a WebSocket with",
+        &[r#"{"selector": {}, "connections": {"webSocketCode": 1006}}"#],
+    ),
+    (
+        "1000 to 1003, 1007 to 1009, 1011 to 1014, or 3000 to 4999",
+        &[
+            r#"{"selector": {}, "connections": {"webSocketCode": -1}}"#,
+            r#"{"selector": {}, "connections": {"webSocketCode": 999}}"#,
+            r#"{"selector": {}, "connections": {"webSocketCode": 1004}}"#,
+            r#"{"selector": {}, "connections": {"webSocketCode": 1005}}"#,
+            r#"{"selector": {}, "connections": {"webSocketCode": 1010}}"#,
+            r#"{"selector": {}, "connections": {"webSocketCode": 1015}}"#,
+            r#"{"selector": {}, "connections": {"webSocketCode": 2999}}"#,
+            r#"{"selector": {}, "connections": {"webSocketCode": 5000}}"#,
+        ],
     ),
     (
         "eventStreams: Unsupported value",
@@ -168,7 +185,7 @@ fn sense_is_taken() {
                 "deregistration": {"idleSeconds": 0},
                 "connections": {
                     "idleSeconds": 1, "paceSeconds": 0, "webSockets": "Goodbye",
-                    "eventStreams": "Wait", "atTimeout": "Reset",
+                    "webSocketCode": 1000, "eventStreams": "Wait", "atTimeout": "Reset",
                 },
             }),
             json!({"selector": {}, "connections": {"atTimeout": "Close"}}),
@@ -185,7 +202,7 @@ fn sense_is_taken() {
                 },
                 "connections": {
                     "idleSeconds": 3600, "paceSeconds": 3600, "webSockets": "Wait",
-                    "eventStreams": "End", "atTimeout": "Handover",
+                    "webSocketCode": 4999, "eventStreams": "End", "atTimeout": "Handover",
                 },
                 "capture": {"excludePorts": [1, 65535], "proxyProtocolPorts": [5432]},
             }),
