@@ -24,6 +24,10 @@ pub struct Bootstrap {
     pub public_key: String,
     /// The app's containers, in the pod's order.
     pub containers: Vec<AppContainer>,
+    /// How many init containers the pod has beside ours, sidecars among them: all containers of a
+    /// pod share what kubelet keeps of their last words.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub init_containers: u32,
     /// Inbound TCP ports of the app that are left alone: neither relayed nor counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude_ports: Vec<u16>,
@@ -33,6 +37,10 @@ pub struct Bootstrap {
     /// How connections are to reach the sidecar.
     #[serde(default)]
     pub capture: Wanted,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// One of the app's containers, with what Ebb took over from it.

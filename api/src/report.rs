@@ -3,6 +3,12 @@
 //!
 //! Durations cross the wire, never instants: the two sides' clocks are not compared anywhere.
 
+mod holder;
+mod parts;
+
+pub use holder::{HOLDERS, Holder, WaitsFor};
+pub use parts::Parts;
+
 use crate::capture::{Mode, Step};
 use crate::desired::Revision;
 use crate::phase::{Outcome, Phase, Trigger};
@@ -117,6 +123,13 @@ pub struct Census {
     /// The age of the oldest of those, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_ms: Option<u64>,
+    /// The connections with the oldest of those, the oldest first.
+    #[serde(
+        default,
+        deserialize_with = "holder::known",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub holders: Vec<Holder>,
     /// How many of the connections reach the app past the relay.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub bypassing: u64,
@@ -132,6 +145,9 @@ pub struct Drain {
     pub outcome: Outcome,
     /// From the signal to the release of the hooks, in milliseconds.
     pub took_ms: u64,
+    /// What that time went to.
+    #[serde(default)]
+    pub parts: Parts,
     /// From the signal to the end of the lame-duck phase, in milliseconds; `None` if it never
     /// ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -194,6 +210,14 @@ pub struct Drain {
     /// They were waited for; nobody on them was told to leave.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub bypassing: u64,
+    /// Who held the drain when its timeout, the grace period or the process ended it: the oldest
+    /// that were in flight then, as far as there is room for them.
+    #[serde(
+        default,
+        deserialize_with = "holder::known",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub holders: Vec<Holder>,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -223,8 +247,8 @@ fn in_all(numbers: &BTreeMap<Protocol, u64>) -> u64 {
     each.fold(0, |sum, number| sum.saturating_add(*number))
 }
 
-/// The termination message of the sidecar's container, as JSON: at most 4 KiB, and in the pod's
-/// status before the object goes.
+/// The termination message of the sidecar's container, as JSON: at most what kubelet keeps of it,
+/// and in the pod's status before the object goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FinalReport {
@@ -276,5 +300,54 @@ mod tests {
         assert_eq!(census.connections, read);
         let said = serde_json::to_string(&census).unwrap();
         assert_eq!(serde_json::from_str::<Census>(&said).unwrap(), census);
+    }
+
+    /// A holder of which something is not known is left out, and costs neither the others nor the
+    /// numbers. A sidecar that names thousands gets no more room than any other.
+    #[test]
+    fn holders_of_a_later_version_are_left_out() {
+        let holder = |protocol: &str, waits_for: &str| {
+            format!(
+                r#"{{"client":"[fd00::7]:4000","port":8080,"protocol":"{protocol}","inFlight":2,
+                "ageMs":900,"received":31,"sent":0,"waitsFor":"{waits_for}","mood":"good"}}"#
+            )
+        };
+        let holders = [
+            holder("Quic", "App"),
+            holder("Http2", "App"),
+            holder("Http2", "Godot"),
+            "7".to_owned(),
+        ];
+        let said = |holders: &[String]| {
+            let holders = holders.join(",");
+            format!(r#"{{"connections":{{}},"inFlight":{{"Http2":4}},"holders":[{holders}]}}"#)
+        };
+        let census: Census = serde_json::from_str(&said(&holders)).unwrap();
+        assert_eq!(census.in_flight[&Protocol::Http2], 4);
+        let [read] = &census.holders[..] else {
+            panic!("{:?}", census.holders);
+        };
+        assert_eq!((read.protocol, read.in_flight), (Protocol::Http2, 2));
+        assert_eq!(read.client.to_string(), "[fd00::7]:4000");
+        let again = serde_json::to_string(&census).unwrap();
+        assert_eq!(serde_json::from_str::<Census>(&again).unwrap(), census);
+        let many = vec![holder("Http1", "Client"); 1000];
+        let census: Census = serde_json::from_str(&said(&many)).unwrap();
+        assert_eq!(census.holders.len(), HOLDERS);
+    }
+
+    /// The spelling of what is waited for is the one on the wire.
+    #[test]
+    fn what_is_waited_for_has_one_spelling() {
+        for waits_for in [
+            WaitsFor::App,
+            WaitsFor::Client,
+            WaitsFor::Request,
+            WaitsFor::Silence,
+            WaitsFor::End,
+        ] {
+            let said = serde_json::to_string(&waits_for).unwrap();
+            assert_eq!(said, format!("\"{waits_for}\""));
+        }
     }
 }

@@ -5,7 +5,7 @@ use ebb_api::capture::Mode;
 use ebb_api::desired::Revision;
 use ebb_api::names::Inject;
 use ebb_api::phase::{Outcome, Phase, Trigger};
-use ebb_api::report::{Census, Drain, Leaving, Protocol, Report};
+use ebb_api::report::{Census, Drain, Holder, Leaving, Parts, Protocol, Report, WaitsFor};
 use ebb_api::settings::Settings;
 use jiff::Timestamp;
 use serde_json::json;
@@ -78,7 +78,7 @@ pub fn policy(name: &str, created: i64) -> PolicyView {
     PolicyView::of(object).expect("its selector can be matched")
 }
 
-/// A pod that drains 3 requests on 14 connections since 12 s.
+/// A pod that drains 1 request on 14 connections since 12 s.
 pub fn draining() -> Report {
     Report {
         pod: "uid-of-web-0".to_owned(),
@@ -95,11 +95,26 @@ pub fn draining() -> Report {
         }),
         now: Census {
             connections: BTreeMap::from([(Protocol::Http1, 12), (Protocol::Opaque, 2)]),
-            in_flight: BTreeMap::from([(Protocol::Http1, 3)]),
+            in_flight: BTreeMap::from([(Protocol::Http1, 1)]),
             oldest_ms: Some(14_200),
+            holders: vec![holder()],
             bypassing: 0,
         },
         last: None,
+    }
+}
+
+/// A client that has waited for its answer for 14 s.
+pub fn holder() -> Holder {
+    Holder {
+        client: ([10, 244, 1, 9], 41_822).into(),
+        port: 8080,
+        protocol: Protocol::Http1,
+        in_flight: 1,
+        age_ms: 14_200,
+        received: 310,
+        sent: 0,
+        waits_for: WaitsFor::App,
     }
 }
 
@@ -109,6 +124,12 @@ pub fn timed_out() -> Drain {
         trigger: Trigger::Deleted,
         outcome: Outcome::TimedOut,
         took_ms: 300_040,
+        parts: Parts {
+            endpoints_ms: 310,
+            quiet_ms: 2_190,
+            last_request_ms: 297_540,
+            ..Parts::default()
+        },
         deregistered_ms: Some(2_500),
         endpoints_gone_ms: Some(310),
         finished: 12,
@@ -123,5 +144,12 @@ pub fn timed_out() -> Drain {
         one_way_closed: 0,
         late: 0,
         bypassing: 0,
+        holders: vec![Holder {
+            protocol: Protocol::Opaque,
+            age_ms: 2_460_000,
+            received: 5_300,
+            sent: 64_000,
+            ..holder()
+        }],
     }
 }

@@ -8,13 +8,17 @@
 //! or a scrape, never to a request.
 
 mod connection;
+mod oldest;
+mod peer;
 mod probes;
 mod record;
 mod records;
 mod snapshot;
 
 pub use connection::{Connection, Way};
+pub use peer::Peer;
 pub use probes::Probes;
+pub(crate) use snapshot::milliseconds;
 pub use snapshot::{Past, Snapshot};
 
 use crate::track::Odd;
@@ -103,18 +107,22 @@ impl Census {
         })
     }
 
-    /// Counts a new connection, of which nothing is known yet, until the handle is dropped.
-    pub fn connect(self: &Arc<Self>) -> Connection {
-        self.connect_by(Way::Relayed)
-    }
-
-    /// The same for a connection that gets to the app this way.
-    pub fn connect_by(self: &Arc<Self>, way: Way) -> Connection {
+    /// Counts a new connection of this peer, which gets to the app this way and has said nothing
+    /// yet, until the handle is dropped.
+    pub fn connect(self: &Arc<Self>, way: Way, peer: Peer) -> Connection {
         if way == Way::Bypassing {
             add(&self.totals.bypassed, 1);
         }
-        let record = self.records().take(way);
-        Connection::new(self.clone(), record)
+        let probed = self.probes().connect_to(peer.port);
+        let made = probed.then(|| Box::new((peer.client.ip(), peer.port)));
+        let record = self.records().take(way, peer);
+        Connection::new(self.clone(), record, made)
+    }
+
+    /// The same for one that passes the relay, from nobody.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn connect_nobody(self: &Arc<Self>) -> Connection {
+        self.connect(Way::Relayed, Peer::nobody())
     }
 
     /// Kubelet called from this address: its probes do, too.
@@ -133,13 +141,13 @@ impl Census {
     }
 
     /// The kernel's numbers for the sockets of clients that pass the relay, as far as they were
-    /// given: see [`Connection::has_socket`].
+    /// given: see [`Peer::socket`].
     pub(crate) fn sockets(&self) -> HashSet<u64> {
         let records = self.records();
-        let ids = records
-            .open()
-            .map(|record| record.socket.load(Ordering::Relaxed));
-        ids.filter(|id| *id != 0).collect()
+        let open = records.open();
+        let relayed = open.filter(|(record, _)| record.way() == Way::Relayed);
+        let sockets = relayed.map(|(_, peer)| peer.socket);
+        sockets.filter(|socket| *socket != 0).collect()
     }
 
     /// A reader's place: the next [`Changes::changed`] reports everything after this call.

@@ -59,6 +59,7 @@ mod clock;
 mod facts;
 mod milestone;
 mod orders;
+mod parts;
 mod record;
 mod state;
 mod transition;
@@ -68,16 +69,16 @@ pub use facts::Pod;
 pub use milestone::Milestone;
 pub use orders::{Orders, Release};
 
-pub(crate) use state::milliseconds;
 pub(crate) use trigger::{Source, rules};
 
-use crate::census::Snapshot;
+use crate::census::{Snapshot, milliseconds};
 use apply::Moment;
 use ebb_api::desired::Desired;
 use ebb_api::phase::Phase;
 use ebb_api::report::{Drain, Leaving as LeavingReport};
 use ebb_api::settings::Settings;
 use facts::{Facts, Hooks, Word};
+use parts::Wait;
 use state::{Ended, Restart, Stage, State};
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -296,6 +297,8 @@ impl Machine {
                 if leaving.stage == Stage::Draining && self.was_busy && !busy {
                     milestones.push(Milestone::LastByte);
                 }
+                let wait = Wait::of(leaving, &self.facts, snapshot, now);
+                leaving.parts.go_on(wait, now);
             }
             State::Restarted(_) => {}
             State::Released(ended) => {

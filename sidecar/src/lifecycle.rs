@@ -105,7 +105,10 @@ impl Lifecycle {
             revision: Revision::default(),
             limit: None,
             grace,
-            termination: TerminationMessage::new(config.termination.clone()),
+            termination: TerminationMessage::new(
+                config.termination.clone(),
+                config.bootstrap.as_ref(),
+            ),
             app_probe: AppProbe::new(containers, messages.clone()),
             conduct,
             published,

@@ -18,7 +18,7 @@ mod notify;
 pub mod scenario;
 mod write_buffer;
 
-use crate::census::{self, Census};
+use crate::census::{self, Census, Peer, Way};
 use crate::log_limit::LogLimit;
 use crate::stance::Conduct;
 use crate::upstream::{Destination, Upstream};
@@ -96,16 +96,20 @@ impl Relay {
         let canonical = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         match self.upstream.destination(client, peer) {
             Ok(destination) => {
-                let mut line = self.census.connect();
-                line.made_by(canonical.ip(), destination.port());
-                if self.upstream.shares_ports() {
-                    // Without its number the client would be counted twice, as one past the relay.
-                    line.has_socket(socket_cookie(client).unwrap_or(0));
-                }
+                // Without its number the client would be counted twice, as one past the relay.
+                let socket = match self.upstream.shares_ports() {
+                    true => socket_cookie(client).unwrap_or(0),
+                    false => 0,
+                };
+                let peer = Peer {
+                    client: canonical,
+                    port: destination.port(),
+                    socket,
+                };
                 Some(Taken {
                     client: canonical,
                     destination,
-                    line,
+                    line: self.census.connect(Way::Relayed, peer),
                 })
             }
             Err(error) => {

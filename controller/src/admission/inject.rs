@@ -144,6 +144,7 @@ fn patched(pod: &ReviewedPod, context: &Context<'_>, earlier: Option<&EarlierPas
     };
     let app = app.run(&mut spec["containers"]);
     bootstrap.containers = app.known;
+    bootstrap.init_containers = containers::others(pod);
     let names = if bootstrap.capture.modes.contains(&Mode::NamedPorts) {
         TakenNames::take(pod, earlier, &bootstrap.exclude_ports, spec)
     } else {
@@ -177,6 +178,7 @@ fn new_bootstrap(context: &Context<'_>) -> Bootstrap {
         key: context.key.id.clone(),
         public_key: context.key.base64.clone(),
         containers: Vec::new(),
+        init_containers: 0,
         exclude_ports: capture.exclude_ports,
         proxy_protocol_ports: capture.proxy_protocol_ports,
         capture: Wanted {

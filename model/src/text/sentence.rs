@@ -2,6 +2,8 @@
 
 use super::count::count;
 use super::duration::{seconds, short};
+use super::holders::{held_by, noun};
+use super::parts::waited;
 use ebb_api::capture::Mode;
 use ebb_api::phase::{Outcome, Phase};
 use ebb_api::report::{Census, Drain, Protocol, Report};
@@ -31,7 +33,12 @@ pub fn progress(report: &Report, age: Duration) -> String {
     if !broken.is_empty() {
         now.push_str(&format!("; {broken} broken off by the app"));
     }
-    format!("{word} for {elapsed}: {now}; cut in {left}")
+    let mut sentence = format!("{word} for {elapsed}: {now}; cut in {left}");
+    // What is in flight before that holds nothing: the pod is as good as in service.
+    if report.phase == Phase::Draining {
+        add(&mut sentence, held_by(&report.now.holders, age));
+    }
+    sentence
 }
 
 /// A drain that ended, from its outcome on: "Drained after 3.2s: 12 requests finished".
@@ -51,7 +58,8 @@ pub fn outcome(mode: Mode, drain: &Drain) -> String {
 }
 
 /// What came of a drain in this mode: "5m0s: 12 requests finished, 1 connection cut (open for 41m);
-/// out of endpoints after 0.3s".
+/// out of endpoints after 0.3s; waited 0.3s for the endpoints, 2.1s for quiet and 4m57s for the
+/// last request"; and, where it was ended too early, who held it.
 pub fn summary(mode: Mode, drain: &Drain) -> String {
     let observed = mode == Mode::Observe;
     let mut sentence = format!("{}: ", short(drain.took_ms));
@@ -106,7 +114,16 @@ pub fn summary(mode: Mode, drain: &Drain) -> String {
         let bypassing = count(drain.bypassing, "connection");
         sentence.push_str(&format!("; {bypassing} bypassed the sidecar"));
     }
+    add(&mut sentence, waited(&drain.parts));
+    add(&mut sentence, held_by(&drain.holders, 0));
     sentence
+}
+
+fn add(sentence: &mut String, more: Option<String>) {
+    if let Some(more) = more {
+        sentence.push_str("; ");
+        sentence.push_str(&more);
+    }
 }
 
 /// How much has finished, as far as it can be told: where connections are only `observed`, what
@@ -140,21 +157,25 @@ fn open(now: &Census) -> String {
 
 /// "2 requests, 1 WebSocket and 1 connection"; empty if there is none.
 fn works(works: &BTreeMap<Protocol, u64>) -> String {
-    let of = |protocols: &[Protocol], one: &str| {
-        let number: u64 = protocols
+    let of = |one: &str| {
+        let each = works
             .iter()
-            .filter_map(|protocol| works.get(protocol))
-            .fold(0, |sum: u64, number| sum.saturating_add(*number));
+            .filter(|(protocol, _)| noun(**protocol) == one)
+            .map(|(_, number)| *number);
+        let number = each.fold(0, u64::saturating_add);
         (number > 0).then(|| count(number, one))
     };
-    let parts = [
-        of(&[Protocol::Http1, Protocol::Http2], "request"),
-        of(&[Protocol::EventStream], "event stream"),
-        of(&[Protocol::WebSocket], "WebSocket"),
-        of(&[Protocol::Tls], "TLS connection"),
-        of(&[Protocol::Opaque], "connection"),
+    let order = [
+        Protocol::Http1,
+        Protocol::EventStream,
+        Protocol::WebSocket,
+        Protocol::Tls,
+        Protocol::Opaque,
     ];
-    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    let parts: Vec<_> = order
+        .into_iter()
+        .filter_map(|first| of(noun(first)))
+        .collect();
     match parts.split_last() {
         Some((last, others)) if others.len() > 1 => format!("{} and {last}", others.join(", ")),
         _ => parts.join(" and "),
@@ -165,6 +186,7 @@ fn works(works: &BTreeMap<Protocol, u64>) -> String {
 mod tests {
     use super::*;
     use crate::fixtures::{draining, timed_out};
+    use ebb_api::report::{HOLDERS, Holder, Parts, WaitsFor};
 
     fn summary(drain: &Drain) -> String {
         super::summary(Mode::Transparent, drain)
@@ -179,12 +201,16 @@ mod tests {
     fn sentences_are_those_of_the_documentation() {
         assert_eq!(
             progress(&draining(), Duration::ZERO),
-            "Draining for 12s: 3 requests in flight (oldest 14s) on 14 connections; cut in 4m48s"
+            "Draining for 12s: 1 request in flight (oldest 14s) on 14 connections; cut in 4m48s; \
+             held by 10.244.1.9:41822 to port 8080 (request for 14s, 310 B in, 0 B out, waits for \
+             the app)"
         );
         assert_eq!(
             summary(&timed_out()),
             "5m0s: 12 requests finished, 1 connection cut (open for 41m); out of endpoints after \
-             0.3s"
+             0.3s; waited 0.3s for the endpoints, 2.1s for quiet and 4m57s for the last request; \
+             held by 10.244.1.9:41822 to port 8080 (connection for 41m, 5.3 kB in, 64 kB out, \
+             waits for the app)"
         );
     }
 
@@ -197,10 +223,13 @@ mod tests {
             unseen: 2,
             ..timed_out()
         };
-        assert_eq!(
-            super::summary(Mode::Observe, &drain),
-            "5m0s: what finished can't be counted in mode Observe, 2 connections ended unseen, 1 \
-             connection left in flight (open for 41m); out of endpoints after 0.3s"
+        let told = super::summary(Mode::Observe, &drain);
+        assert!(
+            told.starts_with(
+                "5m0s: what finished can't be counted in mode Observe, 2 connections ended unseen, \
+                 1 connection left in flight (open for 41m); out of endpoints after 0.3s; "
+            ),
+            "{told}"
         );
         drain.finished = 1;
         let told = super::summary(Mode::Observe, &drain);
@@ -217,10 +246,13 @@ mod tests {
             handed_over: 2,
             ..timed_out()
         };
-        assert_eq!(
-            summary(&drain),
-            "5m0s: 12 requests finished, 1 connection cut (open for 41m), 2 connections left to the \
-             app's shutdown; out of endpoints after 0.3s"
+        let told = summary(&drain);
+        assert!(
+            told.starts_with(
+                "5m0s: 12 requests finished, 1 connection cut (open for 41m), 2 connections left \
+                 to the app's shutdown; out of endpoints after 0.3s; "
+            ),
+            "{told}"
         );
     }
 
@@ -230,10 +262,13 @@ mod tests {
         let mut report = draining();
         let broken = BTreeMap::from([(Protocol::Http1, 2), (Protocol::WebSocket, 1)]);
         report.leaving.as_mut().unwrap().broken = broken.clone();
-        assert_eq!(
-            progress(&report, Duration::ZERO),
-            "Draining for 12s: 3 requests in flight (oldest 14s) on 14 connections; 2 requests and \
-             1 WebSocket broken off by the app; cut in 4m48s"
+        let told = progress(&report, Duration::ZERO);
+        assert!(
+            told.starts_with(
+                "Draining for 12s: 1 request in flight (oldest 14s) on 14 connections; 2 requests \
+                 and 1 WebSocket broken off by the app; cut in 4m48s; "
+            ),
+            "{told}"
         );
         let drain = Drain {
             outcome: Outcome::Broken,
@@ -242,10 +277,13 @@ mod tests {
             given_up: 4,
             ..timed_out()
         };
-        assert_eq!(
-            outcome(&drain),
-            "Broken after 5m0s: 12 requests finished, 2 requests and 1 WebSocket broken off by the \
-             app, 4 given up by clients; out of endpoints after 0.3s"
+        let told = outcome(&drain);
+        assert!(
+            told.starts_with(
+                "Broken after 5m0s: 12 requests finished, 2 requests and 1 WebSocket broken off by \
+                 the app, 4 given up by clients; out of endpoints after 0.3s; "
+            ),
+            "{told}"
         );
     }
 
@@ -259,10 +297,13 @@ mod tests {
         };
         assert_eq!(outcome(&drain), "Skipped: the policy is disabled");
         drain.abandoned = BTreeMap::from([(Protocol::Http2, 2)]);
-        assert_eq!(
-            outcome(&drain),
-            "Skipped after 5m0s: 12 requests finished, 2 requests in flight when the policy was \
-             disabled, or selected the pod no more; out of endpoints after 0.3s"
+        let told = outcome(&drain);
+        assert!(
+            told.starts_with(
+                "Skipped after 5m0s: 12 requests finished, 2 requests in flight when the policy \
+                 was disabled, or selected the pod no more; out of endpoints after 0.3s; "
+            ),
+            "{told}"
         );
     }
 
@@ -296,7 +337,7 @@ mod tests {
         };
         let told = summary(&drain);
         assert!(
-            told.ends_with("; 1 connection bypassed the sidecar"),
+            told.contains("; 1 connection bypassed the sidecar; waited "),
             "{told}"
         );
     }
@@ -306,7 +347,50 @@ mod tests {
     fn an_old_report_is_told_as_of_now() {
         let told = progress(&draining(), Duration::from_secs(8));
         assert!(told.starts_with("Draining for 20s: "), "{told}");
-        assert!(told.ends_with("cut in 4m40s"), "{told}");
+        assert!(told.contains("cut in 4m40s; "), "{told}");
+        assert!(told.contains("(request for 22s, "), "{told}");
+    }
+
+    /// While the pod still accepts, what is in flight is what always is, and nobody is named.
+    #[test]
+    fn nobody_holds_a_pod_that_accepts() {
+        let mut report = draining();
+        report.phase = Phase::Deregistering;
+        let told = progress(&report, Duration::ZERO);
+        assert!(told.ends_with("cut in 4m48s"), "{told}");
+    }
+
+    /// An older sidecar tells neither what it waited for nor who held it.
+    #[test]
+    fn an_older_sidecar_s_drain_is_told() {
+        let drain = Drain {
+            parts: Parts::default(),
+            holders: Vec::new(),
+            ..timed_out()
+        };
+        let told = summary(&drain);
+        assert!(told.ends_with("; out of endpoints after 0.3s"), "{told}");
+    }
+
+    /// However long addresses and numbers are, what came of a drain fits into an Event.
+    #[test]
+    fn what_came_of_a_drain_fits_into_an_event() {
+        let long = Holder {
+            client: ([0xfd00, 1, 2, 3, 4, 5, 6, 0xffff], 60_000).into(),
+            port: 60_000,
+            protocol: Protocol::Tls,
+            in_flight: 1000,
+            age_ms: 3_599_000,
+            received: 999_999,
+            sent: 999_999,
+            waits_for: WaitsFor::Request,
+        };
+        let drain = Drain {
+            holders: vec![long; HOLDERS],
+            ..timed_out()
+        };
+        let told = summary(&drain);
+        assert!(told.len() < 1024, "{}: {told}", told.len());
     }
 
     /// One of something is one of something.

@@ -12,7 +12,7 @@
 //! that a request which comes that soon after an answer is waited for as long as a silent app is.
 
 use super::kernel::{Socket, Sockets};
-use crate::census::{Census, Connection, Way};
+use crate::census::{Census, Connection, Peer, Way};
 use crate::upstream::is_alias;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -97,7 +97,7 @@ impl Observer {
                 continue;
             }
             let known = self.known.entry(socket.id).or_insert_with(|| Known {
-                line: self.census.connect_by(self.way),
+                line: self.census.connect(self.way, peer(socket)),
                 first_seen: now,
                 look: 0,
                 heard: if ago(socket.heard_ago, now) > Some(before) {
@@ -170,6 +170,8 @@ impl Known {
             self.line.bytes_wait(since);
             since
         });
+        self.line.has_passed(socket.received, socket.sent);
+        self.line.buffered(socket.unacknowledged > 0);
     }
 
     /// The connection is gone; how, nobody can tell.
@@ -177,6 +179,14 @@ impl Known {
         if self.waiting.is_some() {
             self.line.ended_unseen();
         }
+    }
+}
+
+fn peer(socket: &Socket) -> Peer {
+    Peer {
+        client: socket.remote,
+        port: socket.local.port(),
+        socket: socket.id,
     }
 }
 

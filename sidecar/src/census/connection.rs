@@ -28,18 +28,22 @@ pub enum Way {
 pub struct Connection {
     census: Arc<Census>,
     record: Place,
-    /// Who made it to which port, where that port is probed.
+    /// Who made it to which port, where that port is probed: it may be one of kubelet's probes.
     made: Option<Box<(IpAddr, u16)>>,
 }
 
 // === impl Connection ===
 
 impl Connection {
-    pub(super) fn new(census: Arc<Census>, record: Place) -> Connection {
+    pub(super) fn new(
+        census: Arc<Census>,
+        record: Place,
+        made: Option<Box<(IpAddr, u16)>>,
+    ) -> Connection {
         Connection {
             census,
             record,
-            made: None,
+            made,
         }
     }
 
@@ -48,18 +52,6 @@ impl Connection {
     pub fn place(&self) -> u32 {
         const GOLDEN_RATIO: u32 = 0x9E37_79B9;
         (self.record.number() as u32).wrapping_mul(GOLDEN_RATIO)
-    }
-
-    /// Who made the connection, and to which port: it may be one of kubelet's probes.
-    pub fn made_by(&mut self, from: IpAddr, port: u16) {
-        let probed = self.census.probes().connect_to(port);
-        self.made = probed.then(|| Box::new((from, port)));
-    }
-
-    /// The kernel's number for the client's socket, by which it is known among all of the pod's:
-    /// see [`Census::sockets`].
-    pub fn has_socket(&self, id: u64) {
-        self.record.socket.store(id, Ordering::Relaxed);
     }
 
     /// Whether the first request of this connection, at `now`, is one of a probe, and therefore not
@@ -73,6 +65,7 @@ impl Connection {
     pub fn head_began(&self, now: Instant) {
         self.record.speaks_http();
         if self.open() == 0 {
+            self.count_anew(self.census.stamp(now));
             self.set_since(now);
             self.set_patience(Some(now + HEAD_PATIENCE));
         }
@@ -94,6 +87,7 @@ impl Connection {
             self.census.worked(now);
         }
         if self.open() == 0 {
+            self.count_anew(stamp);
             self.set_since(now);
         }
         self.set_patience(None);
@@ -197,6 +191,7 @@ impl Connection {
 
     /// An opaque connection's client sent something.
     pub fn client_spoke(&self, now: Instant) {
+        self.count_anew(self.census.stamp(now));
         if !self.record.spoken.swap(true, Ordering::Relaxed) {
             self.census.worked(now);
         }
@@ -205,6 +200,7 @@ impl Connection {
 
     /// The same on a connection whose client waits for nothing: it is idle at `idle_at`.
     pub fn client_spoke_alone(&self, now: Instant, idle_at: Instant) {
+        self.count_anew(self.census.stamp(now));
         let record = &*self.record;
         if !record.spoken.swap(true, Ordering::Relaxed) {
             self.census.worked(now);
@@ -318,7 +314,34 @@ impl Connection {
         add(&self.census.totals.unseen, 1);
     }
 
-    /// Whether bytes for the client wait in the relay, because it does not take them.
+    /// The client has sent so many bytes, which are taken for the app.
+    pub fn received(&self, bytes: usize) {
+        self.record.received(bytes);
+    }
+
+    /// The app has sent so many bytes.
+    pub fn sent(&self, bytes: usize) {
+        self.record.sent(bytes);
+    }
+
+    /// The client and the app have sent so many bytes in all, on a connection that does not pass
+    /// the relay.
+    pub fn has_passed(&self, received: u64, sent: u64) {
+        self.record.has_passed(received, sent);
+    }
+
+    /// Whether bytes for the app wait in the relay, because it does not take them.
+    pub fn app_is_full(&self, full: bool) {
+        self.record.app_full.store(full, Ordering::Relaxed);
+    }
+
+    /// Whether the client still has to say a part of the request that is in flight.
+    pub fn is_unfinished(&self, unfinished: bool) {
+        self.record.unfinished.store(unfinished, Ordering::Relaxed);
+    }
+
+    /// Whether bytes for the client wait, because it does not take them: in the relay or, where the
+    /// connection does not pass that, with the kernel.
     pub fn buffered(&self, buffered: bool) {
         self.record.buffered.store(buffered, Ordering::Relaxed);
     }
@@ -373,6 +396,14 @@ impl Connection {
         if count > 0 {
             self.record.open.fetch_sub(count, Ordering::Relaxed);
             self.census.ended(count.into());
+        }
+    }
+
+    /// Something is about to begin: if the connection is at rest, its bytes are counted from here
+    /// on.
+    fn count_anew(&self, now: u64) {
+        if self.open() == 0 && self.record.patience.load(Ordering::Relaxed) <= now {
+            self.record.has_passed(0, 0);
         }
     }
 

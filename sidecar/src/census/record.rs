@@ -1,7 +1,7 @@
 //! What is known of one open connection: the line that its task writes and snapshots read.
 
 use super::{Census, Way};
-use ebb_api::report::Protocol;
+use ebb_api::report::{Protocol, WaitsFor};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,6 @@ pub(super) const UNKNOWN: u8 = 0;
 pub(super) struct Record {
     /// A connection has it; otherwise the rest has no meaning.
     taken: AtomicBool,
-    /// The kernel's number for the client's socket, where somebody asked for it; 0 is none.
-    pub(super) socket: AtomicU64,
     way: AtomicU8,
     /// The number of what the first bytes have shown; [`UNKNOWN`] before, and when it stops being
     /// that.
@@ -33,15 +31,23 @@ pub(super) struct Record {
     pub(super) last_request: AtomicU64,
     /// The longest time between two heads, in nanoseconds.
     pub(super) longest_gap: AtomicU64,
+    /// Bytes of the client, and of the app, since the connection was last at rest.
+    received: AtomicU64,
+    sent: AtomicU64,
     /// The goodbye was said.
     pub(super) told: AtomicBool,
     /// An opaque connection's client has sent something.
     pub(super) spoken: AtomicBool,
     /// Bytes for the client wait in the relay.
     pub(super) buffered: AtomicBool,
+    /// Bytes for the app wait in the relay.
+    pub(super) app_full: AtomicBool,
+    /// The client has not said all of the request that is in flight.
+    pub(super) unfinished: AtomicBool,
 }
 
 /// What one record says at one moment.
+#[derive(Clone, Copy)]
 pub(super) struct Reading {
     pub(super) protocol: Protocol,
     pub(super) in_flight: u64,
@@ -61,17 +67,25 @@ impl Record {
         self.way.store(way as u8, Ordering::Relaxed);
         self.protocol.store(UNKNOWN, Ordering::Relaxed);
         self.open.store(0, Ordering::Relaxed);
-        let times = [
-            &self.socket,
+        let numbers = [
             &self.since,
             &self.patience,
             &self.last_request,
             &self.longest_gap,
+            &self.received,
+            &self.sent,
         ];
-        for time in times {
-            time.store(0, Ordering::Relaxed);
+        for number in numbers {
+            number.store(0, Ordering::Relaxed);
         }
-        for word in [&self.told, &self.spoken, &self.buffered] {
+        let words = [
+            &self.told,
+            &self.spoken,
+            &self.buffered,
+            &self.app_full,
+            &self.unfinished,
+        ];
+        for word in words {
             word.store(false, Ordering::Relaxed);
         }
         self.taken.store(true, Ordering::Relaxed);
@@ -113,6 +127,44 @@ impl Record {
         }
     }
 
+    /// What something in flight on it waits for.
+    pub(super) fn waits_for(&self, reading: &Reading) -> WaitsFor {
+        let has_begun = self.open.load(Ordering::Relaxed) > 0;
+        let is_unfinished = self.unfinished.load(Ordering::Relaxed);
+        let app_is_full = self.app_full.load(Ordering::Relaxed);
+        match reading.protocol {
+            _ if reading.buffered => WaitsFor::Client,
+            Protocol::WebSocket | Protocol::EventStream => WaitsFor::End,
+            // Patience with a head, or with a silence.
+            Protocol::Http1 | Protocol::Http2 if !has_begun => WaitsFor::Request,
+            Protocol::Opaque | Protocol::Tls if !has_begun => WaitsFor::Silence,
+            Protocol::Http1 if is_unfinished && !app_is_full => WaitsFor::Request,
+            Protocol::Http1 | Protocol::Http2 | Protocol::Opaque | Protocol::Tls => WaitsFor::App,
+        }
+    }
+
+    /// Bytes of the client, and of the app.
+    pub(super) fn passed(&self) -> (u64, u64) {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (load(&self.received), load(&self.sent))
+    }
+
+    /// So many bytes of the client, and of the app, have passed by now.
+    pub(super) fn has_passed(&self, received: u64, sent: u64) {
+        self.received.store(received, Ordering::Relaxed);
+        self.sent.store(sent, Ordering::Relaxed);
+    }
+
+    /// More bytes of the client have passed.
+    pub(super) fn received(&self, bytes: usize) {
+        add_alone(&self.received, bytes);
+    }
+
+    /// More bytes of the app have.
+    pub(super) fn sent(&self, bytes: usize) {
+        add_alone(&self.sent, bytes);
+    }
+
     /// It is HTTP/1, unless it is known to be HTTP/2.
     pub(super) fn speaks_http(&self) {
         if self.protocol.load(Ordering::Relaxed) == UNKNOWN {
@@ -152,5 +204,22 @@ impl Record {
             gap => gap.saturating_mul(3).min(longest),
         };
         Some(last + Duration::from_nanos(pause))
+    }
+}
+
+/// Adds without the lock that an atomic addition takes: a record has one writer.
+fn add_alone(counter: &AtomicU64, bytes: usize) {
+    let sum = counter.load(Ordering::Relaxed).wrapping_add(bytes as u64);
+    counter.store(sum, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection writes to one cache line, however much is known of it.
+    #[test]
+    fn a_record_is_one_cache_line() {
+        assert_eq!(std::mem::size_of::<Record>(), 64);
     }
 }

@@ -1,8 +1,9 @@
 //! The census at one moment.
 
+use super::oldest::Oldest;
 use super::{Census, Way};
 use crate::track::Odd;
-use ebb_api::report::{self, Protocol};
+use ebb_api::report::{self, Holder, Protocol};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ pub struct Snapshot {
     pub in_flight: BTreeMap<Protocol, u64>,
     /// The age of the oldest of those.
     pub oldest: Option<Duration>,
+    /// The connections with the oldest of those.
+    pub holders: Vec<Holder>,
     /// If nothing else happens, something stops being in flight by time alone at this moment
     /// (patience with a dribbled head or a silent opaque connection ends): look again then.
     pub settles_at: Option<Instant>,
@@ -106,12 +109,14 @@ impl Census {
             snapshot.oldest_cut = Some(Duration::from_nanos(load(&totals.oldest_cut)));
         }
         let (mut connections, mut in_flight) = ([0; Protocol::ALL.len()], [0; Protocol::ALL.len()]);
-        for record in self.records().open() {
+        let records = self.records();
+        let mut oldest = Oldest::default();
+        for (record, peer) in records.open() {
             let reading = record.read(self, now);
             connections[reading.protocol as usize] += 1;
             in_flight[reading.protocol as usize] += reading.in_flight;
-            snapshot.buffered += u64::from(reading.buffered);
             if record.way() == Way::Relayed {
+                snapshot.buffered += u64::from(reading.buffered);
                 snapshot.untold += u64::from(reading.untold);
             } else {
                 snapshot.past.connections += 1;
@@ -124,7 +129,10 @@ impl Census {
             snapshot.oldest = snapshot.oldest.max(age);
             snapshot.settles_at = earlier(snapshot.settles_at, reading.settles_at);
             snapshot.pausing_until = snapshot.pausing_until.max(reading.pausing_until);
+            oldest.look_at(reading, record, peer);
         }
+        snapshot.holders = oldest.report(now);
+        drop(records);
         for protocol in Protocol::ALL {
             let place = protocol as usize;
             count(&mut snapshot.connections, protocol, connections[place]);
@@ -160,12 +168,16 @@ impl Snapshot {
         report::Census {
             connections: self.connections.clone(),
             in_flight: self.in_flight.clone(),
-            oldest_ms: self
-                .oldest
-                .map(|oldest| u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX)),
+            oldest_ms: self.oldest.map(milliseconds),
+            holders: self.holders.clone(),
             bypassing: self.bypassing,
         }
     }
+}
+
+/// The age of something, as a report counts it.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn count<K: Ord>(numbers: &mut BTreeMap<K, u64>, key: K, count: u64) {

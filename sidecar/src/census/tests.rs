@@ -1,3 +1,5 @@
+mod holders;
+
 use super::*;
 
 /// How long an opaque connection is waited for here.
@@ -12,7 +14,7 @@ fn seconds(seconds: u64) -> Duration {
 fn requests_are_in_flight_until_they_end() {
     let now = Instant::now();
     let census = Census::new(now);
-    let connection = census.connect();
+    let connection = census.connect_nobody();
     assert_eq!(census.snapshot(now).in_flight_in_all(), 0);
     connection.request_began(now, true);
     connection.request_began(now + seconds(1), true);
@@ -37,7 +39,7 @@ fn requests_are_in_flight_until_they_end() {
 fn patience_with_a_dribbled_head_ends() {
     let now = Instant::now();
     let census = Census::new(now);
-    let connection = census.connect();
+    let connection = census.connect_nobody();
     connection.head_began(now);
     let snapshot = census.snapshot(now + seconds(1));
     assert_eq!(snapshot.in_flight_in_all(), 1);
@@ -55,7 +57,7 @@ fn patience_with_a_dribbled_head_ends() {
 fn opaque_connections_are_in_flight_while_the_client_waits() {
     let now = Instant::now();
     let census = Census::new(now);
-    let connection = census.connect();
+    let connection = census.connect_nobody();
     connection.app_spoke(now, None);
     assert_eq!(census.snapshot(now).in_flight_in_all(), 0);
     connection.client_spoke(now);
@@ -74,7 +76,7 @@ fn opaque_connections_are_in_flight_while_the_client_waits() {
 fn health_checks_are_no_work() {
     let now = Instant::now();
     let census = Census::new(now);
-    let connection = census.connect();
+    let connection = census.connect_nobody();
     connection.request_began(now, false);
     let snapshot = census.snapshot(now);
     assert_eq!(snapshot.in_flight_in_all(), 1);
@@ -101,7 +103,7 @@ fn pauses_by_its_own_measure(turned: impl Fn(&Connection)) {
     let now = Instant::now();
     let census = Census::new(now);
     census.expect_back_within(seconds(5));
-    let connection = census.connect();
+    let connection = census.connect_nobody();
     turned(&connection);
     let request = |at: Instant| {
         connection.request_began(at, true);
@@ -129,7 +131,11 @@ fn pauses_by_its_own_measure(turned: impl Fn(&Connection)) {
 fn the_cut_counts_what_was_in_flight() {
     let now = Instant::now();
     let census = Census::new(now);
-    let (busy, opaque, idle) = (census.connect(), census.connect(), census.connect());
+    let (busy, opaque, idle) = (
+        census.connect_nobody(),
+        census.connect_nobody(),
+        census.connect_nobody(),
+    );
     busy.request_began(now, true);
     opaque.client_spoke(now + seconds(1));
     for connection in [&busy, &opaque, &idle] {
@@ -150,7 +156,11 @@ fn the_cut_counts_what_was_in_flight() {
 fn what_is_lost_does_not_finish() {
     let now = Instant::now();
     let census = Census::new(now);
-    let (broken, given_up, opaque) = (census.connect(), census.connect(), census.connect());
+    let (broken, given_up, opaque) = (
+        census.connect_nobody(),
+        census.connect_nobody(),
+        census.connect_nobody(),
+    );
     broken.request_began(now, true);
     broken.request_began(now, true);
     given_up.request_began(now, true);
@@ -173,10 +183,10 @@ async fn readers_wake_when_nothing_is_in_flight() {
     let now = Instant::now();
     let census = Census::new(now);
     let mut changes = census.changes();
-    let connection = census.connect();
+    let connection = census.connect_nobody();
     connection.request_began(now, true);
     changes.changed().await;
-    let (first, second) = (census.connect(), census.connect());
+    let (first, second) = (census.connect_nobody(), census.connect_nobody());
     first.request_began(now, true);
     let waiter = async {
         changes.changed().await;

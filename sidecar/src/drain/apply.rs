@@ -50,6 +50,7 @@ impl Machine {
             handed_over: leaving.handed_over,
         });
         leaving.oldest_cut = moment.snapshot.oldest;
+        leaving.holders.clone_from(&moment.snapshot.holders);
         State::Leaving(leaving.at_stage(Stage::Cutting, moment.now))
     }
 

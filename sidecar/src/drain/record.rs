@@ -1,7 +1,7 @@
 //! The record of a drain: what came of the work that was in flight at its signal and began since.
 
-use super::state::{Ended, Leaving, milliseconds};
-use crate::census::Snapshot;
+use super::state::{Ended, Leaving};
+use crate::census::{Snapshot, milliseconds};
 use ebb_api::phase::Outcome;
 use ebb_api::report::{Drain, Protocol};
 use std::collections::BTreeMap;
@@ -73,6 +73,7 @@ impl Leaving {
             trigger: self.trigger,
             outcome,
             took_ms: after(end),
+            parts: self.parts.report(),
             deregistered_ms: self.deregistered.map(after),
             endpoints_gone_ms: self.gone.map(|(at, _)| after(at)),
             finished: since(self.at_signal.finished, snapshot.finished),
@@ -87,6 +88,7 @@ impl Leaving {
             one_way_closed: since(self.at_signal.one_way_closed, snapshot.one_way_closed),
             late: since(begun_before, snapshot.work),
             bypassing: since(self.at_signal.bypassed, snapshot.bypassed) + self.at_signal.bypassing,
+            holders: self.holders.clone(),
         }
     }
 

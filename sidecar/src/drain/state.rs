@@ -1,10 +1,11 @@
 //! The named states of a drain.
 
 use super::milestone::Milestone;
+use super::parts::Parts;
 use super::trigger::{Readiness, rules};
 use crate::census::Snapshot;
 use ebb_api::phase::{Outcome, Phase, Trigger};
-use ebb_api::report::{Drain, Protocol};
+use ebb_api::report::{Drain, Holder, Protocol};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -65,6 +66,10 @@ pub(crate) struct Leaving {
     pub(crate) handed_over: u64,
     /// The app has broken something off, and that was logged.
     pub(crate) broke: bool,
+    /// Who held the drain when its end came before all was done.
+    pub(crate) holders: Vec<Holder>,
+    /// What its time has gone to.
+    pub(crate) parts: Parts,
 }
 
 /// A drain that has ended.
@@ -125,6 +130,8 @@ impl Leaving {
             oldest_cut: None,
             handed_over: 0,
             broke: false,
+            holders: Vec::new(),
+            parts: Parts::begin(now),
         }
     }
 
@@ -153,7 +160,11 @@ impl Leaving {
         self.handed_over > 0 && protocol.is_opaque()
     }
 
-    pub(crate) fn end(self, outcome: Outcome, snapshot: &Snapshot, now: Instant) -> Ended {
+    pub(crate) fn end(mut self, outcome: Outcome, snapshot: &Snapshot, now: Instant) -> Ended {
+        let too_early = matches!(outcome, Outcome::TimedOut | Outcome::Killed);
+        if too_early && self.holders.is_empty() {
+            self.holders.clone_from(&snapshot.holders);
+        }
         let drain = self.record(outcome, (snapshot, now), snapshot);
         Ended {
             leaving: self,
@@ -163,9 +174,4 @@ impl Leaving {
             drain,
         }
     }
-}
-
-/// The age of something, as the report counts it.
-pub(crate) fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,6 +4,8 @@
 mod broken;
 mod connections;
 mod deletion;
+mod holders;
+mod parts;
 mod random;
 mod restart;
 mod words;
@@ -138,6 +140,7 @@ impl Bench {
             let Milestone::Ended(drain) = milestone else {
                 continue;
             };
+            assert_eq!(drain.parts.in_all_ms(), drain.took_ms, "{drain:?}");
             let restart = drain.trigger == Trigger::ContainerRestart;
             match drain.outcome {
                 Outcome::Drained | Outcome::Broken => {

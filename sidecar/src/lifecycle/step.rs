@@ -27,7 +27,8 @@ impl Lifecycle {
             self.say_last_words(&snapshot);
         }
         for milestone in &milestones {
-            log::write(milestone, self.captured.effective.path().words);
+            let words = self.captured.effective.path().words;
+            log::write(milestone, words, &snapshot.holders);
         }
         if let Some(deadline) = orders.deadline {
             self.limit = Some(deadline);

@@ -52,7 +52,7 @@ fn most(limit: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::census::Way;
+    use crate::census::{Peer, Way};
 
     /// Some file descriptors stay for everything else.
     #[test]
@@ -70,9 +70,10 @@ mod tests {
             most: 1,
             ..ConnectionLimit::new(census.clone())
         };
-        let _others = [Way::Bypassing, Way::Observed].map(|way| census.connect_by(way));
+        let _others =
+            [Way::Bypassing, Way::Observed].map(|way| census.connect(way, Peer::nobody()));
         assert!(!limit.is_full());
-        let relayed = census.connect();
+        let relayed = census.connect_nobody();
         assert!(limit.is_full());
         drop(relayed);
         assert!(!limit.is_full());

@@ -241,6 +241,7 @@ impl<L: Legs> Connection<L> {
             match self.legs.poll_flush(Leg::App, context) {
                 Poll::Pending => return Ok(false),
                 Poll::Ready(Err(_)) => return self.app_broke(),
+                Poll::Ready(Ok(())) if waited => self.exchange.app_is_full(false),
                 Poll::Ready(Ok(())) => {}
             }
         }
@@ -285,6 +286,9 @@ impl<L: Legs> Connection<L> {
             self.legs.push(Leg::App, &passed.bytes);
         } else if self.legs.send(Leg::App, &passed.bytes, context).is_err() {
             return self.app_broke();
+        }
+        if self.legs.unsent(Leg::App) > 0 {
+            self.exchange.app_is_full(true);
         }
         Ok(true)
     }

@@ -122,6 +122,12 @@ impl Exchange {
 
     /// Bytes from the client.
     pub(crate) fn client_sent<'a>(&mut self, input: &'a [u8], now: Instant) -> ToApp<'a> {
+        let passed = self.follow_client(input, now);
+        self.line.received(passed.taken);
+        passed
+    }
+
+    fn follow_client<'a>(&mut self, input: &'a [u8], now: Instant) -> ToApp<'a> {
         if let Some(passed) = self.step_over_header(input, now) {
             return passed;
         }
@@ -187,8 +193,18 @@ impl Exchange {
         }
     }
 
+    /// Whether bytes for the app wait, because it does not take them.
+    pub(crate) fn app_is_full(&self, full: bool) {
+        self.line.app_is_full(full);
+    }
+
     /// Bytes from the app.
     pub(crate) fn app_sent<'a>(&mut self, input: &'a [u8], now: Instant) -> ToClient<'a> {
+        self.line.sent(input.len());
+        self.follow_app(input, now)
+    }
+
+    fn follow_app<'a>(&mut self, input: &'a [u8], now: Instant) -> ToClient<'a> {
         self.hello = None;
         let at = At::new(now, self.goodbyes_from(), &self.line);
         if let Some(preface) = &mut self.preface {
@@ -218,7 +234,7 @@ impl Exchange {
                 self.upgrade(upgrade, now);
                 let rest = &input[used..];
                 if !rest.is_empty() {
-                    let behind = self.app_sent(rest, now);
+                    let behind = self.follow_app(rest, now);
                     let mut all = bytes.into_owned();
                     all.extend_from_slice(&behind.bytes);
                     return ToClient {

@@ -51,7 +51,7 @@ impl Played {
             connection: Connection::new(
                 Parties::new(),
                 Stage::Relaying,
-                Exchange::new(census.connect()),
+                Exchange::new(census.connect_nobody()),
             ),
             census,
             now,

@@ -16,6 +16,7 @@ mod conversations;
 mod equivalence;
 mod event_stream;
 mod header;
+mod holders;
 mod http1;
 mod http2;
 mod opaque;

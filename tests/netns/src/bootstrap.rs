@@ -32,6 +32,7 @@ pub fn of(settings: Settings) -> Bootstrap {
             restart_grace_seconds: None,
             own_hook: None,
         }],
+        init_containers: 0,
         exclude_ports: Vec::new(),
         proxy_protocol_ports: Vec::new(),
         capture: Wanted::default(),

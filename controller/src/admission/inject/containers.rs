@@ -79,6 +79,14 @@ pub(super) fn renew(spec: &mut Value, bootstrap: &Bootstrap) {
     all.put(spec);
 }
 
+/// How many init containers the pod has beside ours.
+pub(super) fn others(pod: &ReviewedPod) -> u32 {
+    const OURS: [&str; 3] = [HOLD_CONTAINER, REDIRECT_CONTAINER, SIDECAR_CONTAINER];
+    let all = pod.init_containers().iter();
+    let others = all.filter(|container| !OURS.contains(&container.name.as_str()));
+    u32::try_from(others.count()).unwrap_or(u32::MAX)
+}
+
 // === impl InitContainers ===
 
 impl InitContainers {

@@ -44,6 +44,10 @@ pub(crate) struct Socket {
     pub(crate) unread: u32,
     /// Bytes that the other side has not acknowledged.
     pub(crate) unacknowledged: u32,
+    /// Bytes that the other side has said in all.
+    pub(crate) received: u64,
+    /// Bytes that this side has said in all, and the other has acknowledged.
+    pub(crate) sent: u64,
     /// How often the other side said something: segments with data.
     pub(crate) heard: u32,
     /// How long ago the last time was; `None` if it never did.
@@ -121,6 +125,8 @@ impl From<&InetSocket> for Socket {
             closed,
             unread: socket.recv_q.saturating_sub(heard_fin.into()),
             unacknowledged: socket.send_q.saturating_sub(closed.into()),
+            received: info.map_or(0, |info| info.bytes_received),
+            sent: info.map_or(0, |info| info.bytes_acked),
             heard: info.map_or(0, |info| info.data_segs_in),
             heard_ago: info.and_then(|info| ago(info.data_segs_in, info.last_data_recv)),
             said_ago: info.and_then(|info| ago(info.data_segs_out, info.last_data_sent)),

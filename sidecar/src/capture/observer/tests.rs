@@ -64,6 +64,8 @@ fn silent(id: u64, remote: &str) -> Socket {
         closed: false,
         unread: 0,
         unacknowledged: 0,
+        received: 0,
+        sent: 0,
         heard: 0,
         heard_ago: None,
         said_ago: None,

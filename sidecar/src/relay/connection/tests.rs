@@ -23,7 +23,7 @@ async fn pair() -> (TcpStream, TcpStream) {
 async fn taken_in(census: &Arc<Census>) -> (Connection, TcpStream) {
     let (client, accepted) = pair().await;
     let (peer, address) = (client.local_addr().unwrap(), accepted.local_addr().unwrap());
-    let exchange = Exchange::new(census.connect());
+    let exchange = Exchange::new(census.connect_nobody());
     let upstream = Upstream::new(OriginalDestination::Fixed(address), Approach::default());
     let destination = upstream.destination(&accepted, peer).unwrap();
     (Connection::between(accepted, destination, exchange), client)

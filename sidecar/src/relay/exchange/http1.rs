@@ -138,6 +138,7 @@ impl Http1 {
             self.head_began = Some(at.now);
             at.line.head_began(at.now);
         }
+        at.line.is_unfinished(self.is_unfinished());
         Ok(used)
     }
 
@@ -268,6 +269,12 @@ impl Http1 {
             .front()
             .is_some_and(|open| open.method == Method::Connect);
         head.status == 101 || (connect && (200..300).contains(&head.status))
+    }
+
+    /// True if the client still has to say a part of the oldest request that waits.
+    fn is_unfinished(&self) -> bool {
+        let before = usize::from(!self.requests.is_in_head());
+        !self.requests.is_between() && self.open.len() <= before
     }
 
     /// True if the open request is complete and none is after it: what the client sends next

@@ -105,9 +105,9 @@ fn the_goodbye_comes_in_silence() {
 #[test]
 fn the_goodbye_comes_when_the_policy_says() {
     let mut played = Played::websocket(false);
-    let _first = played.census.connect();
+    let _first = played.census.connect_nobody();
     let mut second = Played::new(false);
-    second.connection.exchange = Exchange::new(played.census.connect());
+    second.connection.exchange = Exchange::new(played.census.connect_nobody());
     second.client(ASK);
     second.app(SWITCH);
     second.forget();

@@ -1,6 +1,7 @@
 //! What a person reads: `kubectl describe drainpolicy`, `kubectl get dp`, Events. Names, times and
 //! durations are masked; every other word is compared.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -121,8 +122,8 @@ async fn event(namespace: &TestNamespace, part: &str) -> Result<()> {
     .await
 }
 
-/// The text with what differs from run to run masked: the namespace, times, durations, UIDs and
-/// versions; and the runs of spaces that align columns made even.
+/// The text with what differs from run to run masked: the namespace, times, durations, addresses of
+/// clients, UIDs and versions; and the runs of spaces that align columns made even.
 fn masked(text: &str, namespace: &str) -> String {
     let text = text.replace(namespace, "NAMESPACE");
     let mut lines = Vec::new();
@@ -134,12 +135,23 @@ fn masked(text: &str, namespace: &str) -> String {
             Some((key @ ("UID" | "Resource Version"), _)) => format!("{key}: MASKED"),
             _ => columns,
         };
-        lines.push(format!("{:indent$}{columns}", ""));
+        lines.push(format!("{:indent$}{}", "", masked_parts(&columns)));
     }
     lines.join("\n")
 }
 
-/// A word that is a time or a duration, with its punctuation kept.
+/// What the time of a drain went to, masked: a part that took no time worth a word is not told.
+fn masked_parts(line: &str) -> String {
+    const START: &str = "; waited ";
+    let Some((before, told)) = line.split_once(START) else {
+        return line.to_owned();
+    };
+    let ends = ["; held by ", " ebb-controller"].map(|end| told.find(end));
+    let end = ends.into_iter().flatten().min().unwrap_or(told.len());
+    format!("{before}{START}PARTS{}", &told[end..])
+}
+
+/// A word that is a time, a duration or an address with its port, with its punctuation kept.
 fn masked_word(word: &str) -> String {
     let inner = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     let is_time = inner.len() > 18 && inner.ends_with('Z') && inner.as_bytes()[4] == b'-';
@@ -148,6 +160,9 @@ fn masked_word(word: &str) -> String {
         && inner
             .chars()
             .all(|c| c.is_ascii_digit() || matches!(c, '.' | 'm' | 's' | 'h'));
+    if word.parse::<SocketAddr>().is_ok() {
+        return "CLIENT".to_owned();
+    }
     match (is_time, is_duration) {
         (true, _) => word.replace(inner, "TIME"),
         (_, true) => word.replace(inner, "DURATION"),
@@ -163,4 +178,16 @@ fn the_mask_hides_times_and_nothing_else() {
     let expected = "Name: web\n  UID: MASKED\n  Since: TIME\n  \
                     Progress: Draining for DURATION: 3 requests in flight (oldest DURATION); cut in DURATION";
     assert_eq!(masked(text, "words-abc"), expected);
+    let text = "Summary:  5.0s: 1 request finished; waited 0.3s for the endpoints and 4.7s for quiet; \
+                held by 198.18.0.1:40000 to port 8080 (request for 5s, 9 B in)";
+    let expected = "Summary: DURATION: 1 request finished; waited PARTS; \
+                    held by CLIENT to port 8080 (request for DURATION, 9 B in)";
+    assert_eq!(masked(text, "words-abc"), expected);
+    assert_eq!(
+        masked(
+            "5.0s: none; waited 5.0s for quiet ebb-controller",
+            "words-abc"
+        ),
+        "DURATION: none; waited PARTS ebb-controller"
+    );
 }

@@ -47,6 +47,7 @@ fn a_second_pass_takes_in_what_came_between() {
     let bootstrap = bootstrap(&pod);
     assert_eq!(bootstrap.token, "fresh-token");
     assert_eq!(bootstrap.original_grace_seconds, 60);
+    assert_eq!(bootstrap.init_containers, 1, "it takes room, too");
     let hooks: Vec<_> = bootstrap
         .containers
         .iter()

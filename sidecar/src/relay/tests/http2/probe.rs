@@ -1,7 +1,7 @@
 //! Kubelet's gRPC probes: an HTTP/2 connection with one request, which is no traffic.
 
 use super::*;
-use crate::census::{Census, Probes};
+use crate::census::{Census, Peer, Probes, Way};
 use ebb_api::bootstrap::{AppContainer, ConnectingProbe, ProbeKind};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -9,8 +9,12 @@ const PORT: u16 = 9090;
 
 /// Connections of kubelet to a port that it probes each 10 s; two pods would not know more.
 fn probed(census: &std::sync::Arc<Census>, now: Instant) -> Played {
-    let mut line = census.connect();
-    line.made_by(kubelet(), PORT);
+    let kubelet = Peer {
+        client: (kubelet(), 40_000).into(),
+        port: PORT,
+        ..Peer::nobody()
+    };
+    let line = census.connect(Way::Relayed, kubelet);
     let mut played = Played::new(false);
     played.connection.exchange = Exchange::new(line);
     played.census = census.clone();

@@ -42,7 +42,7 @@ async fn streams_end_once_when_the_app_closes() {
     played.client(&[frame(3, 0, 1, &[0; 4]), request(5)].concat());
     played.client(&frame(3, 0, 5, &[0; 4]));
     assert_eq!(played.in_flight(), 0);
-    let other = played.census.connect();
+    let other = played.census.connect_nobody();
     let mut changes = played.census.changes();
     other.request_began(played.now, true);
     other.request_ended(None);
