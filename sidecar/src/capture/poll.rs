@@ -14,6 +14,10 @@ pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
 /// take at most a twentieth of a core.
 const SHARE: u32 = 20;
 
+/// But it is never longer than this. A look takes as long as the process has to wait for its share
+/// of a core, and what is decided of a pod that leaves must not be about a time long ago.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// How long a look may take. It is memory to memory; what takes longer must not keep a hook
 /// waiting.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -69,7 +73,12 @@ impl SocketPoller {
             }
         }
         let cost = began.elapsed();
-        self.looked = Some((began, began + cost + (cost * SHARE).max(INTERVAL)));
+        self.looked = Some((began, began + cost + pause(cost)));
+    }
+
+    /// The next look is due at once: something is about to be decided by it.
+    pub(crate) fn look_again(&mut self) {
+        self.looked = None;
     }
 
     /// Connections to this port are not the app's any more.
@@ -85,5 +94,24 @@ impl SocketPoller {
     /// Why the sockets can't be seen, if so.
     pub(crate) fn blind(&self) -> Option<&str> {
         self.blind.as_deref()
+    }
+}
+
+/// The pause after a look that took so long.
+fn pause(cost: Duration) -> Duration {
+    (cost * SHARE).clamp(INTERVAL, LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks take a small share of a core, but on a busy one they go on.
+    #[test]
+    fn looks_go_on_whatever_they_cost() {
+        let milliseconds = Duration::from_millis;
+        assert_eq!(pause(milliseconds(1)), INTERVAL);
+        assert_eq!(pause(milliseconds(8)), milliseconds(160));
+        assert_eq!(pause(PATIENCE), LONGEST_PAUSE);
     }
 }

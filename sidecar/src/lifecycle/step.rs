@@ -1,9 +1,11 @@
 //! One step: the machine is given an event, and what it orders is done.
 
 use super::{Lifecycle, log};
+use crate::capture::poll::SocketPoller;
 use crate::drain::{Event, Milestone, Orders};
 use crate::stance::Conduct;
 use ebb_api::capture::Mode;
+use ebb_api::phase::Phase;
 use std::time::Instant;
 
 impl Lifecycle {
@@ -40,6 +42,10 @@ impl Lifecycle {
             self.limit = None;
         }
         self.publish(&orders, &milestones, told_at_once);
+        if self.orders.phase == Phase::Serving && orders.phase != Phase::Serving {
+            // The last look was for whoever asked, if anybody did.
+            self.poller.iter_mut().for_each(SocketPoller::look_again);
+        }
         self.orders = orders;
     }
 

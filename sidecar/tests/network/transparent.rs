@@ -256,9 +256,9 @@ fn close(first: TcpStream, mut second: TcpStream) {
     let _ = second.read(&mut [0]);
 }
 
-/// 5,000 clients behind one address, as a gateway's are, that use their ports again at once: each is
-/// answered each time, under its own address and port. The app closes first, so that the pod is the
-/// side that remembers each of the connections before.
+/// 5,000 clients behind one address, as a gateway's are, that use their ports again at once: each
+/// is answered each time, under its own address and port. The app closes first, so that the pod is
+/// the side that remembers each of the connections before.
 #[test]
 fn thousands_of_clients_behind_one_address_use_their_ports_again_at_once() {
     const CLIENTS: u16 = 5_000;

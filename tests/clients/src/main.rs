@@ -36,7 +36,8 @@ enum Soak {
     /// Runs a conformance suite for HTTP/2 on servers with and without the sidecar; for the test.
     #[command(hide = true)]
     Conformance(Built),
-    /// Asks servers that go by their clients' addresses, with and without the sidecar; for the test.
+    /// Asks servers that go by their clients' addresses, with and without the sidecar; for the
+    /// test.
     #[command(hide = true)]
     Trust(Built),
     /// Runs a plan within the namespaces that were made for it.
