@@ -100,7 +100,7 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&settings).unwrap(),
-            r#"{"idleSeconds":15,"paceSeconds":30,"webSockets":"Wait","webSocketCode":1001,"eventStreams":"Wait","atTimeout":"Handover"}"#
+            r#"{"idleSeconds":15,"paceSeconds":30,"webSockets":"Wait","webSocketCode":1012,"eventStreams":"Wait","atTimeout":"Handover"}"#
         );
         let said = r#"{"paceSeconds":30,"webSockets":"Wait","atTimeout":"Handover"}"#;
         assert_eq!(

@@ -235,7 +235,7 @@ mod tests {
     fn words_on_connections_are_resolved() {
         let spec: DrainPolicySpec = serde_json::from_str(
             r#"{"selector":{},"connections":{"idleSeconds":60,"paceSeconds":30,
-                "webSockets":"Wait","webSocketCode":1012,"eventStreams":"End",
+                "webSockets":"Wait","webSocketCode":1001,"eventStreams":"End",
                 "atTimeout":"Handover"}}"#,
         )
         .unwrap();
@@ -243,7 +243,7 @@ mod tests {
             idle_seconds: 60,
             pace_seconds: 30,
             web_sockets: WebSockets::Wait,
-            web_socket_code: WebSocketCode::from(1012),
+            web_socket_code: WebSocketCode::from(1001),
             event_streams: EventStreams::End,
             at_timeout: AtTimeout::Handover,
         };

@@ -1,4 +1,4 @@
-//! WebSocket through sockets: 1001 reaches the client, its answer the app, and then all is closed.
+//! WebSocket through sockets: the Close reaches the client, its answer the app, and then all is closed.
 
 use crate::harness::{End, TestRelay};
 use ebb_api::connections::WebSockets;
@@ -12,8 +12,8 @@ const SWITCH: &str =
 const ASKED: &[u8] = b"\x81\x85maskhello";
 const TOLD: &[u8] = b"\x81\x05hello";
 const CLIENT_CLOSE: &[u8] = b"\x88\x82mask\x6e\x88";
-/// A Close frame with the code 1001.
-const GOING_AWAY: &[u8] = b"\x88\x02\x03\xe9";
+/// A Close frame with the code 1012, which is the default.
+const GOODBYE: &[u8] = b"\x88\x02\x03\xf4";
 
 async fn connect(relay: &TestRelay) -> (End, End) {
     let (mut client, mut app) = relay.connect().await;
@@ -26,14 +26,14 @@ async fn connect(relay: &TestRelay) -> (End, End) {
     (client, app)
 }
 
-/// The client hears 1001 and answers; the app hears the answer and the end, the client the end, and
+/// The client hears 1012 and answers; the app hears the answer and the end, the client the end, and
 /// nothing was cut.
 #[tokio::test]
 async fn both_sides_part_in_good_order() {
     let relay = TestRelay::new().await;
     let (mut client, mut app) = connect(&relay).await;
     relay.stance(Stance::Parting);
-    client.hear(GOING_AWAY).await;
+    client.hear(GOODBYE).await;
     assert_eq!(relay.in_flight(WebSocket), 1);
     app.say(TOLD).await;
     client.say([ASKED, CLIENT_CLOSE].concat()).await;
@@ -58,8 +58,8 @@ async fn nobody_holds_it() {
     let (mut silent, _first) = connect(&relay).await;
     let (mut answering, mut stubborn) = connect(&relay).await;
     relay.stance(Stance::Parting);
-    silent.hear(GOING_AWAY).await;
-    answering.hear(GOING_AWAY).await;
+    silent.hear(GOODBYE).await;
+    answering.hear(GOODBYE).await;
     answering.say(CLIENT_CLOSE).await;
     stubborn.hear(CLIENT_CLOSE).await;
     answering.hear_end().await;
@@ -75,7 +75,7 @@ async fn a_drain_that_heals_ends_what_it_began() {
     let relay = TestRelay::new().await;
     let (mut client, mut app) = connect(&relay).await;
     relay.stance(Stance::Parting);
-    client.hear(GOING_AWAY).await;
+    client.hear(GOODBYE).await;
     relay.stance(Stance::Serving);
     client.hear_end().await;
     app.hear_end().await;
@@ -102,14 +102,14 @@ async fn the_policy_may_wait_for_them() {
     }
     assert_eq!(relay.in_flight(WebSocket), 2);
     relay.settings(|settings| settings.web_sockets = WebSockets::Goodbye);
-    first.hear(GOING_AWAY).await;
-    second.hear(GOING_AWAY).await;
+    first.hear(GOODBYE).await;
+    second.hear(GOODBYE).await;
 
     let relay = TestRelay::new().await;
     relay.settings(|settings| settings.web_sockets = WebSockets::Wait);
     let (mut client, _app) = connect(&relay).await;
     relay.stance(Stance::Cut);
-    client.hear(GOING_AWAY).await;
+    client.hear(GOODBYE).await;
     client.hear_end().await;
     assert_eq!(relay.snapshot().cut[&WebSocket], 1);
 }
@@ -123,7 +123,7 @@ async fn the_deadline_cuts() {
     second.say(&TOLD[..3]).await;
     inside.hear(&TOLD[..3]).await;
     relay.stance(Stance::Cut);
-    between.hear(GOING_AWAY).await;
+    between.hear(GOODBYE).await;
     between.hear_end().await;
     inside.hear_end().await;
     assert_eq!(relay.snapshot().cut[&WebSocket], 2);

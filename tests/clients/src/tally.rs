@@ -11,6 +11,9 @@ use super::policy;
 use super::server::Server;
 use super::service::{Drained, Service};
 
+/// The code that ends every WebSocket here: that of a policy that names none.
+const GOODBYE: &str = "1012";
+
 /// What a client counted at one service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Tally {
@@ -119,7 +122,7 @@ impl Report {
                 unseen.join(", ")
             ));
         }
-        for code in tally.closed.keys().filter(|code| *code != "1001") {
+        for code in tally.closed.keys().filter(|code| *code != GOODBYE) {
             self.failures.push(format!(
                 "{client} at {server}: a WebSocket was closed with {code}"
             ));
@@ -151,7 +154,7 @@ impl Report {
                 "{server}: clients saw {seen} errors, and the sidecars cut {cut} connections"
             ));
         }
-        for code in closed.keys().filter(|code| *code != "1001") {
+        for code in closed.keys().filter(|code| *code != GOODBYE) {
             self.failures
                 .push(format!("{server} saw a WebSocket closed with {code}"));
         }

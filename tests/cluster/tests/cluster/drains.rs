@@ -116,7 +116,7 @@ fn grpc_probes_do_not_hold_a_pod() {
     });
 }
 
-/// A WebSocket on a pod that leaves hears Close 1001, its answer reaches the application, and the
+/// A WebSocket on a pod that leaves hears Close 1012, its answer reaches the application, and the
 /// pod waits no longer.
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
@@ -137,7 +137,7 @@ fn a_web_socket_hears_that_the_pod_goes() {
         let Some(Message::Close(Some(frame))) = told.transpose()? else {
             panic!("it ended without a Close");
         };
-        assert_eq!(u16::from(frame.code), 1001);
+        assert_eq!(u16::from(frame.code), 1012);
         // Our answer goes out while we read on to the end.
         let end = timeout(Duration::from_secs(5), socket.next()).await?;
         assert!(end.is_none(), "{end:?}");
@@ -145,7 +145,7 @@ fn a_web_socket_hears_that_the_pod_goes() {
             .recorder
             .app_event("webSocket", Duration::from_secs(5));
         let ended = ended.await?;
-        assert_eq!(ended["code"], 1001, "{ended}");
+        assert_eq!(ended["code"], 1012, "{ended}");
 
         let drain = leaving.drain(Duration::from_secs(60)).await?;
         assert_eq!(drain.outcome, Outcome::Drained);
