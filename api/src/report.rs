@@ -86,6 +86,9 @@ pub struct Report {
     pub leaving: Option<Leaving>,
     /// What is open now.
     pub now: Census,
+    /// The memory of its container; `None` where it has no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
     /// The last drain that ended since this start, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Drain>,
@@ -108,6 +111,20 @@ pub struct Leaving {
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub broken: BTreeMap<Protocol, u64>,
+}
+
+/// The memory of a sidecar's container, as its control group counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Memory {
+    /// Its limit, in bytes.
+    pub limit_bytes: u64,
+    /// How much of that is used, in bytes; what the kernel keeps of files is part of it.
+    pub used_bytes: u64,
+    /// For how long new connections have been waiting until there is more, in milliseconds; `None`
+    /// if they don't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_ms: Option<u64>,
 }
 
 /// What is open at one moment.

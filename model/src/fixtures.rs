@@ -100,6 +100,7 @@ pub fn draining() -> Report {
             holders: vec![holder()],
             bypassing: 0,
         },
+        memory: None,
         last: None,
     }
 }

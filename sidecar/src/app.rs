@@ -18,6 +18,7 @@ use crate::capture::{Asked, Effective};
 use crate::census::Census;
 use crate::config::Config;
 use crate::lifecycle::{Captured, Lifecycle, Message};
+use crate::memory::Memory;
 use crate::relay::{Relay, delivery};
 use crate::upstream::Upstream;
 use anyhow::Context;
@@ -26,6 +27,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -92,14 +94,14 @@ impl Bound {
             tracing::warn!(reason = %step.detail, why = %step.why, mode = %path.mode, "connections do not reach the relay as they should");
         }
         let census = Census::beside(config.probes(), Instant::now());
-        let upstream = Upstream::with_proxy_protocol(
-            path.origin,
-            path.approach,
-            config.proxy_protocol_ports().iter().copied(),
-        );
+        let memory = Arc::new(Memory::of_this_process());
+        let ports = config.proxy_protocol_ports().iter().copied();
+        let upstream = Upstream::of(path.origin, path.approach, ports).with_memory(memory.clone());
+        let upstream = Arc::new(upstream);
         let captured = Captured { effective, ours };
         let (lifecycle, inbox, handles) =
             Lifecycle::new(&config, captured, census.clone(), random_word()?);
+        let lifecycle = lifecycle.within(memory);
         let numbers: Vec<u16> = relay_ports.iter().map(RelayPort::number).collect();
         let mut parts = JoinSet::new();
         for port in relay_ports {

@@ -11,6 +11,7 @@ mod hooks;
 mod lifecycle;
 pub mod listener;
 mod log_limit;
+mod memory;
 pub mod relay;
 pub mod stance;
 mod termination;

@@ -20,6 +20,7 @@ use crate::census::{Census, Changes};
 use crate::config::Config;
 use crate::drain::{Caller, Event, Machine, Orders, Pod};
 use crate::hooks::HeldHooks;
+use crate::memory::Memory;
 use crate::stance::{Conduct, Stance};
 use crate::termination::TerminationMessage;
 use app_probe::AppProbe;
@@ -45,6 +46,7 @@ pub(crate) struct Lifecycle {
     orders: Orders,
     hooks: HeldHooks,
     census: Arc<Census>,
+    memory: Arc<Memory>,
     captured: Captured,
     /// Looks for the connections that don't pass the relay; `None` if all do.
     poller: Option<SocketPoller>,
@@ -96,6 +98,7 @@ impl Lifecycle {
             orders,
             hooks: HeldHooks::new(containers),
             census,
+            memory: Arc::default(),
             captured,
             poller: None,
             kubelet: None,
@@ -120,6 +123,11 @@ impl Lifecycle {
             published: published_seen,
         };
         (lifecycle, inbox, handles)
+    }
+
+    /// Reports on this memory.
+    pub(crate) fn within(self, memory: Arc<Memory>) -> Lifecycle {
+        Lifecycle { memory, ..self }
     }
 
     /// Runs until the process has nothing left to do after SIGTERM.

@@ -20,6 +20,7 @@ mod write_buffer;
 
 use crate::census::{self, Census, Peer, Way};
 use crate::log_limit::LogLimit;
+use crate::memory::Memory;
 use crate::stance::Conduct;
 use crate::upstream::{Destination, Upstream};
 use connection::Connection;
@@ -74,6 +75,10 @@ impl Relay {
 
     pub(crate) fn census(&self) -> &Arc<Census> {
         &self.census
+    }
+
+    pub(crate) fn memory(&self) -> &Arc<Memory> {
+        self.upstream.memory()
     }
 
     pub(crate) fn conduct(&self) -> watch::Receiver<Conduct> {

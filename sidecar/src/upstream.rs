@@ -12,6 +12,7 @@ pub(crate) use loopback::proves_itself;
 pub use origin::{NoDestination, OriginalDestination};
 pub use shortage::Shortage;
 
+use crate::memory::Memory;
 use as_client::AsClient;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -26,6 +27,7 @@ pub struct Upstream {
     proxy_protocol_ports: BTreeSet<u16>,
     approach: Known,
     shortage: Shortage,
+    memory: Arc<Memory>,
 }
 
 /// From where the app is dialed, and to where.
@@ -77,12 +79,33 @@ impl Upstream {
         approach: Approach,
         ports: impl IntoIterator<Item = u16>,
     ) -> Arc<Upstream> {
-        Arc::new(Upstream {
+        Arc::new(Upstream::of(origin, approach, ports))
+    }
+
+    /// The same, not shared yet.
+    pub(crate) fn of(
+        origin: OriginalDestination,
+        approach: Approach,
+        ports: impl IntoIterator<Item = u16>,
+    ) -> Upstream {
+        Upstream {
             origin,
             proxy_protocol_ports: ports.into_iter().collect(),
             approach: approach.into(),
             shortage: Shortage::default(),
-        })
+            memory: Arc::default(),
+        }
+    }
+
+    /// Connections share this memory.
+    #[must_use]
+    pub(crate) fn with_memory(self, memory: Arc<Memory>) -> Upstream {
+        Upstream { memory, ..self }
+    }
+
+    /// The memory that connections share.
+    pub(crate) fn memory(&self) -> &Arc<Memory> {
+        &self.memory
     }
 
     /// How often there was no free port to dial from.
@@ -149,5 +172,10 @@ impl Destination {
     /// The app's port.
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// The most that may be read at once on this connection, in bytes.
+    pub(crate) fn piece(&self) -> usize {
+        self.upstream.memory.piece()
     }
 }

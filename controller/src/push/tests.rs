@@ -47,6 +47,7 @@ impl Standing {
             phase,
             leaving: None,
             now: Census::default(),
+            memory: None,
             last: None,
         }
     }

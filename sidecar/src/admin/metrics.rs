@@ -112,11 +112,40 @@ impl Collector for Scrape {
         }
         turned_opaque(encoder, &snapshot)?;
         drains(encoder, &published)?;
+        self.memory(encoder)?;
         self.counters(encoder, &snapshot, &published)
     }
 }
 
 impl Scrape {
+    /// The container's memory, where it has a limit.
+    fn memory(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(memory) = self.upstream.memory().report(Instant::now()) else {
+            return Ok(());
+        };
+        for (name, help, number) in [
+            (
+                "memory_limit_bytes",
+                "The limit of the container's memory",
+                memory.limit_bytes,
+            ),
+            (
+                "memory_used_bytes",
+                "How much of it is used",
+                memory.used_bytes,
+            ),
+            (
+                "memory_waiting",
+                "1 while new connections wait until there is more memory",
+                u64::from(memory.waiting_ms.is_some()),
+            ),
+        ] {
+            let descriptor = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            gauge(number).encode(descriptor)?;
+        }
+        Ok(())
+    }
+
     /// The counters without a label.
     fn counters(
         &self,
@@ -169,6 +198,11 @@ impl Scrape {
                 "port_losses",
                 "Connections lost because no local port was free in time",
                 self.upstream.shortage().lost(),
+            ),
+            (
+                "memory_waits",
+                "How often new connections began to wait until there is more memory",
+                self.upstream.memory().waits(),
             ),
             (
                 "panics",

@@ -31,6 +31,7 @@ impl Lifecycle {
             phase: self.machine.phase(),
             leaving: self.machine.leaving(&snapshot, now),
             now: snapshot.report(),
+            memory: self.memory.report(now),
             last: self.machine.last().cloned(),
         }
     }

@@ -30,9 +30,14 @@ impl ConnectionLimit {
         }
     }
 
-    /// True if no further connection may be accepted; the log says so now and then.
-    pub(super) fn is_full(&self) -> bool {
-        let is_full = self.census.relayed() >= self.most;
+    /// How many connections are open.
+    pub(super) fn open(&self) -> u64 {
+        self.census.relayed()
+    }
+
+    /// True if no further connection may be accepted beside these; the log says so now and then.
+    pub(super) fn is_full(&self, open: u64) -> bool {
+        let is_full = open >= self.most;
         if is_full && let Some(skipped) = self.complaint.allow(Instant::now()) {
             let connections = self.most;
             tracing::warn!(
@@ -72,10 +77,10 @@ mod tests {
         };
         let _others =
             [Way::Bypassing, Way::Observed].map(|way| census.connect(way, Peer::nobody()));
-        assert!(!limit.is_full());
+        assert!(!limit.is_full(limit.open()));
         let relayed = census.connect_nobody();
-        assert!(limit.is_full());
+        assert!(limit.is_full(limit.open()));
         drop(relayed);
-        assert!(!limit.is_full());
+        assert!(!limit.is_full(limit.open()));
     }
 }

@@ -1,4 +1,4 @@
-//! The pause after errors that come again.
+//! The pause after errors that come again, and while there is no room.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 /// descriptors, no memory), and before a port is tried again that was taken.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
-/// No connection is accepted meanwhile. It is twice as long each time.
+/// No connection is accepted meanwhile. After errors it is twice as long each time.
 #[derive(Default)]
 pub(super) struct Pause {
     length: Duration,
@@ -18,6 +18,11 @@ impl Pause {
     pub(super) fn longer(&mut self) {
         self.length = (self.length * 2).clamp(PAUSE.0, PAUSE.1);
         self.until = Some(Instant::now() + self.length);
+    }
+
+    /// A pause that has nothing to do with errors, and is never longer.
+    pub(super) fn take(&mut self, length: Duration) {
+        self.until = Some(Instant::now() + length);
     }
 
     pub(super) fn is_on(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The write buffer of a socket: what one side has sent and the other has not taken.
 
+use crate::memory::heap;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -22,7 +23,9 @@ impl WriteBuffer {
 
     /// Adds bytes after those that wait.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
+        let before = self.bytes.capacity();
         self.bytes.extend_from_slice(bytes);
+        heap::resized(before, self.bytes.capacity());
     }
 
     /// Forgets what waits.
@@ -64,5 +67,11 @@ impl WriteBuffer {
             }
         }
         Ok(())
+    }
+}
+
+impl Drop for WriteBuffer {
+    fn drop(&mut self) {
+        heap::resized(self.bytes.capacity(), 0);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::as_client::{self, AsClient};
 use super::{Destination, Known, loopback, proves_itself};
+use crate::memory::FROM_APP;
 use socket2::SockRef;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -54,6 +55,9 @@ impl Destination {
         stream.set_nodelay(true)?;
         // As on the client's side: an urgent byte keeps its place among the others.
         SockRef::from(&stream).set_out_of_band_inline(true)?;
+        if self.upstream.memory.is_bounded() {
+            SockRef::from(&stream).set_recv_buffer_size(FROM_APP)?;
+        }
         if let Some(header) = &self.header {
             stream.write_all(header).await?;
         }

@@ -14,6 +14,7 @@ mod compare;
 mod goodbye;
 mod hold;
 mod keepalive;
+mod memory;
 mod named_ports;
 mod observe;
 mod pod;

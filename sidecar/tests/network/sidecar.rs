@@ -58,6 +58,11 @@ impl Sidecar {
         self.0.admin().metrics().unwrap()
     }
 
+    /// Whether kubelet's readiness probe passes.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.0.admin().is_ready()
+    }
+
     pub(crate) fn report(&self) -> Report {
         self.0.admin().status().unwrap()
     }

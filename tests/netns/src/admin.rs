@@ -81,6 +81,11 @@ impl Admin {
         Ok(value.trim().parse()?)
     }
 
+    /// Whether kubelet's readiness probe passes.
+    pub fn is_ready(self) -> bool {
+        self.get("/readyz").is_ok()
+    }
+
     /// Begins to call the preStop hooks of these containers, as kubelet does for all containers of
     /// a pod that is deleted.
     pub fn call_hooks(self, containers: &[&str]) -> Result<Hooks> {

@@ -20,6 +20,7 @@ pub mod command;
 mod eventually;
 pub mod explain;
 pub mod isolated;
+pub mod memory_group;
 pub mod namespace;
 pub mod network;
 pub mod pod;

@@ -165,10 +165,12 @@ impl Legs for Sockets {
         context: &mut Context<'_>,
         scratch: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        let piece = scratch.len().min(self.destination.piece());
         let Some((stream, _)) = self.leg(from) else {
             return Poll::Pending;
         };
-        let mut buffer = ReadBuf::new(scratch);
+        // What is read and not taken by the other side is to be kept.
+        let mut buffer = ReadBuf::new(&mut scratch[..piece]);
         ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
         Poll::Ready(Ok(buffer.filled().len()))
     }
