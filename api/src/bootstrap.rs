@@ -4,6 +4,7 @@
 use crate::capture::Wanted;
 use crate::settings::Settings;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The bootstrap configuration of a sidecar, as JSON in
 /// [`BOOTSTRAP_VARIABLE`](crate::names::BOOTSTRAP_VARIABLE).
@@ -37,6 +38,10 @@ pub struct Bootstrap {
     /// How connections are to reach the sidecar.
     #[serde(default)]
     pub capture: Wanted,
+    /// The limits that the webhook gave the sidecar's container, by resource. Others may add to
+    /// them, or change them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, String>,
 }
 
 fn is_zero(number: &u32) -> bool {

@@ -14,5 +14,5 @@ mod selection;
 pub use contact::Contact;
 pub use endpoints::{EndpointIndex, NarrowSlice, SliceView};
 pub use namespace::{NamespaceLabels, NamespaceView};
-pub use pod::{Deletion, NarrowPod, Owner, PodView, SidecarState, SidecarView};
+pub use pod::{Deletion, Imposed, Imposer, NarrowPod, Owner, PodView, SidecarState, SidecarView};
 pub use policy::{InvalidPolicy, PolicyView};

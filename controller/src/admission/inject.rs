@@ -48,6 +48,7 @@ use eligibility::{Asked, Eligibility};
 use grace::Grace;
 use named_ports::TakenNames;
 use reinvocation::EarlierPass;
+use resources::ContainerResources;
 use serde_json::{Value, json};
 
 /// What the decision depends on, besides the pod.
@@ -127,7 +128,9 @@ fn patched(pod: &ReviewedPod, context: &Context<'_>, earlier: Option<&EarlierPas
     let kept = earlier
         .and_then(|earlier| earlier.bootstrap.as_ref())
         .filter(|bootstrap| bootstrap.key == context.key.id);
-    let mut bootstrap = kept.cloned().unwrap_or_else(|| new_bootstrap(context));
+    let mut bootstrap = kept
+        .cloned()
+        .unwrap_or_else(|| new_bootstrap(pod, context));
     let grace = Grace::of(pod, &bootstrap.settings);
     bootstrap.grace_seconds = grace.raised;
     bootstrap.original_grace_seconds = grace.original;
@@ -165,7 +168,7 @@ fn patched(pod: &ReviewedPod, context: &Context<'_>, earlier: Option<&EarlierPas
     patched
 }
 
-fn new_bootstrap(context: &Context<'_>) -> Bootstrap {
+fn new_bootstrap(pod: &ReviewedPod, context: &Context<'_>) -> Bootstrap {
     let (settings, capture) = match &context.policy {
         Some(policy) => (policy.settings.clone(), policy.capture.clone()),
         None => (Settings::without_policy(), CaptureSettings::default()),
@@ -185,6 +188,7 @@ fn new_bootstrap(context: &Context<'_>) -> Bootstrap {
             modes: capture.mode.chain(context.rules()),
             ports: Vec::new(),
         },
+        limits: ContainerResources::of(pod, &context.sidecar.resources).limits,
     }
 }
 

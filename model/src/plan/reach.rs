@@ -3,7 +3,7 @@
 use super::leave::leave;
 use super::protection::{Gap, NamespaceContext, gap, stepped_down};
 use super::select::in_force;
-use crate::views::{Contact, Owner, PolicyView};
+use crate::views::{Contact, Imposed, Owner, PolicyView};
 use ebb_api::capture::{Mode, Step};
 use ebb_api::status::Targets;
 use std::collections::BTreeMap;
@@ -21,6 +21,9 @@ pub struct Reach {
     /// Those that can, in a mode that is not the best: how many by the mode and by what their
     /// sidecars say of better ones.
     pub stepped_down: BTreeMap<(Mode, Vec<Step>), u32>,
+    /// Those that can, and whose sidecar has limits that the webhook did not give it: how many by
+    /// what they are.
+    pub imposed: BTreeMap<Vec<Imposed>, u32>,
 }
 
 /// A pod that falls short.
@@ -65,6 +68,10 @@ pub fn reach<'a>(
                 if let Some((mode, steps)) = stepped_down(contact) {
                     let pods = reach.stepped_down.entry((mode, steps.to_vec()));
                     *pods.or_default() += 1;
+                }
+                let sidecar = pod.sidecar.as_ref().filter(|it| !it.imposed.is_empty());
+                if let Some(sidecar) = sidecar {
+                    *reach.imposed.entry(sidecar.imposed.clone()).or_default() += 1;
                 }
             }
             Some(gap) => {

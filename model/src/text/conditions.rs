@@ -6,7 +6,8 @@ use super::values::values;
 use crate::plan::conditions::{self, Protected, Ready, Shortfall};
 use crate::plan::protection::Remedy;
 use crate::plan::reach::{Reach, Short};
-use crate::views::PolicyView;
+use crate::views::{Imposed, Imposer, PolicyView};
+use ebb_api::annotations::{CPU_LIMIT, MEMORY_LIMIT};
 use ebb_api::capture;
 use std::collections::BTreeSet;
 
@@ -82,7 +83,7 @@ pub fn protected(policy: &PolicyView, reach: &Reach) -> Finding {
                     1 => "Its 1 pod can drain.".to_owned(),
                     selected => format!("All {selected} pods can drain."),
                 };
-                all + &stepped_down(reach)
+                all + &stepped_down(reach) + &imposed(reach)
             }
             Protected::Unprotected(shortfall) => unprotected(policy, reach, shortfall),
         },
@@ -96,6 +97,30 @@ fn stepped_down(reach: &Reach) -> String {
         format!(" {} in mode {mode}: {why}.", runs(*count))
     });
     sentences.collect()
+}
+
+/// A sentence for all limits that others have given to the sidecars of some pods.
+fn imposed(reach: &Reach) -> String {
+    let sentences = reach.imposed.iter().map(|(imposed, pods)| {
+        let limits: Vec<_> = imposed.iter().map(limit).collect();
+        format!(
+            " {pods} {} a sidecar with {} that Ebb did not ask for ({}); the annotations \
+             {CPU_LIMIT} and {MEMORY_LIMIT} on the pods set {}.",
+            plural(usize::try_from(*pods).unwrap_or(usize::MAX), "has", "have"),
+            plural(imposed.len(), "a limit", "limits"),
+            limits.join("; "),
+            plural(imposed.len(), "another", "others"),
+        )
+    });
+    sentences.collect()
+}
+
+fn limit(imposed: &Imposed) -> String {
+    let by = match imposed.by {
+        Imposer::LimitRange => "by a LimitRange",
+        Imposer::Unknown => "by another admission webhook or policy",
+    };
+    format!("{} {}, {by}", imposed.resource, imposed.amount)
 }
 
 fn runs(pods: u32) -> String {

@@ -1,7 +1,9 @@
 //! A pod, narrowed to what decides about it.
 
+mod imposed;
 mod object;
 
+pub use imposed::{Imposed, Imposer};
 pub use object::NarrowPod;
 
 use ebb_api::names::Inject;
@@ -69,6 +71,8 @@ pub struct SidecarView {
     pub unheld: Vec<String>,
     /// The pod's annotations that Ebb can't use, each with its value and what would be right.
     pub unusable: Vec<String>,
+    /// Limits of its container that the webhook did not give it.
+    pub imposed: Vec<Imposed>,
     /// Whether it runs now.
     pub state: SidecarState,
     /// How often it has been restarted.

@@ -1,5 +1,7 @@
 //! What the webhook would write into the pod's spec, where no webhook is.
 
+use std::collections::BTreeMap;
+
 use ebb_api::bootstrap::{AppContainer, Bootstrap};
 use ebb_api::capture::Wanted;
 use ebb_api::connections::ConnectionSettings;
@@ -36,6 +38,7 @@ pub fn of(settings: Settings) -> Bootstrap {
         exclude_ports: Vec::new(),
         proxy_protocol_ports: Vec::new(),
         capture: Wanted::default(),
+        limits: BTreeMap::new(),
     }
 }
 

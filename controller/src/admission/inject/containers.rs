@@ -5,7 +5,7 @@
 //! credentials; no liveness or startup probe that could ever keep the pod from running.
 
 use super::Context;
-use super::resources::{self, SidecarResources};
+use super::resources::{ContainerResources, SidecarResources};
 use super::{hooks, volume};
 use crate::admission::pod::ReviewedPod;
 use ebb_api::bootstrap::Bootstrap;
@@ -207,7 +207,7 @@ pub(super) fn bare(config: &SidecarConfig, pod: &ReviewedPod) -> Value {
         "image": config.image,
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "File",
-        "resources": resources::for_pod(pod, &config.resources),
+        "resources": ContainerResources::of(pod, &config.resources).object(),
         "volumeMounts": [volume::mount()],
     });
     if let Some(policy) = &config.image_pull_policy {

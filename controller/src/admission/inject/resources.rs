@@ -25,49 +25,64 @@ pub struct SidecarResources {
     pub guaranteed: BTreeMap<String, String>,
 }
 
-/// The `resources` of our containers in this pod: what its annotations ask for, and where they are
-/// silent what the chart says.
-pub(super) fn for_pod(pod: &ReviewedPod, resources: &SidecarResources) -> Value {
-    let asked = Annotations::read(|name| pod.annotation(name));
-    let is_guaranteed = is_guaranteed_pod(pod);
-    let (mut requests, mut limits) = if pod.spec().resources.is_some() {
-        // With resources at the level of the pod, the class depends on those alone, and the sum of
-        // the containers' requests must not be above them, or the pod is refused.
-        (BTreeMap::new(), BTreeMap::new())
-    } else if is_guaranteed {
-        (resources.guaranteed.clone(), resources.guaranteed.clone())
-    } else {
-        (resources.requests.clone(), resources.limits.clone())
-    };
-    for (name, amounts) in [("cpu", asked.cpu), ("memory", asked.memory)] {
-        if is_guaranteed {
-            // One number is both, or the pod would leave its class.
-            let both = amounts.limit.or(amounts.request);
-            set(&mut requests, name, both.clone());
-            set(&mut limits, name, both);
-            continue;
+/// The `resources` of our containers in a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ContainerResources {
+    pub(super) requests: BTreeMap<String, String>,
+    pub(super) limits: BTreeMap<String, String>,
+}
+
+// === impl ContainerResources ===
+
+impl ContainerResources {
+    /// What the pod's annotations ask for, and where they are silent what the chart says.
+    pub(super) fn of(pod: &ReviewedPod, resources: &SidecarResources) -> ContainerResources {
+        let asked = Annotations::read(|name| pod.annotation(name));
+        let is_guaranteed = is_guaranteed_pod(pod);
+        let (mut requests, mut limits) = if pod.spec().resources.is_some() {
+            // With resources at the level of the pod, the class depends on those alone, and the sum
+            // of the containers' requests must not be above them, or the pod is refused.
+            (BTreeMap::new(), BTreeMap::new())
+        } else if is_guaranteed {
+            (resources.guaranteed.clone(), resources.guaranteed.clone())
+        } else {
+            (resources.requests.clone(), resources.limits.clone())
+        };
+        for (name, amounts) in [("cpu", asked.cpu), ("memory", asked.memory)] {
+            if is_guaranteed {
+                // One number is both, or the pod would leave its class.
+                let both = amounts.limit.or(amounts.request);
+                set(&mut requests, name, both.clone());
+                set(&mut limits, name, both);
+                continue;
+            }
+            let is_limit_asked = amounts.limit.is_some();
+            set(&mut requests, name, amounts.request);
+            set(&mut limits, name, amounts.limit);
+            // The API server refuses a request above its limit: the one that was asked for counts.
+            if is_above(requests.get(name), limits.get(name)) {
+                let (from, to) = if is_limit_asked {
+                    (&limits, &mut requests)
+                } else {
+                    (&requests, &mut limits)
+                };
+                let amount = from.get(name).cloned();
+                set(to, name, amount);
+            }
         }
-        let is_limit_asked = amounts.limit.is_some();
-        set(&mut requests, name, amounts.request);
-        set(&mut limits, name, amounts.limit);
-        // The API server refuses a request above its limit: the one that was asked for counts.
-        if is_above(requests.get(name), limits.get(name)) {
-            let (from, to) = if is_limit_asked {
-                (&limits, &mut requests)
-            } else {
-                (&requests, &mut limits)
-            };
-            let amount = from.get(name).cloned();
-            set(to, name, amount);
-        }
+        ContainerResources { requests, limits }
     }
-    let mut value = json!({});
-    for (field, amounts) in [("requests", requests), ("limits", limits)] {
-        if !amounts.is_empty() {
-            value[field] = json!(amounts);
+
+    /// As a container's field `resources`.
+    pub(super) fn object(&self) -> Value {
+        let mut value = json!({});
+        for (field, amounts) in [("requests", &self.requests), ("limits", &self.limits)] {
+            if !amounts.is_empty() {
+                value[field] = json!(amounts);
+            }
         }
+        value
     }
-    value
 }
 
 fn set(amounts: &mut BTreeMap<String, String>, name: &str, amount: Option<String>) {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::fixtures::policy;
 use crate::plan::protection::{Bound, Gap, SteppedDown};
-use crate::views::Owner;
+use crate::views::{Imposed, Imposer, Owner};
 use ebb_api::capture::{Mode, Step, Why};
 use ebb_api::status::Targets;
 
@@ -174,6 +174,34 @@ fn a_mode_that_is_not_the_best_is_said() {
     assert_eq!(
         finding.message,
         "All 3 pods can drain. 2 run in mode Redirect: no nft_tproxy."
+    );
+}
+
+/// Limits that nobody asked Ebb for are told, with who set them and what sets others.
+#[test]
+fn limits_of_others_are_told() {
+    let imposed = |resource: &str, amount: &str, by| Imposed {
+        resource: resource.to_owned(),
+        amount: amount.to_owned(),
+        by,
+    };
+    let mut reach = reach(3, vec![]);
+    let memory = imposed("memory", "64Mi", Imposer::LimitRange);
+    let cpu = imposed("cpu", "100m", Imposer::Unknown);
+    reach.imposed = [(vec![memory.clone()], 1)].into();
+    let says = |reach: &Reach| protected(&policy("web", 1), reach).message;
+    assert_eq!(
+        says(&reach),
+        "All 3 pods can drain. 1 has a sidecar with a limit that Ebb did not ask for (memory 64Mi, \
+         by a LimitRange); the annotations ebb.dev/sidecar-cpu-limit and \
+         ebb.dev/sidecar-memory-limit on the pods set another."
+    );
+    reach.imposed = [(vec![cpu, memory], 2)].into();
+    assert_eq!(
+        says(&reach),
+        "All 3 pods can drain. 2 have a sidecar with limits that Ebb did not ask for (cpu 100m, by \
+         another admission webhook or policy; memory 64Mi, by a LimitRange); the annotations \
+         ebb.dev/sidecar-cpu-limit and ebb.dev/sidecar-memory-limit on the pods set others."
     );
 }
 

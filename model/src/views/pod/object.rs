@@ -1,6 +1,7 @@
 //! A pod as the API server sends it. Only what decides is read at all: a whole pod is ten times its
 //! view.
 
+use super::imposed::{Imposed, LIMIT_RANGER_ANNOTATION};
 use super::{Deletion, Owner, PodView, SidecarState, SidecarView};
 use ebb_api::annotations::Annotations;
 use ebb_api::bootstrap::Bootstrap;
@@ -53,6 +54,14 @@ struct Container {
     name: String,
     #[serde(default)]
     env: Option<Vec<Variable>>,
+    #[serde(default)]
+    resources: Option<Resources>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Resources {
+    #[serde(default)]
+    limits: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -157,6 +166,15 @@ impl NarrowPod {
         let status = statuses.find(|status| status.name == SIDECAR_CONTAINER);
         let annotations = self.metadata.annotations.as_ref();
         let annotation = |name: &str| annotations.and_then(|annotations| annotations.get(name));
+        let limits = container.resources.as_ref();
+        let limits = limits.and_then(|resources| resources.limits.as_ref());
+        let imposed = match (limits, &bootstrap) {
+            (Some(limits), Some(bootstrap)) => {
+                let said = annotation(LIMIT_RANGER_ANNOTATION).map(String::as_str);
+                Imposed::find(limits, &bootstrap.limits, said)
+            }
+            _ => Vec::new(),
+        };
         Some(SidecarView {
             key: annotation(KEY_ANNOTATION).cloned().unwrap_or_default(),
             bootstrap_settings: bootstrap
@@ -173,6 +191,7 @@ impl NarrowPod {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
+            imposed,
             state: status.map_or(SidecarState::NotStarted, ContainerStatus::sidecar_state),
             restarts: status.map_or(0, |status| status.restart_count.max(0).unsigned_abs()),
             last: status.and_then(ContainerStatus::last_words),

@@ -64,6 +64,29 @@ fn a_view_holds_what_decides() {
     assert!(sidecar.redirect_step);
 }
 
+/// A LimitRange's default on our container is told from the limits that the webhook gave it; of a
+/// sidecar whose bootstrap can't be read nobody knows which those were.
+#[test]
+fn limits_that_others_set_are_seen() {
+    let mut pod = injected();
+    let text = &pod["spec"]["initContainers"][1]["env"][0]["value"];
+    let mut bootstrap: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
+    bootstrap["limits"] = json!({"cpu": "0.2"});
+    pod["spec"]["initContainers"][1]["env"][0]["value"] = json!(bootstrap.to_string());
+    pod["spec"]["initContainers"][1]["resources"] =
+        json!({"requests": {"cpu": "10m"}, "limits": {"cpu": "200m", "memory": "64Mi"}});
+    pod["metadata"]["annotations"]["kubernetes.io/limit-ranger"] =
+        json!("LimitRanger plugin set: memory limit for init container ebb");
+    let memory = Imposed {
+        resource: "memory".to_owned(),
+        amount: "64Mi".to_owned(),
+        by: Imposer::LimitRange,
+    };
+    assert_eq!(view(pod.clone()).sidecar.unwrap().imposed, [memory]);
+    pod["spec"]["initContainers"][1]["env"][0]["value"] = json!("{");
+    assert_eq!(view(pod).sidecar.unwrap().imposed, []);
+}
+
 /// A deletion tells its grace, which may be another than the pod's own.
 #[test]
 fn a_deletion_tells_its_grace() {
