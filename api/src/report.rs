@@ -89,6 +89,10 @@ pub struct Report {
     /// The memory of its container; `None` where it has no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
+    /// Hook calls that were refused since the start: they carried the pod's token, came from where
+    /// kubelet never calls from, and the controller said that the pod stays.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refused_hooks: u64,
     /// The last drain that ended since this start, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Drain>,

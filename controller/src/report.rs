@@ -15,7 +15,7 @@ use crate::cluster::SharedCluster;
 use crate::metrics::Metrics;
 use crate::push::{Learned, News};
 use crate::timer;
-use drains::{Before, DrainFacts, DrainLog, Ending, Entry, PodName};
+use drains::{Before, Contacted, DrainFacts, DrainLog, Ending, Entry, PodName};
 use ebb_api::report::FinalReport;
 use events::Events;
 use kube::Client;
@@ -184,10 +184,17 @@ impl Reports {
         let now = Instant::now();
         match heard.what {
             Learned::Contact(contact) => {
-                if let Some(known) = self.drains.contact(&heard.pod, contact)
-                    && let Some(policy) = known.settings.policy.clone()
-                {
-                    let namespace = known.pod.namespace.clone();
+                let Some(Contacted { pod, refused_hooks }) =
+                    self.drains.contact(&heard.pod, contact)
+                else {
+                    return;
+                };
+                if refused_hooks > 0 {
+                    self.events
+                        .note(events::hook_refused(&pod.pod, refused_hooks));
+                }
+                if let Some(policy) = pod.settings.policy.clone() {
+                    let namespace = pod.pod.namespace.clone();
                     self.writes.schedule.changed((namespace, policy), now);
                 }
             }

@@ -102,6 +102,7 @@ pub fn draining() -> Report {
             bypassing: 0,
         },
         memory: None,
+        refused_hooks: 0,
         last: None,
     }
 }

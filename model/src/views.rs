@@ -11,7 +11,7 @@ pub mod pod;
 pub mod policy;
 mod selection;
 
-pub use contact::Contact;
+pub use contact::{Contact, Seen};
 pub use endpoints::{EndpointIndex, NarrowSlice, SliceView};
 pub use namespace::{NamespaceLabels, NamespaceView};
 pub use pod::{Deletion, Imposed, Imposer, NarrowPod, Owner, PodView, SidecarState, SidecarView};

@@ -17,12 +17,14 @@ mod status;
 pub(crate) use metrics::Metrics;
 
 use crate::config::Key;
+use crate::hooks::Prober;
 use crate::lifecycle::{Message, Published};
 use crate::log_limit::LogLimit;
 use bytes::Bytes;
 use eviction::{Slot, Slots};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
+use hyper::header::USER_AGENT;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -32,7 +34,7 @@ use route::Endpoint;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -49,6 +51,9 @@ const HEAD_TIME: Duration = Duration::from_secs(30);
 /// How long to wait after an `accept` that failed for want of something (file descriptors).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What kubelet's probes call themselves (pkg/probe/http/request.go of Kubernetes 1.35).
+const KUBELET_PROBES: &[u8] = b"kube-probe/";
+
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// What the admin port serves from.
@@ -64,6 +69,7 @@ pub(crate) struct Admin {
     pub(crate) containers: BTreeSet<String>,
     pub(crate) metrics: Metrics,
     streams: Arc<Semaphore>,
+    prober: Mutex<Prober>,
     /// For the log line about what is no HTTP.
     garbage: LogLimit,
 }
@@ -99,6 +105,7 @@ impl Admin {
             lifecycle,
             published,
             streams: Arc::new(Semaphore::new(status::STREAMS)),
+            prober: Mutex::default(),
             garbage: LogLimit::default(),
         })
     }
@@ -164,6 +171,20 @@ impl Admin {
         }
     }
 
+    /// Kubelet's probes tell where it calls from.
+    fn probed(&self, request: &Request<Incoming>, client: &Client) {
+        let agent = request.headers().get(USER_AGENT);
+        if agent.is_some_and(|agent| agent.as_bytes().starts_with(KUBELET_PROBES)) {
+            let from = client.peer.ip().to_canonical();
+            self.prober().probed(from, Instant::now());
+        }
+    }
+
+    fn prober(&self) -> MutexGuard<'_, Prober> {
+        // Nothing that holds the lock can panic halfway.
+        self.prober.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Has the census brought up to date; a lifecycle that has ended has nothing to add.
     async fn look(&self) {
         let (answer, looked) = oneshot::channel();
@@ -181,7 +202,10 @@ impl Admin {
         let path = request.uri().path().to_owned();
         match route::find(request.method(), &path) {
             Ok((Endpoint::Live, _)) => probe::live(),
-            Ok((Endpoint::Ready, _)) => probe::ready(&self.published),
+            Ok((Endpoint::Ready, _)) => {
+                self.probed(&request, client);
+                probe::ready(&self.published)
+            }
             Ok((Endpoint::Metrics, _)) => {
                 self.look().await;
                 self.metrics.scrape()

@@ -191,6 +191,14 @@ impl Machine {
         &self.facts.settings
     }
 
+    /// The controller's last word: when it came, and whether the pod leaves by it. `None` if it
+    /// never spoke, and after SIGTERM, when nothing that it says counts any more.
+    pub fn word(&self) -> Option<(Instant, bool)> {
+        let word = self.facts.word.as_ref();
+        let word = word.filter(|_| self.facts.sigterm.is_none())?;
+        Some((word.at, word.leave.is_some()))
+    }
+
     /// How far the pod has come.
     pub fn phase(&self) -> Phase {
         self.state.phase()

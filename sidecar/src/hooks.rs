@@ -5,6 +5,11 @@
 //! of its own hook runs first: the app was promised it before SIGTERM, with Ebb or without.
 
 mod app_hook;
+mod doubt;
+mod origin;
+
+pub(crate) use doubt::{Doubts, Settled, Word};
+pub(crate) use origin::{Origin, Prober};
 
 use crate::drain::{Caller, Release};
 use ebb_api::bootstrap::{AppContainer, OwnHook};
@@ -17,6 +22,29 @@ use tokio::task::JoinSet;
 /// How long an app's own httpGet hook may take at least, even where the drain used all of its time:
 /// the app was promised the call, and the grace has 5 s more than the drain and the shutdown.
 const APP_HOOK_AT_LEAST: Duration = Duration::from_secs(2);
+
+/// A hook call that came in.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// Whose hook it is.
+    pub(crate) caller: Caller,
+    /// Where it comes from.
+    pub(crate) from: IpAddr,
+    pub(crate) origin: Origin,
+    /// The address that it reached the pod by.
+    pub(crate) pod_address: IpAddr,
+    /// Where the answer goes, when it may be given.
+    pub(crate) answer: oneshot::Sender<Answer>,
+}
+
+/// The answer to a hook call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Kubelet may end the container.
+    Released,
+    /// It was not kubelet's, and nothing has changed.
+    Refused,
+}
 
 /// The hook calls that are being held, and the hooks that the app brought along.
 #[derive(Debug)]
@@ -31,7 +59,7 @@ pub(crate) struct HeldHooks {
 struct Held {
     since: Instant,
     pod_address: IpAddr,
-    waiting: Vec<oneshot::Sender<()>>,
+    waiting: Vec<oneshot::Sender<Answer>>,
     /// A hook of the app that was due at the start of the drain.
     started: JoinSet<()>,
 }
@@ -55,7 +83,7 @@ impl HeldHooks {
         &mut self,
         caller: Caller,
         pod_address: IpAddr,
-        answer: oneshot::Sender<()>,
+        answer: oneshot::Sender<Answer>,
         now: Instant,
     ) {
         let app_hook = app_hook(&self.app_hooks, &caller);
@@ -128,10 +156,10 @@ async fn close(caller: Caller, mut held: Held, hook: OwnHook, limit: Instant) {
     answer(&caller, held.waiting);
 }
 
-fn answer(caller: &Caller, waiting: Vec<oneshot::Sender<()>>) {
+fn answer(caller: &Caller, waiting: Vec<oneshot::Sender<Answer>>) {
     tracing::info!(hook = %caller, callers = waiting.len(), "hook released");
     for answer in waiting {
         // Kubelet may have hung up; it has its reasons.
-        let _ = answer.send(());
+        let _ = answer.send(Answer::Released);
     }
 }

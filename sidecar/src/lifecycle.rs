@@ -6,6 +6,7 @@
 
 mod app_probe;
 mod desired;
+mod hook;
 mod log;
 mod message;
 mod observe;
@@ -18,8 +19,9 @@ pub(crate) use observe::Captured;
 use crate::capture::poll::SocketPoller;
 use crate::census::{Census, Changes};
 use crate::config::Config;
-use crate::drain::{Caller, Event, Machine, Orders, Pod};
-use crate::hooks::HeldHooks;
+use crate::drain::{Event, Machine, Orders, Pod};
+use crate::hooks::{Doubts, HeldHooks};
+use crate::log_limit::LogLimit;
 use crate::memory::Memory;
 use crate::stance::{Conduct, Stance};
 use crate::termination::TerminationMessage;
@@ -45,6 +47,10 @@ pub(crate) struct Lifecycle {
     machine: Machine,
     orders: Orders,
     hooks: HeldHooks,
+    doubts: Doubts,
+    /// How many hook calls were refused since the start.
+    refused_hooks: u64,
+    refusals: LogLimit,
     census: Arc<Census>,
     memory: Arc<Memory>,
     captured: Captured,
@@ -97,6 +103,9 @@ impl Lifecycle {
             machine,
             orders,
             hooks: HeldHooks::new(containers),
+            doubts: Doubts::default(),
+            refused_hooks: 0,
+            refusals: LogLimit::default(),
             census,
             memory: Arc::default(),
             captured,
@@ -136,7 +145,9 @@ impl Lifecycle {
         let mut rested = Instant::now();
         self.step(Event::Tick);
         while !self.orders.exit {
-            let wake = self.orders.wake.into_iter().chain(self.next_look()).min();
+            self.settle_doubts();
+            let others = self.next_look().into_iter().chain(self.doubts_end());
+            let wake = self.orders.wake.into_iter().chain(others).min();
             // Otherwise the census changes with every request, and nobody needs to know.
             let watching = self.orders.until_idle;
             tokio::select! {
@@ -165,24 +176,7 @@ impl Lifecycle {
 
     fn serve(&mut self, message: Message) {
         match message {
-            Message::Hook {
-                caller,
-                kubelet,
-                pod_address,
-                answer,
-            } => {
-                tracing::info!(hook = %caller, "hook called");
-                // `ebb-hold` calls from within the pod, for a container whose own hook is a
-                // command; the sidecar's own is kubelet's alone to call.
-                if caller == Caller::Own || !kubelet.is_loopback() {
-                    self.census.probes_come_from(kubelet);
-                    self.kubelet = Some(kubelet);
-                    self.app_probe.reach_at(pod_address);
-                }
-                self.hooks
-                    .call(caller.clone(), pod_address, answer, Instant::now());
-                self.step(Event::HookCalled(caller));
-            }
+            Message::Hook(call) => self.called(call),
             Message::Desired { desired, answer } => {
                 let verdict = self.judge(&desired).map(|()| {
                     self.revision = desired.revision;

@@ -128,9 +128,7 @@ fn patched(pod: &ReviewedPod, context: &Context<'_>, earlier: Option<&EarlierPas
     let kept = earlier
         .and_then(|earlier| earlier.bootstrap.as_ref())
         .filter(|bootstrap| bootstrap.key == context.key.id);
-    let mut bootstrap = kept
-        .cloned()
-        .unwrap_or_else(|| new_bootstrap(pod, context));
+    let mut bootstrap = kept.cloned().unwrap_or_else(|| new_bootstrap(pod, context));
     let grace = Grace::of(pod, &bootstrap.settings);
     bootstrap.grace_seconds = grace.raised;
     bootstrap.original_grace_seconds = grace.original;

@@ -5,9 +5,10 @@ use super::client::{CallError, Sidecar};
 use bytes::Bytes;
 use ebb_api::capture::Step;
 use ebb_api::desired::{Conflict, Desired, Revision};
+use ebb_api::report::Report;
 use ebb_model::plan::Wanted;
 use ebb_model::text::truncate::truncate;
-use ebb_model::views::Contact;
+use ebb_model::views::{Contact, Seen};
 use hyper::StatusCode;
 
 /// How often an attempt gives way to a revision that is newer than ours. More than once means that
@@ -36,7 +37,7 @@ pub struct Accepted {
     pub wanted: Wanted,
     /// Where the next attempt begins.
     pub peer: Peer,
-    /// What was learned about it, if this was the first time.
+    /// What was learned about it.
     pub contact: Option<Contact>,
 }
 
@@ -77,22 +78,18 @@ pub async fn put(
     peer: Option<Peer>,
 ) -> Result<Accepted, Failure> {
     let sidecar = Sidecar::at(wanted.address);
-    let (mut peer, contact) = match peer {
+    let (mut peer, first) = match peer {
         Some(peer) => (peer, None),
         None => {
             let report = sidecar.status().await?;
             if report.pod != wanted.pod {
                 return Err(Failure::OtherPod(truncate(&report.pod, LONGEST_WORDS)));
             }
-            let contact = Contact::Reached {
-                mode: report.mode,
-                steps: shorten(report.steps, LONGEST_WORDS),
-            };
             let peer = Peer {
-                boot: report.boot,
+                boot: report.boot.clone(),
                 revision: report.revision,
             };
-            (peer, Some(contact))
+            (peer, Some(contact(report)))
         }
     };
     for _ in 0..ROUNDS {
@@ -108,7 +105,8 @@ pub async fn put(
             return Ok(Accepted {
                 wanted: wanted.clone(),
                 peer,
-                contact,
+                // What it says of itself by now; one that says nothing did so before.
+                contact: serde_json::from_slice(&answer).ok().map(contact).or(first),
             });
         }
         let conflict = match status {
@@ -127,6 +125,17 @@ pub async fn put(
         };
     }
     Err(Failure::Contested)
+}
+
+fn contact(report: Report) -> Contact {
+    Contact::Reached {
+        mode: report.mode,
+        steps: shorten(report.steps, LONGEST_WORDS),
+        seen: Seen {
+            waits_for_memory: report.memory.is_some_and(|it| it.waiting_ms.is_some()),
+            refused_hooks: report.refused_hooks,
+        },
+    }
 }
 
 /// These steps, as far as their details have no more than this number of bytes together.

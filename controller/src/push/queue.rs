@@ -3,6 +3,7 @@
 use super::put::{Accepted, Peer};
 use ebb_model::plan::Wanted;
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -16,6 +17,11 @@ const SERVING_AT_ONCE: usize = 64;
 /// The first and the longest wait after a failed attempt for a serving pod: one that a
 /// NetworkPolicy keeps out of reach is tried for as long as it lives.
 const SERVING_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// After how long a serving pod gets again what it has: by that it knows that a controller is
+/// there, and its answer says how it is. With as much as the second on top, which differs from pod
+/// to pod: ten thousand are not all due in the same moment.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(30));
 
 /// The same for a leaving pod, which has no time to lose.
 const LEAVING_RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -103,7 +109,7 @@ impl Queue {
         entry.failures = 0;
         entry.wanted = wanted;
         self.dequeue(&pod);
-        self.enqueue(&pod, now);
+        self.enqueue_next(&pod, now);
     }
 
     /// Forgets a sidecar that is gone.
@@ -170,9 +176,7 @@ impl Queue {
             Some(_) => entry.leaving_since.take().map(|since| now - since),
             None => None,
         };
-        if accepted.wanted != entry.wanted {
-            self.enqueue(pod, now);
-        }
+        self.enqueue_next(pod, now);
         waited
     }
 
@@ -202,6 +206,20 @@ impl Queue {
         Some(entry)
     }
 
+    /// Puts a pod in its queue for the moment when it needs the next word.
+    fn enqueue_next(&mut self, pod: &str, now: Instant) {
+        let Some(entry) = self.entries.get(pod) else {
+            return;
+        };
+        let has_it = entry.accepted.as_ref() == Some(&entry.wanted);
+        match (has_it, entry.wanted.leave) {
+            (false, _) => self.enqueue(pod, now),
+            (true, None) => self.enqueue(pod, now + again(pod)),
+            // Its stream of reports is followed.
+            (true, Some(_)) => {}
+        }
+    }
+
     /// Puts a pod in its queue, unless an attempt under way will bring it back here.
     fn enqueue(&mut self, pod: &str, at: Instant) {
         let Some(entry) = self.entries.get_mut(pod) else {
@@ -210,9 +228,6 @@ impl Queue {
         let leaving = entry.wanted.leave.is_some();
         let overtakes = leaving && entry.busy == Some(Busy::Serving);
         if entry.due.is_some() || (entry.busy.is_some() && !overtakes) {
-            return;
-        }
-        if entry.accepted.as_ref() == Some(&entry.wanted) {
             return;
         }
         entry.due = Some(at);
@@ -230,6 +245,13 @@ impl Queue {
             self.serving.remove(&entry);
         }
     }
+}
+
+fn again(pod: &str) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    pod.hash(&mut hasher);
+    let (least, more) = AGAIN;
+    least + more * u32::from((hasher.finish() % 100) as u8) / 100
 }
 
 #[cfg(test)]
@@ -318,7 +340,37 @@ mod tests {
         assert_eq!(next(&mut queue, now), Some(changed.clone()));
         queue.accepted("a", &accepted(changed.clone()), now);
         queue.want(changed, now);
-        assert_eq!((next(&mut queue, now), queue.wake()), (None, None));
+        assert_eq!(next(&mut queue, now), None);
+    }
+
+    /// A serving pod hears from the controller again and again, and a failure is no reason to stop;
+    /// a leaving one is followed instead.
+    #[tokio::test(start_paused = true)]
+    async fn a_serving_pod_hears_of_it_again() {
+        let mut now = Instant::now();
+        let mut queue = Queue::default();
+        queue.want(wanted("a"), now);
+        for _ in 0..3 {
+            let put = next(&mut queue, now).unwrap();
+            queue.accepted("a", &accepted(put), now);
+            let due = queue.wake().unwrap();
+            let (least, more) = AGAIN;
+            assert!((least..=least + more).contains(&(due - now)));
+            now = due;
+        }
+        next(&mut queue, now).unwrap();
+        queue.failed("a", now);
+        assert_eq!(queue.wake(), Some(now + SERVING_RETRY.0));
+        // Another state, and back before it was put: there is nothing to do but to repeat it.
+        let mut changed = wanted("a");
+        changed.settings.timeout_seconds = 7;
+        queue.want(changed, now);
+        queue.want(wanted("a"), now);
+        assert!(queue.wake().unwrap() > now + SERVING_RETRY.0);
+        queue.want(leaving("a"), now);
+        let put = next(&mut queue, now).unwrap();
+        queue.accepted("a", &accepted(put), now);
+        assert_eq!(queue.wake(), None);
     }
 
     /// Failures wait longer and longer; a change does not wait.

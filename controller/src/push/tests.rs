@@ -11,6 +11,7 @@ use ebb_api::desired::{Conflict, Desired, Endpoints, Leave, Revision};
 use ebb_api::phase::{Phase, Trigger};
 use ebb_api::report::Census;
 use ebb_api::settings::Settings;
+use ebb_model::views::Seen;
 use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -48,6 +49,7 @@ impl Standing {
             leaving: None,
             now: Census::default(),
             memory: None,
+            refused_hooks: 0,
             last: None,
         }
     }
@@ -157,6 +159,7 @@ async fn a_new_sidecar_is_told_and_known_to_be_reachable() {
     let reached = Contact::Reached {
         mode: Mode::Redirect,
         steps: Vec::new(),
+        seen: Seen::default(),
     };
     assert_eq!(next(&mut news).await, Learned::Contact(reached));
 }

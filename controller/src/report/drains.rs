@@ -190,11 +190,20 @@ impl DrainLog {
         })
     }
 
-    /// Notes whether the sidecar of a pod answers. Returns the pod, if it is known.
-    pub fn contact(&mut self, uid: &str, contact: Contact) -> Option<&PodDrain> {
+    /// Notes whether the sidecar of a pod answers, and what it says of itself. Returns the pod, if
+    /// it is known and that is news.
+    pub fn contact(&mut self, uid: &str, contact: Contact) -> Option<Contacted<'_>> {
         let known = self.pods.get_mut(uid)?;
-        known.contact = contact;
-        Some(known)
+        let before = std::mem::replace(&mut known.contact, contact);
+        if known.contact == before {
+            return None;
+        }
+        let refused = known.contact.seen().refused_hooks;
+        Some(Contacted {
+            // Another start of the sidecar counts anew.
+            refused_hooks: refused.saturating_sub(before.seen().refused_hooks),
+            pod: known,
+        })
     }
 
     /// Takes in a report of a leaving pod's sidecar. Returns the pod, if it is known.
@@ -203,6 +212,15 @@ impl DrainLog {
         known.report = Some((report, now));
         Some(known)
     }
+}
+
+/// What is new about a sidecar.
+#[derive(Debug)]
+pub struct Contacted<'a> {
+    /// Its pod.
+    pub pod: &'a PodDrain,
+    /// How many hook calls of strangers it has refused since it was last heard.
+    pub refused_hooks: u64,
 }
 
 /// What an earlier process wrote about a pod.

@@ -6,7 +6,7 @@
 mod notes;
 mod write;
 
-pub use notes::{began, drained, ended, unprotected, warning};
+pub use notes::{began, drained, ended, hook_refused, unprotected, warning};
 pub use write::write;
 
 use crate::metrics::Metrics;

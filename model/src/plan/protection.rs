@@ -145,7 +145,7 @@ fn capture_gap(
     contact: &Contact,
 ) -> Option<Gap> {
     let (mode, steps) = match contact {
-        Contact::Reached { mode, steps } if !satisfies(*mode, policy.capture.mode) => {
+        Contact::Reached { mode, steps, .. } if !satisfies(*mode, policy.capture.mode) => {
             (*mode, steps)
         }
         Contact::Reached { .. } | Contact::None | Contact::Unreachable(_) | Contact::KeyLost => {
@@ -215,7 +215,7 @@ fn said_by(steps: &[Step]) -> &'static str {
 /// Why a sidecar that does what its policy asks runs in no better mode, and in which; `None` if it
 /// runs in the best.
 pub fn stepped_down(contact: &Contact) -> Option<(Mode, &[Step])> {
-    let Contact::Reached { mode, steps } = contact else {
+    let Contact::Reached { mode, steps, .. } = contact else {
         return None;
     };
     // A better mode that can't be had, or what this one lacks.

@@ -24,6 +24,8 @@ pub struct Reach {
     /// Those that can, and whose sidecar has limits that the webhook did not give it: how many by
     /// what they are.
     pub imposed: BTreeMap<Vec<Imposed>, u32>,
+    /// Pods whose new connections wait until their sidecar has more memory.
+    pub waiting_for_memory: Vec<String>,
 }
 
 /// A pod that falls short.
@@ -62,6 +64,9 @@ pub fn reach<'a>(
         reach.targets.selected += 1;
         reach.targets.serving += u32::from(pod.ready);
         let contact = contact(&pod.uid);
+        if contact.seen().waits_for_memory {
+            reach.waiting_for_memory.push(pod.name.clone());
+        }
         match gap(context, policy, pod, contact) {
             None => {
                 reach.targets.protected += 1;

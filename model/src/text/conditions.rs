@@ -83,9 +83,11 @@ pub fn protected(policy: &PolicyView, reach: &Reach) -> Finding {
                     1 => "Its 1 pod can drain.".to_owned(),
                     selected => format!("All {selected} pods can drain."),
                 };
-                all + &stepped_down(reach) + &imposed(reach)
+                all + &stepped_down(reach) + &imposed(reach) + &waiting_for_memory(reach)
             }
-            Protected::Unprotected(shortfall) => unprotected(policy, reach, shortfall),
+            Protected::Unprotected(shortfall) => {
+                unprotected(policy, reach, shortfall) + &waiting_for_memory(reach)
+            }
         },
     }
 }
@@ -113,6 +115,19 @@ fn imposed(reach: &Reach) -> String {
         )
     });
     sentences.collect()
+}
+
+/// A sentence for the pods whose new connections wait for memory.
+fn waiting_for_memory(reach: &Reach) -> String {
+    let pods = &reach.waiting_for_memory;
+    if pods.is_empty() {
+        return String::new();
+    }
+    format!(
+        " New connections to {} wait, since the limit of the sidecar's memory is almost reached; \
+         the annotation {MEMORY_LIMIT} on the pods sets another.",
+        names(pods.iter().map(String::as_str))
+    )
 }
 
 fn limit(imposed: &Imposed) -> String {

@@ -3,6 +3,7 @@
 use super::response::sentence;
 use super::{Admin, Body, Client};
 use crate::drain::Caller;
+use crate::hooks::{Answer, Call, Origin};
 use crate::lifecycle::Message;
 use ebb_api::names::{SIDECAR_CONTAINER, TOKEN_HEADER};
 use hyper::{HeaderMap, Response, StatusCode};
@@ -42,19 +43,34 @@ pub(super) async fn serve(
         }
     };
     admin.metrics.hook("accepted");
-    let _pinned = client.slot.pin();
-    let (answer, released) = oneshot::channel();
-    let called = admin.lifecycle.send(Message::Hook {
+    let from = client.peer.ip().to_canonical();
+    let pod_address = client.local.ip().to_canonical();
+    let origin = admin.prober().origin(&caller, from, pod_address);
+    // Strangers keep no place that kubelet may need.
+    let _pinned = (origin != Origin::Stranger).then(|| client.slot.pin());
+    let (answer, answered) = oneshot::channel();
+    let called = admin.lifecycle.send(Message::Hook(Call {
         caller,
-        kubelet: client.peer.ip().to_canonical(),
-        pod_address: client.local.ip().to_canonical(),
+        from,
+        origin,
+        pod_address,
         answer,
-    });
+    }));
     // Without a lifecycle the process is about to end, and so is the reason to wait.
-    if called.await.is_ok() {
-        let _ = released.await;
+    let answer = match called.await {
+        Ok(()) => answered.await.unwrap_or(Answer::Released),
+        Err(_) => Answer::Released,
+    };
+    match answer {
+        Answer::Released => sentence(StatusCode::OK, "released"),
+        Answer::Refused => {
+            admin.metrics.hook("refused");
+            sentence(
+                StatusCode::FORBIDDEN,
+                "hooks are kubelet's to call, and the controller says that the pod stays; nothing has changed",
+            )
+        }
     }
-    sentence(StatusCode::OK, "released")
 }
 
 impl Admin {

@@ -1,25 +1,18 @@
 //! What goes in and out of the lifecycle's task.
 
-use crate::drain::Caller;
+use crate::hooks::Call;
 use crate::stance::Conduct;
 use ebb_api::desired::{Conflict, Desired};
 use ebb_api::phase::Phase;
 use ebb_api::report::Report;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// What another task tells the lifecycle's task, or asks it for.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// Kubelet called a hook, from its address to this one of the pod; `answer` fires when it may
-    /// be answered.
-    Hook {
-        caller: Caller,
-        kubelet: IpAddr,
-        pod_address: IpAddr,
-        answer: oneshot::Sender<()>,
-    },
+    /// A hook was called.
+    Hook(Call),
     /// A desired state with a good signature.
     Desired {
         desired: Box<Desired>,

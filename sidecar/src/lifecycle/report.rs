@@ -32,6 +32,7 @@ impl Lifecycle {
             leaving: self.machine.leaving(&snapshot, now),
             now: snapshot.report(),
             memory: self.memory.report(now),
+            refused_hooks: self.refused_hooks,
             last: self.machine.last().cloned(),
         }
     }

@@ -9,6 +9,7 @@
 
 mod abuse;
 mod admin;
+mod callers;
 mod client;
 mod compare;
 mod goodbye;

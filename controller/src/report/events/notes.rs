@@ -5,6 +5,7 @@ use crate::report::drains::{Beginning, Ending, PodName};
 use ebb_api::names::GROUP;
 use ebb_api::phase::Outcome;
 use ebb_model::plan::protection::ONLY_OBSERVED;
+use ebb_model::text::count::count;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::EventType;
 
@@ -65,6 +66,22 @@ pub fn drained(policy: &PolicyName, pods: u64, finished: &str, last: &PodName) -
         kind: EventType::Normal,
         reason: "Drained".to_owned(),
         note: format!("{what}: {finished}, none cut"),
+    }
+}
+
+/// Somebody who is not kubelet has called a pod's hooks, and nothing came of it.
+pub fn hook_refused(pod: &PodName, calls: u64) -> Note {
+    let calls = count(calls, "call");
+    Note {
+        regarding: pod_reference(pod),
+        related: None,
+        kind: EventType::Warning,
+        reason: "HookRefused".to_owned(),
+        note: format!(
+            "Refused {calls} of its preStop hooks, and nothing has changed: nobody deletes the pod, \
+             and kubelet calls from elsewhere. Whoever can read the pod knows the token that such a \
+             call takes; the log of its container ebb has the address"
+        ),
     }
 }
 

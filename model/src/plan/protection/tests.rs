@@ -3,7 +3,7 @@
 use super::*;
 use crate::fixtures::{injected, pod, policy};
 use crate::text::gaps;
-use crate::views::NamespaceLabels;
+use crate::views::{NamespaceLabels, Seen};
 use ebb_api::capture::Why;
 use jiff::Timestamp;
 
@@ -80,6 +80,7 @@ fn new_pods_do_not_mend_a_redirect_that_fails_or_is_forbidden() {
             why: Why::InitMissing,
             detail: "no redirect step ran".to_owned(),
         }],
+        seen: Seen::default(),
     };
     let named = |wanted, redirect, forbids_net_admin, redirect_step| {
         let namespace = labelled(NamespaceLabels {
@@ -160,6 +161,7 @@ fn what_can_be_mended_comes_first() {
     let observing = Contact::Reached {
         mode: Mode::Observe,
         steps: Vec::new(),
+        seen: Seen::default(),
     };
     let mut pod = injected("a");
     let reason_of = |pod: &PodView| {
@@ -180,6 +182,7 @@ fn a_mode_that_is_named_is_honored_or_a_gap() {
     let reached = |mode, steps: &[Step]| Contact::Reached {
         mode,
         steps: steps.to_vec(),
+        seen: Seen::default(),
     };
     let refused = Step {
         mode: Mode::Transparent,
@@ -255,6 +258,7 @@ fn a_sidecar_can_fall_short() {
     let observing = Contact::Reached {
         mode: Mode::Observe,
         steps: Vec::new(),
+        seen: Seen::default(),
     };
     assert_eq!(of(&injected("a"), &Contact::None), None);
     assert_eq!(of(&injected("a"), &Contact::KeyLost), Some(Gap::KeyLost));

@@ -205,6 +205,19 @@ fn limits_of_others_are_told() {
     );
 }
 
+/// Pods whose new connections wait for memory are named, whatever else there is to say.
+#[test]
+fn who_waits_for_memory_is_named() {
+    let mut reach = reach(3, vec![]);
+    reach.waiting_for_memory = vec!["b".to_owned(), "a".to_owned()];
+    let waits = "New connections to a, b wait, since the limit of the sidecar's memory is almost \
+                 reached; the annotation ebb.dev/sidecar-memory-limit on the pods sets another.";
+    let says = |reach: &Reach| protected(&policy("web", 1), reach).message;
+    assert_eq!(says(&reach), format!("All 3 pods can drain. {waits}"));
+    reach.gaps = vec![(Gap::KeyLost, short("c", "Deployment", "web"))];
+    assert!(says(&reach).ends_with(waits));
+}
+
 /// A selector that means nothing is the most common mistake, and is said; but not of pods that
 /// are there and leave.
 #[test]
