@@ -14,6 +14,7 @@ mod client;
 mod compare;
 mod goodbye;
 mod hold;
+mod holders;
 mod keepalive;
 mod memory;
 mod named_ports;

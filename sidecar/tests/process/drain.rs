@@ -4,7 +4,7 @@ use crate::app::{App, BIG};
 use crate::running::{Sidecar, quick, within};
 use ebb_api::desired::Endpoints;
 use ebb_api::phase::{Outcome, Phase, Trigger};
-use ebb_api::report::Protocol;
+use ebb_api::report::{Protocol, WaitsFor};
 use ebb_api::settings::Settings;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -139,6 +139,35 @@ async fn an_app_that_ends_breaks_the_drain() {
     let drain = sidecar.end().await.drain.unwrap();
     assert_eq!((drain.outcome, drain.finished), (Outcome::Broken, 0));
     assert_eq!(drain.broken, broken);
+}
+
+/// Who holds a drain is named while it goes on, and in the last words of one that was cut; what its
+/// time went to sums to all of it.
+#[tokio::test]
+async fn who_holds_a_drain_is_named() {
+    let mut sidecar = Sidecar::start(quick(5)).await;
+    let _client = sidecar.in_flight("/never").await;
+    let hooks = sidecar.call_hooks();
+    let report = sidecar
+        .until("draining", |report| report.phase == Phase::Draining)
+        .await;
+    let [holder] = &report.now.holders[..] else {
+        panic!("{:?}", report.now);
+    };
+    assert!(holder.client.ip().is_loopback());
+    assert_eq!(holder.port, sidecar.app.address.port());
+    assert_eq!((holder.protocol, holder.in_flight), (Protocol::Http1, 1));
+    assert_eq!((holder.sent, holder.waits_for), (0, WaitsFor::App));
+    assert!(holder.received > 0);
+    hooks.join_all().await;
+    let drain = sidecar.end().await.drain.unwrap();
+    let [cut] = &drain.holders[..] else {
+        panic!("{drain:?}");
+    };
+    assert_eq!((cut.client, cut.sent), (holder.client, 0));
+    assert!(cut.age_ms >= 5000, "not before its time: {cut:?}");
+    assert_eq!(drain.parts.in_all_ms(), drain.took_ms);
+    assert!(drain.parts.last_request_ms >= 1000, "{drain:?}");
 }
 
 /// The timeout may change while the drain goes on.

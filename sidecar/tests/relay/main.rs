@@ -7,6 +7,7 @@ mod connections;
 mod event_stream;
 mod goodbye;
 mod harness;
+mod holders;
 mod http1;
 mod http2;
 mod listening;
