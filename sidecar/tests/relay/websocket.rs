@@ -1,4 +1,5 @@
-//! WebSocket through sockets: the Close reaches the client, its answer the app, and then all is closed.
+//! WebSocket through sockets: the Close reaches the client, its answer the app, and then all is
+//! closed.
 
 use crate::harness::{End, TestRelay};
 use ebb_api::connections::WebSockets;
