@@ -102,8 +102,8 @@ mod tests {
                     memory limit for init container ebb";
         let by_range = imposed("memory", "64Mi", Imposer::LimitRange);
         assert_eq!(Imposed::find(&limits, &given, Some(said)), [by_range]);
-        let unsaid = imposed("memory", "64Mi", Imposer::Unknown);
-        assert_eq!(Imposed::find(&limits, &given, None), [unsaid.clone()]);
+        let unsaid = [imposed("memory", "64Mi", Imposer::Unknown)];
+        assert_eq!(Imposed::find(&limits, &given, None), unsaid);
         // What is said of others is not said of ours.
         for said in [
             "LimitRanger plugin set: memory limit for init container ebb-redirect",
@@ -111,11 +111,7 @@ mod tests {
             "LimitRanger plugin set: memory limit for container ebb",
             "",
         ] {
-            assert_eq!(
-                Imposed::find(&limits, &given, Some(said)),
-                [unsaid.clone()],
-                "{said}"
-            );
+            assert_eq!(Imposed::find(&limits, &given, Some(said)), unsaid, "{said}");
         }
         assert_eq!(Imposed::find(&given, &given, Some(said)), []);
         let changed = amounts(&[("cpu", "50m")]);

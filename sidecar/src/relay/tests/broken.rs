@@ -88,7 +88,7 @@ fn an_answer_cut_short_is_broken_off() {
 fn what_the_app_has_not_begun_is_not_broken_off() {
     let probe = "GET / HTTP/1.1\r\nUser-Agent: kube-probe/1.35\r\n\r\n";
     for end in [AppEnds, AppResets] {
-        comes_to(&[end.clone()], (0, 0, 0));
+        comes_to(std::slice::from_ref(&end), (0, 0, 0));
         comes_to(&[client(&GET[..9]), end.clone()], (0, 0, 0));
         comes_to(&[client(probe), end.clone()], (0, 0, 0));
         let two = [client(GET), client(GET), app(LAST), end];
@@ -167,7 +167,7 @@ fn an_opaque_connection_is_broken_off_in_the_middle() {
         Client(vec![23; 500]),
     ];
     for end in [AppEnds, AppResets] {
-        comes_to(&then(&[end.clone()]), (0, 1, 0));
+        comes_to(&then(std::slice::from_ref(&end)), (0, 1, 0));
         let played = comes_to(&[&tls[..], &[end]].concat(), (0, 1, 0));
         let broken = played.census.snapshot(played.now).broken;
         assert_eq!(broken, [(Protocol::Tls, 1)].into());
