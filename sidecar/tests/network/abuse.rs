@@ -1,12 +1,12 @@
 //! Limits that are reached, and clients that vanish: what is there is served, memory stays bounded,
 //! and a drain ends.
 
+use crate::descriptors;
 use crate::pod::{PodNetwork, launch_after};
 use crate::sidecar::PATIENCE;
 use ebb_api::bootstrap::Bootstrap;
 use ebb_api::phase::Outcome;
 use ebb_netns::bootstrap;
-use rustix::process::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -158,11 +158,8 @@ fn clients_that_never_read() {
 /// this machine allow: two for each in the sidecar, and two here.
 #[test]
 fn every_port_of_a_client() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    let descriptors = limit.maximum.unwrap_or(u64::MAX);
-    setrlimit(Resource::Nofile, limit).unwrap();
-    let all = 28_000.min(descriptors.saturating_sub(700) / 2);
+    let turn = descriptors::turn();
+    let all = 28_000.min(turn.all.saturating_sub(700) / 2);
     let pod = PodNetwork::new();
     pod.redirect(&bootstrap());
     let app = pod.app("[::]:8080");

@@ -12,6 +12,7 @@ mod admin;
 mod callers;
 mod client;
 mod compare;
+mod descriptors;
 mod goodbye;
 mod hold;
 mod holders;

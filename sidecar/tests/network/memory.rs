@@ -1,12 +1,12 @@
 //! A container's limit of memory, in a real control group: nothing that is open is lost to it.
 //! Without what is shown here the kernel kills the process, and each of these tests fails.
 
+use crate::descriptors;
 use crate::pod::{PodNetwork, launch_after};
 use crate::sidecar::{PATIENCE, Sidecar};
 use ebb_api::bootstrap::Bootstrap;
 use ebb_netns::bootstrap;
 use ebb_netns::memory_group::MemoryGroup;
-use rustix::process::{Resource, getrlimit, setrlimit};
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::sync::mpsc::channel;
@@ -55,9 +55,7 @@ fn hear(stream: &mut TcpStream, text: &[u8]) {
 #[test]
 fn idle_connections_that_fill_it() {
     const ALL: usize = 2500;
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).unwrap();
+    let _turn = descriptors::turn();
     let pod = PodNetwork::new();
     let (_group, sidecar) = limited(&pod, 24 * MIB);
     pod.serve("[::]:8080", |mut served| {
