@@ -32,7 +32,7 @@ pub struct Connections {
     /// to 4999. Default: 1012, "service restart".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1011, 1012, 1013, 1014] || (self >= 3000 && self <= 4999)")
-        .message(Message::Expression("'webSocketCode ' + string(self) + ' is no code that a server may close a WebSocket with: 1000 to 1003, 1007 to 1009, 1011 to 1014, or 3000 to 4999'".to_owned())))]
+        .message("webSocketCode is what a server may close a WebSocket with: 1000 to 1003, 1007 to 1009, 1011 to 1014, or 3000 to 4999"))]
     pub web_socket_code: Option<i32>,
     /// What happens to event streams.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -80,12 +80,9 @@ const REFUSED: [(&str, &[&str]); 21] = [
         &[r#"{"selector": {}, "connections": {"webSockets": "End"}}"#],
     ),
     (
-        "webSocketCode 1006 is no code that a server may close a WebSocket with",
-        &[r#"{"selector": {}, "connections": {"webSocketCode": 1006}}"#],
-    ),
-    (
-        "1000 to 1003, 1007 to 1009, 1011 to 1014, or 3000 to 4999",
+        "webSocketCode is what a server may close a WebSocket with: 1000 to 1003, 1007 to 1009, 1011 to 1014, or 3000 to 4999",
         &[
+            r#"{"selector": {}, "connections": {"webSocketCode": 1006}}"#,
             r#"{"selector": {}, "connections": {"webSocketCode": -1}}"#,
             r#"{"selector": {}, "connections": {"webSocketCode": 999}}"#,
             r#"{"selector": {}, "connections": {"webSocketCode": 1004}}"#,
