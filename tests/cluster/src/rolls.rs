@@ -73,20 +73,27 @@ async fn under_load_of(
         ..Plan::usual(target)
     };
     let load = RunningLoad::start(&namespace.cluster.bed, plan)?;
-    eventually(
-        "the load to be under way",
-        Duration::from_secs(30),
-        async || {
-            let progress = load.progress();
-            ensure!(progress.requests >= WARM_UP, "{progress:?}");
-            Ok(())
-        },
-    )
-    .await?;
+    let limit = Duration::from_secs(30);
+    makes(&load, "the load to be under way", limit, WARM_UP).await?;
     let done = work(&load).await;
     let tally = load.finish().await?;
     done?;
     Ok(tally)
+}
+
+/// Waits until the load has made as many requests again as it takes to be under way.
+pub async fn goes_on(load: &RunningLoad) -> Result<()> {
+    let requests = load.progress().requests + WARM_UP;
+    makes(load, "the load to go on", Duration::from_secs(20), requests).await
+}
+
+async fn makes(load: &RunningLoad, what: &str, limit: Duration, requests: u64) -> Result<()> {
+    eventually(what, limit, async || {
+        let progress = load.progress();
+        ensure!(progress.requests >= requests, "{progress:?}");
+        Ok(())
+    })
+    .await
 }
 
 /// Restarts the Deployment and waits until only its new pods are there, all ready.

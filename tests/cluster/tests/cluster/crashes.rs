@@ -1,12 +1,11 @@
 //! A sidecar that is killed: out of memory, or by a person.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, ensure};
 use ebb_cluster::eventually;
 use ebb_cluster::namespace::exclusive;
-use ebb_cluster::rolls::{deploy, under_load};
+use ebb_cluster::rolls::{deploy, goes_on, under_load};
 use ebb_cluster::setup::NAME;
+use ebb_sample_app::log::now_ms;
 use rustix::process::{Signal, kill_process, test_kill_process};
 use serde_json::json;
 
@@ -37,18 +36,12 @@ fn a_killed_sidecar_costs_what_is_open_and_nothing_else() {
                 Ok(())
             })
             .await?;
-            gone = milliseconds()?;
+            gone = now_ms();
             eventually("kubelet to start it again", SOON, async || {
                 sidecar(&uid)?.context("the pod has no sidecar").map(drop)
             })
             .await?;
-            let requests = load.progress().requests + 1_000;
-            eventually("the load to go on", SOON, async || {
-                let progress = load.progress();
-                ensure!(progress.requests >= requests, "{progress:?}");
-                Ok(())
-            })
-            .await
+            goes_on(load).await
         })
         .await?;
         assert!(
@@ -62,10 +55,4 @@ fn a_killed_sidecar_costs_what_is_open_and_nothing_else() {
         protected(namespace, NAME, "AllProtected").await?;
         Ok(())
     });
-}
-
-/// Now, since 1970.
-fn milliseconds() -> Result<u64> {
-    let now: Duration = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    Ok(now.as_millis().try_into()?)
 }

@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use ebb_cluster::eventually;
+use anyhow::{Context as _, Result};
 use ebb_cluster::namespace::{TestNamespace, exclusive};
-use ebb_cluster::rolls::under_load;
+use ebb_cluster::rolls::{goes_on, under_load};
 use ebb_cluster::setup::{NAME, Setup};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::ListParams;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::fixtures::{SOON, protected};
+use crate::fixtures::protected;
 use crate::processes::{pods, sidecar};
 
 /// Processes that stand still until this is dropped.
@@ -78,13 +77,7 @@ fn a_pause_of_the_sidecars_changes_no_endpoint_and_loses_nothing() {
             // Not a wait: this is the pause itself.
             tokio::time::sleep(Duration::from_secs(2)).await;
             drop(stopped);
-            let requests = load.progress().requests + 1_000;
-            eventually("the load to go on", SOON, async || {
-                let progress = load.progress();
-                ensure!(progress.requests >= requests, "{progress:?}");
-                Ok(())
-            })
-            .await
+            goes_on(load).await
         })
         .await?;
         assert_eq!(tally.failed, 0, "{:?}\n{:#?}", tally.reasons, tally.samples);
