@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use ebb_api::bootstrap::{AppContainer, Bootstrap};
-use ebb_api::capture::{self, Mode};
+use ebb_api::capture::Mode;
 use ebb_api::names::SIDECAR_CONTAINER;
 use ebb_api::report::Drain;
 use ebb_netns::admin::Admin;
@@ -62,14 +62,7 @@ impl Pod {
             self.app.listening(address, START)?;
         }
         // Its ports open one after the other.
-        let report = self.sidecar.started()?;
-        ensure!(
-            report.mode == Mode::Transparent,
-            "the sidecar runs as {:?}: {:?}",
-            report.mode,
-            capture::sentence(&report.steps)
-        );
-        Ok(())
+        self.sidecar.started_in(Mode::Transparent).map(drop)
     }
 
     /// Its address.

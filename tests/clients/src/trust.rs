@@ -11,7 +11,7 @@ mod server;
 
 use std::net::{IpAddr, SocketAddr};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use ebb_api::bootstrap::Bootstrap;
 use ebb_api::capture::{Mode, Wanted};
 use ebb_netns::bootstrap;
@@ -119,7 +119,7 @@ fn word(before: Option<Mode>) -> &'static str {
 impl Guarded {
     fn start(plan: &Plan, node: &Node, before: Option<Mode>, name: &str) -> Result<Self> {
         let pod = node.pod()?;
-        let sidecar = before.map(|mode| {
+        let sidecar = before.map(|mode| -> Result<Sidecar> {
             let bootstrap = Bootstrap {
                 capture: Wanted::only(mode),
                 ..bootstrap::of(bootstrap::short(5))
@@ -128,8 +128,7 @@ impl Guarded {
             launch.redirect(&pod)?;
             let name = format!("{name}-{mode}-sidecar");
             let mut sidecar = launch.start(&pod, &name, &plan.scratch)?;
-            let report = sidecar.started()?;
-            ensure!(report.mode == mode, "the sidecar runs as {}", report.mode);
+            sidecar.started_in(mode)?;
             Ok(sidecar)
         });
         Ok(Self {

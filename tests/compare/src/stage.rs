@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use ebb_api::bootstrap::Bootstrap;
-use ebb_api::capture::{self, Mode, Wanted};
+use ebb_api::capture::{Mode, Wanted};
 use ebb_netns::bootstrap;
 use ebb_netns::pod::{Outside, Pod};
 use ebb_netns::sidecar::{Launch, Sidecar};
@@ -96,13 +96,7 @@ impl Stage {
         let mut sidecar = launch.start(&stage.pod, mode.as_str(), scratch)?;
         // Its admin port is asked from outside, as kubelet does.
         let outside = stage.outside.network().namespace();
-        let report = outside.inside(|| sidecar.started())?;
-        ensure!(
-            report.mode == mode,
-            "the sidecar runs in mode {}: {:?}",
-            report.mode,
-            capture::sentence(&report.steps)
-        );
+        outside.inside(|| sidecar.started_in(mode))?;
         stage.sidecar = Some((mode, sidecar));
         Ok(stage)
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use ebb_api::bootstrap::Bootstrap;
+use ebb_api::capture::{self, Mode};
 use ebb_api::names::{BOOTSTRAP_VARIABLE, POD_UID_VARIABLE};
 use ebb_api::report::{FinalReport, Report};
 
@@ -154,6 +155,18 @@ impl Sidecar {
             Ok(self.admin.status().ok())
         })
         .with_context(|| self.process.explanation())
+    }
+
+    /// The same, and its mode has to be this one.
+    pub fn started_in(&mut self, mode: Mode) -> Result<Report> {
+        let report = self.started()?;
+        ensure!(
+            report.mode == mode,
+            "the sidecar runs in mode {}: {:?}",
+            report.mode,
+            capture::sentence(&report.steps)
+        );
+        Ok(report)
     }
 
     /// Waits until the process has ended by itself or by a signal, for at most `limit`.
