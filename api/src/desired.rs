@@ -25,6 +25,10 @@ pub struct Desired {
     pub leave: Option<Leave>,
     /// What the pod's EndpointSlices say.
     pub endpoints: Endpoints,
+    /// How the clients of a leaving pod's Services fare. Left out where nothing is peculiar, so
+    /// that a sidecar from before this field misses no other word.
+    #[serde(default, skip_serializing_if = "Services::are_ordinary")]
+    pub services: Services,
 }
 
 /// The place of a desired state in time: who wrote it, then which one it was.
@@ -74,6 +78,28 @@ pub enum Endpoints {
     NotServing,
 }
 
+/// How the clients of a leaving pod's Services fare, where they can't simply be sent elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Services {
+    /// A Service that names the pod and has no other endpoint that is ready and stays: whoever is
+    /// refused here is served by nobody. The first of them by name, if there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone_in: Option<String>,
+    /// For how long after the endpoints are gone clients may come by the answer of DNS that they
+    /// have, in seconds. `None` where some Service has an address of its own, which new connections
+    /// of its clients are led away from at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns_seconds: Option<u32>,
+}
+
+impl Services {
+    /// Whether the pod's clients find others, and at once.
+    pub fn are_ordinary(&self) -> bool {
+        *self == Services::default()
+    }
+}
+
 /// The answer to a desired state whose revision was not higher than the present one, or whose boot
 /// was not this one: HTTP 409. Nothing has changed; put again with a higher revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +114,31 @@ pub struct Conflict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is not peculiar is not said, and what is said is read back.
+    #[test]
+    fn ordinary_services_are_not_mentioned() {
+        let desired = |services: &Services| Desired {
+            pod: "p1".to_owned(),
+            boot: "b1".to_owned(),
+            revision: Revision::default(),
+            settings: Settings::without_policy(),
+            leave: None,
+            endpoints: Endpoints::Gone,
+            services: services.clone(),
+        };
+        let ordinary = Services::default();
+        let alone = Services {
+            alone_in: Some("web".to_owned()),
+            dns_seconds: Some(30),
+        };
+        for (services, mentioned) in [(ordinary, false), (alone, true)] {
+            let said = serde_json::to_string(&desired(&services)).unwrap();
+            assert_eq!(said.contains("services"), mentioned, "{said}");
+            let read: Desired = serde_json::from_str(&said).unwrap();
+            assert_eq!(read.services, services);
+        }
+    }
 
     /// A later leader's first word beats an earlier leader's last.
     #[test]

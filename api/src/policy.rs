@@ -171,6 +171,12 @@ impl DrainPolicySpec {
         }
     }
 
+    /// Whether it names the least length of the lame-duck phase, be it the default.
+    pub fn names_min_seconds(&self) -> bool {
+        let deregistration = self.deregistration.as_ref();
+        deregistration.is_some_and(|it| it.min_seconds.is_some())
+    }
+
     /// How connections are to reach the sidecar, with defaults applied. Numbers that are not ports
     /// are left out.
     pub fn resolve_capture(&self) -> CaptureSettings {

@@ -121,7 +121,7 @@ impl Cluster {
         self.forget_if_empty(namespace);
     }
 
-    /// Takes in what an EndpointSlice says now; an empty view means that it is gone.
+    /// Takes in what an EndpointSlice says now; a view without pods means that it is gone.
     pub fn set_slice(&mut self, namespace: &str, slice: &str, says: SliceView) {
         let touched = self.entry(namespace).endpoints.set(slice, says);
         let touched = touched.into_iter().map(|pod| (namespace.to_owned(), pod));

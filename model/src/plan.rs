@@ -5,10 +5,11 @@ pub mod leave;
 pub mod protection;
 pub mod reach;
 pub mod select;
+pub mod services;
 pub mod settings;
 
 use crate::views::{NamespaceView, PodView, SidecarState};
-use ebb_api::desired::{Endpoints, Leave};
+use ebb_api::desired::{Endpoints, Leave, Services};
 use ebb_api::names::ADMIN_PORT;
 use ebb_api::settings::Settings;
 use std::net::SocketAddr;
@@ -36,6 +37,8 @@ pub struct Wanted {
     pub leave: Option<Leave>,
     /// The pod's endpoints, as the cluster still has them.
     pub endpoints: Endpoints,
+    /// How the clients of its Services fare.
+    pub services: Services,
 }
 
 /// What is wanted of the pod's sidecar, which acts on these [settings](settings::settings); `None`
@@ -55,6 +58,7 @@ pub fn wanted(namespace: &NamespaceView, pod: &PodView, settings: &Settings) -> 
         settings: settings.clone(),
         leave: leave::leave(pod),
         endpoints: leave::endpoints(namespace, pod),
+        services: services::services(namespace, pod),
     })
 }
 

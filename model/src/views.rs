@@ -12,7 +12,7 @@ pub mod policy;
 mod selection;
 
 pub use contact::{Contact, Seen};
-pub use endpoints::{EndpointIndex, NarrowSlice, SliceView};
+pub use endpoints::{EndpointIndex, NarrowSlice, ServiceKind, SliceView};
 pub use namespace::{NamespaceLabels, NamespaceView};
 pub use pod::{Deletion, Imposed, Imposer, NarrowPod, Owner, PodView, SidecarState, SidecarView};
 pub use policy::{InvalidPolicy, PolicyView};

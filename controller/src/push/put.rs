@@ -161,6 +161,7 @@ fn body(wanted: &Wanted, peer: &Peer) -> Bytes {
         settings: wanted.settings.clone(),
         leave: wanted.leave,
         endpoints: wanted.endpoints,
+        services: wanted.services.clone(),
     };
     serde_json::to_vec(&desired)
         .expect("a desired state has string keys and no maps that could fail")

@@ -257,7 +257,7 @@ fn again(pod: &str) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ebb_api::desired::{Endpoints, Leave, Revision};
+    use ebb_api::desired::{Endpoints, Leave, Revision, Services};
     use ebb_api::phase::Trigger;
     use ebb_api::settings::Settings;
 
@@ -272,6 +272,7 @@ mod tests {
             settings: Settings::without_policy(),
             leave: None,
             endpoints: Endpoints::Present,
+            services: Services::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use ebb_api::capture::Mode;
-use ebb_api::desired::{Conflict, Desired, Endpoints, Leave, Revision};
+use ebb_api::desired::{Conflict, Desired, Endpoints, Leave, Revision, Services};
 use ebb_api::phase::{Phase, Trigger};
 use ebb_api::report::Census;
 use ebb_api::settings::Settings;
@@ -112,6 +112,7 @@ fn wanted(address: SocketAddr) -> Wanted {
         settings: Settings::without_policy(),
         leave: None,
         endpoints: Endpoints::Present,
+        services: Services::default(),
     }
 }
 

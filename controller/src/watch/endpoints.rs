@@ -23,7 +23,7 @@ impl Watched for NarrowSlice {
     }
 
     fn forget(cluster: &mut Cluster, namespace: &str, name: &str) {
-        cluster.set_slice(namespace, name, SliceView::new());
+        cluster.set_slice(namespace, name, SliceView::default());
     }
 
     fn known(cluster: &Cluster) -> BTreeSet<(String, String)> {

@@ -46,7 +46,10 @@ mod tests {
     #[test]
     fn only_a_leaving_pod_hears_of_its_endpoints() {
         let mut namespace = NamespaceView::default();
-        let says = SliceView::from([("web-0".to_owned(), Endpoints::Gone)]);
+        let says = SliceView {
+            pods: [("web-0".to_owned(), Endpoints::Gone)].into(),
+            ..SliceView::default()
+        };
         namespace.endpoints.set("web", says);
         assert_eq!(
             endpoints(&namespace, &injected("web-0")),

@@ -25,6 +25,8 @@ pub struct PolicyView {
     pub selector: Selector,
     /// Its values with every default applied.
     pub settings: Settings,
+    /// Whether it names the least length of the lame-duck phase, be it the default.
+    pub names_min_seconds: bool,
     /// How connections are to reach the sidecars of its pods.
     pub capture: CaptureSettings,
     /// The status as last seen: its totals and records go on from there.
@@ -86,6 +88,7 @@ impl PolicyView {
                 .creation_timestamp
                 .map_or(Timestamp::MAX, |time| time.0),
             settings: policy.spec.resolve(&name),
+            names_min_seconds: policy.spec.names_min_seconds(),
             capture: policy.spec.resolve_capture(),
             selector: policy.spec.selector,
             name,
@@ -115,6 +118,7 @@ impl PolicyView {
             created,
             selector,
             settings,
+            names_min_seconds,
             capture,
             status: _,
         } = self;
@@ -125,6 +129,7 @@ impl PolicyView {
             && *created == other.created
             && *selector == other.selector
             && *settings == other.settings
+            && *names_min_seconds == other.names_min_seconds
             && *capture == other.capture
     }
 

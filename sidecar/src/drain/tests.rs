@@ -13,7 +13,7 @@ mod words;
 use super::*;
 use crate::stance::Stance;
 use ebb_api::connections::ConnectionSettings;
-use ebb_api::desired::{Endpoints, Leave, Revision};
+use ebb_api::desired::{Endpoints, Leave, Revision, Services};
 use ebb_api::phase::{Outcome, Trigger};
 use ebb_api::report::Protocol;
 use ebb_api::settings::DeregistrationSettings;
@@ -241,6 +241,7 @@ impl Bench {
             settings: self.settings.clone(),
             leave: self.leave,
             endpoints: self.endpoints,
+            services: Services::default(),
         };
         self.tell(Event::Desired(Box::new(desired)));
     }

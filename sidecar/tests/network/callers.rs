@@ -5,7 +5,7 @@ use crate::sidecar::{PATIENCE, Sidecar};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ebb_api::bootstrap::Bootstrap;
-use ebb_api::desired::{Desired, Endpoints, Leave, Revision};
+use ebb_api::desired::{Desired, Endpoints, Leave, Revision, Services};
 use ebb_api::names::{
     ADMIN_PORT, KEY_HEADER, SIDECAR_CONTAINER, SIGNATURE_HEADER, TOKEN_HEADER, hook_path,
 };
@@ -89,6 +89,7 @@ impl Cast {
             settings: bootstrap::short(4),
             leave,
             endpoints: Endpoints::Present,
+            services: Services::default(),
         };
         let body = serde_json::to_string(&desired).unwrap();
         let signature = BASE64_STANDARD.encode(self.key.sign(body.as_bytes()));

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ebb_api::bootstrap::{AppContainer, Bootstrap, ConnectingProbe, OwnHook, ProbeKind};
 use ebb_api::connections::ConnectionSettings;
-use ebb_api::desired::{Desired, Endpoints, Leave, Revision};
+use ebb_api::desired::{Desired, Endpoints, Leave, Revision, Services};
 use ebb_api::phase::Trigger;
 use ebb_api::report::{FinalReport, Report};
 use ebb_api::settings::{DeregistrationSettings, Settings};
@@ -194,6 +194,7 @@ impl Sidecar {
                 grace_seconds: None,
             }),
             endpoints,
+            services: Services::default(),
         }
     }
 

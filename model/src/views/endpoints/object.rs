@@ -1,11 +1,19 @@
 //! An EndpointSlice as the API server sends it.
 
-use super::SliceView;
+use super::{ServiceKind, SliceView};
 use ebb_api::desired::Endpoints;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The label by which a slice names its Service.
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+
+/// The label, without a value, that the endpoint slice controller puts on slices of headless
+/// Services (`v1.IsHeadlessService`).
+const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 
 /// An EndpointSlice, read no further than is needed.
 #[derive(Clone, Debug, Deserialize, Resource)]
@@ -40,7 +48,7 @@ struct TargetRef {
 impl NarrowSlice {
     /// Narrows it to what it says about pods.
     pub fn view(&self) -> SliceView {
-        let mut view = SliceView::new();
+        let mut pods = BTreeMap::new();
         for endpoint in self.endpoints.iter().flatten() {
             if let Some(target) = &endpoint.target_ref
                 && target.kind.as_deref() == Some("Pod")
@@ -48,12 +56,20 @@ impl NarrowSlice {
             {
                 let says = endpoint.conditions.says();
                 // A dual-stack pod can stand in a slice twice; the worse counts.
-                view.entry(pod.clone())
-                    .and_modify(|present| *present = says.min(*present))
+                pods.entry(pod.clone())
+                    .and_modify(|present: &mut Endpoints| *present = says.min(*present))
                     .or_insert(says);
             }
         }
-        view
+        let label = |name| self.metadata.labels.as_ref().and_then(|all| all.get(name));
+        SliceView {
+            service: label(SERVICE_LABEL).cloned().unwrap_or_default(),
+            kind: match label(HEADLESS_LABEL) {
+                Some(_) => ServiceKind::Headless,
+                None => ServiceKind::WithAddress,
+            },
+            pods,
+        }
     }
 }
 
@@ -111,7 +127,8 @@ mod tests {
     #[test]
     fn a_slice_names_pods_alone() {
         let slice: NarrowSlice = serde_json::from_value(json!({
-            "metadata": {"namespace": "shop", "name": "web-x"},
+            "metadata": {"namespace": "shop", "name": "web-x",
+                "labels": {"kubernetes.io/service-name": "web", "app": "web"}},
             "endpoints": [
                 {"addresses": ["198.19.1.7"], "targetRef": {"kind": "Pod", "name": "web-0"}},
                 {"addresses": ["192.0.2.1"]},
@@ -119,12 +136,32 @@ mod tests {
             ],
         }))
         .unwrap();
+        let view = slice.view();
         assert_eq!(
-            slice.view(),
-            SliceView::from([("web-0".to_owned(), Endpoints::Present)])
+            view.pods,
+            BTreeMap::from([("web-0".to_owned(), Endpoints::Present)])
+        );
+        assert_eq!(
+            (view.service.as_str(), view.kind),
+            ("web", ServiceKind::WithAddress)
         );
         let empty: NarrowSlice =
             serde_json::from_value(json!({"metadata": {}, "endpoints": null})).unwrap();
-        assert!(empty.view().is_empty());
+        assert!(empty.view().pods.is_empty());
+    }
+
+    /// The endpoint slice controller marks the slices of headless Services.
+    #[test]
+    fn a_headless_service_is_known_by_its_label() {
+        let slice: NarrowSlice = serde_json::from_value(json!({
+            "metadata": {"labels": {"kubernetes.io/service-name": "db",
+                "service.kubernetes.io/headless": ""}},
+        }))
+        .unwrap();
+        let view = slice.view();
+        assert_eq!(
+            (view.service.as_str(), view.kind),
+            ("db", ServiceKind::Headless)
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::desired::{Desired, Endpoints, Leave, Revision};
+use ebb_api::desired::{Desired, Endpoints, Leave, Revision, Services};
 use ebb_api::names::{
     ADMIN_PORT, KEY_ANNOTATION, KEY_HEADER, RELAY_PORT, SIGNATURE_HEADER, hook_path,
 };
@@ -66,6 +66,7 @@ fn leave(report: &Report) -> Desired {
             grace_seconds: None,
         }),
         endpoints: Endpoints::NotServing,
+        services: Services::default(),
     }
 }
 
