@@ -96,14 +96,10 @@ pub fn judge(server: Server, clients: &[Client], drain: &Drain) -> Result<()> {
 /// A busy connection of TLS that is cut takes the request with it that is open; a connection that
 /// is closed while it rests takes one that crosses the close, which is rare: 1 ms or so in each
 /// pause.
-///
-/// Python's h2, which httpx stands on, fails at whatever is behind a GOAWAY; and nginx lets a
-/// RST_STREAM follow an answer that it gave before it had read the request to its end.
 pub fn errors_allowed(client: Client, server: Server, left: u64) -> u64 {
     match server.at_timeout() {
         Some(AtTimeout::Close | AtTimeout::Reset) if client.keeps_tls_busy() => left,
         Some(_) if client.rests() => 1 + left / 100,
-        None if (client, server) == (Client::HttpxHttp2, Server::Nginx) => left,
         _ => 0,
     }
 }

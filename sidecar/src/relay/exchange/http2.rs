@@ -68,6 +68,11 @@ pub(super) struct Http2 {
     leaves: Question,
     /// The beginning of what may be the answer to a PING of ours.
     held: Vec<u8>,
+    /// The stream that the app has answered last, if its request had a body.
+    answered: Option<u32>,
+    /// The app has let a RST_STREAM follow an answer once: it did not want the rest of that
+    /// request (RFC 9113, section 8.1).
+    resets_answered: bool,
     /// What the app's own GOAWAY said.
     app_last: Option<u32>,
     /// All that it has carried is a request of kubelet's probe, which is not counted in the census
@@ -83,6 +88,8 @@ struct Open {
     began: Instant,
     /// Where its header block ended in the client's bytes.
     end: u64,
+    /// The request goes on behind it.
+    has_body: bool,
 }
 
 /// Whether a whole frame comes first in these bytes (RFC 9113, section 4.1).
@@ -103,6 +110,7 @@ impl Http2 {
                 stream: 1,
                 began,
                 end: 0,
+                has_body: false,
             }],
             first: Some(began),
             ..Http2::default()
@@ -262,7 +270,8 @@ impl Http2 {
         match event {
             AppEvent::Ended(stream) => {
                 if let Some(index) = self.open.iter().position(|open| open.stream == stream) {
-                    self.open.remove(index);
+                    let open = self.open.remove(index);
+                    self.answered = open.has_body.then_some(stream);
                     if self.probe.is_none() {
                         at.line
                             .request_ended(self.open.first().map(|open| open.began));
@@ -272,6 +281,10 @@ impl Http2 {
             }
             // The app says so itself, for this one stream, and goes on: an answer, if a poor one.
             AppEvent::Reset(stream) => {
+                if self.answered == Some(stream) {
+                    self.answered = None;
+                    self.resets_answered = true;
+                }
                 self.drop_streams(at, Connection::requests_dropped, |open| open == stream);
             }
             AppEvent::Promised(stream) => {
@@ -307,11 +320,13 @@ impl Http2 {
         if self.open.len() == OPEN_LIMIT {
             return Err(Odd::TooMany);
         }
-        self.crowded |= !self.open.is_empty() && !stream.is_multiple_of(2);
+        let of_client = !stream.is_multiple_of(2);
+        self.crowded |= !self.open.is_empty() && of_client;
         self.open.push(Open {
             stream,
             began: at.now,
             end: self.taken,
+            has_body: of_client && self.client.last_goes_on(),
         });
         self.quiet = None;
         if self.probe.is_some() {

@@ -9,6 +9,8 @@ use crate::track::{Odd, Step};
 pub struct Client {
     frames: Frames,
     last: u32,
+    /// The request of that stream goes on behind its header block.
+    goes_on: bool,
 }
 
 /// What a frame of the client meant, after its last byte.
@@ -39,6 +41,11 @@ impl Client {
     /// The highest stream of which the header block is complete; 0 if there was none.
     pub fn last(&self) -> u32 {
         self.last
+    }
+
+    /// True if the request of the highest stream goes on behind its header block: it has a body.
+    pub fn last_goes_on(&self) -> bool {
+        self.goes_on
     }
 
     /// True inside of a header block that opens a stream.
@@ -85,6 +92,7 @@ impl Client {
             // Those of a stream that is known are trailers.
             HEADERS if head.stream > self.last => {
                 self.last = head.stream;
+                self.goes_on = !head.ends_stream();
                 ClientEvent::Opened(head.stream)
             }
             RST_STREAM => ClientEvent::Reset(head.stream),

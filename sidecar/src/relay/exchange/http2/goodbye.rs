@@ -32,6 +32,10 @@ const ANSWER: Duration = Duration::from_secs(3);
 /// close the connection themselves meanwhile.
 const SETTLED: Duration = Duration::from_secs(1);
 
+/// How long the goodbye waits for an answer behind which no RST_STREAM is to be expected. Clients
+/// that make every request with a body may never have one.
+const RESET: Duration = Duration::from_secs(2);
+
 /// What is to be said next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word {
@@ -59,7 +63,12 @@ impl Http2 {
     /// The same right behind the end of the last open stream: the client reads the goodbye together
     /// with its answer, and has nothing open that it could take for broken.
     pub(super) fn goodbye_behind_answer(&mut self, at: At<'_>) -> Option<ToClient<'static>> {
-        let is_due = at.leaving.is_some_and(|leaving| leaving <= at.now);
+        let wait = if self.expects_reset() {
+            RESET
+        } else {
+            Duration::ZERO
+        };
+        let is_due = at.leaving.is_some_and(|leaving| leaving + wait <= at.now);
         // A probe's connection ends by itself; a stream that begins at this moment is one that is
         // open for its client.
         let is_last = self.probe.is_none() && self.head_began.is_none();
@@ -164,6 +173,12 @@ impl Http2 {
             (Question::Unasked, Question::Answered(at)) => (quiet.max(at + SETTLED), Word::Exact),
             (Question::Unasked, Question::Asked(at)) => (quiet.max(at + ANSWER), Word::Exact),
         })
+    }
+
+    /// Whether the app may let a RST_STREAM follow the answer that has ended last, as it did
+    /// before. It most times comes in a read of its own, and would stand behind the goodbye.
+    fn expects_reset(&self) -> bool {
+        self.resets_answered && self.answered.is_some()
     }
 
     /// Nobody has told it to begin nothing more, and it can be asked.

@@ -147,6 +147,63 @@ fn nothing_of_the_same_read_follows_the_goodbye() {
     assert_eq!(played.heard(), heard);
 }
 
+/// Nor what the app lets follow an answer in a read of its own, where it has that habit: the
+/// goodbye then comes with the next answer behind which nothing can follow, or together with what
+/// did, or, where there is neither, after 2 s.
+#[test]
+fn nothing_of_the_next_read_follows_the_goodbye() {
+    let post = |stream| {
+        [
+            frame(1, 0x4, stream, b"head"),
+            frame(0, 0x1, stream, b"body"),
+        ]
+        .concat()
+    };
+    let reset = |stream| frame(3, 0, stream, &[0; 4]);
+    let habit = || {
+        let mut played = Played::http2(false);
+        played.client(&post(1));
+        played.app(&answer(1));
+        played.pass(MS);
+        played.app(&reset(1));
+        played.pass(100 * MS);
+        played.leave(true);
+        played.forget();
+        played.client(&post(3));
+        played.app(&answer(3));
+        assert_eq!(played.heard(), answer(3), "a reset may follow");
+        played.pass(MS);
+        played.app(&reset(3));
+        assert_eq!(played.heard(), reset(3), "the client has its answer by now");
+        played.pass(100 * MS);
+        played
+    };
+    let mut without_body = habit();
+    without_body.client(&request(5));
+    without_body.app(&answer(5));
+    let heard = [answer(5), warning().to_vec()].concat();
+    assert_eq!(without_body.heard(), heard);
+
+    let mut at_once = habit();
+    at_once.client(&post(5));
+    at_once.app(&[answer(5), reset(5)].concat());
+    let heard = [answer(5), reset(5), warning().to_vec()].concat();
+    assert_eq!(at_once.heard(), heard);
+
+    let mut always = habit();
+    let mut heard = Vec::new();
+    for stream in (5..).step_by(2).take(20) {
+        always.client(&post(stream));
+        always.app(&answer(stream));
+        heard.extend(always.heard());
+        always.pass(MS);
+        always.app(&reset(stream));
+        always.pass(99 * MS);
+        let told = !heard.ends_with(&answer(stream));
+        assert_eq!(told, stream == 43, "it waits for 2 s from {stream}");
+    }
+}
+
 /// Nor one whose next request comes in while its answer ends, as far as we know.
 #[test]
 fn a_request_that_comes_in_is_not_disturbed() {
