@@ -4,9 +4,11 @@
 //! Durations cross the wire, never instants: the two sides' clocks are not compared anywhere.
 
 mod holder;
+mod leaving;
 mod parts;
 
 pub use holder::{HOLDERS, Holder, WaitsFor};
+pub use leaving::Leaving;
 pub use parts::Parts;
 
 use crate::capture::{Mode, Step};
@@ -96,25 +98,6 @@ pub struct Report {
     /// The last drain that ended since this start, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Drain>,
-}
-
-/// A drain that is going on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Leaving {
-    /// Why.
-    pub trigger: Trigger,
-    /// Time since the signal, in milliseconds.
-    pub elapsed_ms: u64,
-    /// Time until what is left will be cut, in milliseconds.
-    pub remaining_ms: u64,
-    /// What the app has broken off since the signal, by protocol.
-    #[serde(
-        default,
-        deserialize_with = "by_protocol",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
-    pub broken: BTreeMap<Protocol, u64>,
 }
 
 /// The memory of a sidecar's container, as its control group counts it.

@@ -93,6 +93,7 @@ pub fn draining() -> Report {
             elapsed_ms: 12_100,
             remaining_ms: 288_000,
             broken: BTreeMap::new(),
+            alone_in: None,
         }),
         now: Census {
             connections: BTreeMap::from([(Protocol::Http1, 12), (Protocol::Opaque, 2)]),

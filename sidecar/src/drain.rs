@@ -24,11 +24,16 @@
 //! | Suspected | Serving | Serving | yes | held | none | 1 s without the pod's own hook (Restarting); that hook or the controller (LameDuck) |
 //! | Restarting | Deregistering | Parting | no | held | at once | idle, nothing moved for 2 s, or the deadline: at most 10 s (Restarted) |
 //! | LameDuck | Deregistering | Serving, then Parting | yes for Deleted, else no | held; own alone and idle for 100 ms: released | when the endpoints are gone; without a controller 1 s after the signal | least time, endpoints gone and quiet; at the latest 2 s before the greatest time; without a controller quiet, at the latest 2 s after the signal (Unready) |
-//! | Unready | Deregistering | Parting | no | as above | at once; without a controller 1 s after the signal | 1 s after "not serving", at most 3 s after readiness went, and quiet; without a controller 2 s; at the latest the greatest time (Draining) |
+//! | LameDuck, alone | Deregistering | Serving | as above | as above | none | the same, and nothing is in flight that was so at the signal; at the latest 2 s before the deadline (Draining). Another endpoint is ready: as above, the greatest time counted from there |
+//! | Unready | Deregistering | Parting | no | as above | at once; without a controller 1 s after the signal | alone (LameDuck); 1 s after "not serving", at most 3 s after readiness went, and quiet; without a controller 2 s; at the latest the greatest time (Draining) |
 //! | Draining | Draining | Draining | no | as above | go on | idle, and HTTP/1 clients are not expected back any more (Released); the deadline with work in flight (Cutting) |
 //! | Cutting | Draining | Cut | no | held | too late | nothing is left to cut, at most 500 ms (Released) |
 //! | Restarted | Ended | Parting | no | released | at once | the container answers, or 10 s (Serving); the pod goes (LameDuck) |
 //! | Released | Ended | Draining; Cut after TimedOut, Serving after Skipped | no; yes after Skipped | released | go on | SIGTERM and idle: the process exits; neither SIGTERM nor the controller's word in time (Serving) |
+//!
+//! *Alone* is a pod while the controller says that a Service of it has no other ready endpoint: see
+//! `alone`. Draining then waits for no idle client, spreads no goodbyes, and lasts for the pod's
+//! own grace period at most.
 //!
 //! The deadline ends LameDuck and Unready, too. So does SIGTERM each stage of a leaving pod
 //! (Released, with the stance Closing at least), a policy that is disabled (Released or, for a
@@ -54,6 +59,7 @@
 //! - The restart of a container cuts nothing itself. What is in flight when its hook is released
 //!   is counted as cut, and lost with the app.
 
+mod alone;
 mod apply;
 mod clock;
 mod facts;
@@ -215,6 +221,11 @@ impl Machine {
             elapsed_ms: milliseconds(now.saturating_duration_since(leaving.signal)),
             remaining_ms: milliseconds(deadline.saturating_duration_since(now)),
             broken: leaving.broken(snapshot),
+            alone_in: self
+                .facts
+                .alone_in()
+                .filter(|_| self.facts.goes_on_accepting(leaving))
+                .map(str::to_owned),
         })
     }
 
@@ -293,6 +304,15 @@ impl Machine {
                     (None, Some(_)) => leaving.gone = None,
                     _ => {}
                 }
+                let alone = self.facts.goes_on_accepting(leaving);
+                match (leaving.alone, self.facts.alone_in()) {
+                    (false, Some(service)) if alone => {
+                        milestones.push(Milestone::Alone(service.to_owned()));
+                    }
+                    (true, None) => milestones.push(Milestone::Relieved),
+                    _ => {}
+                }
+                leaving.alone = alone;
                 let seen = (snapshot.work, snapshot.finished);
                 if leaving.moved.0 != seen {
                     leaving.moved = (seen, now);

@@ -110,6 +110,7 @@ impl Relay {
                     client: canonical,
                     port: destination.port(),
                     socket,
+                    since: Instant::now(),
                 };
                 Some(Taken {
                     client: canonical,

@@ -33,9 +33,15 @@ pub fn progress(report: &Report, age: Duration) -> String {
     if !broken.is_empty() {
         now.push_str(&format!("; {broken} broken off by the app"));
     }
+    if let Some(service) = &leaving.alone_in {
+        now.push_str(&format!(
+            "; goes on accepting, since no other endpoint of Service {service} is ready"
+        ));
+    }
     let mut sentence = format!("{word} for {elapsed}: {now}; cut in {left}");
-    // What is in flight before that holds nothing: the pod is as good as in service.
-    if report.phase == Phase::Draining {
+    // What is in flight before that holds nothing: the pod is as good as in service. One that goes
+    // on accepting for want of another waits for the oldest.
+    if report.phase == Phase::Draining || leaving.alone_in.is_some() {
         add(&mut sentence, held_by(&report.now.holders, age));
     }
     sentence
@@ -349,6 +355,24 @@ mod tests {
         assert!(told.starts_with("Draining for 20s: "), "{told}");
         assert!(told.contains("cut in 4m40s; "), "{told}");
         assert!(told.contains("(request for 22s, "), "{told}");
+    }
+
+    /// A pod that accepts for longer, since clients could go nowhere else, says so, and who holds
+    /// it.
+    #[test]
+    fn who_is_alone_goes_on_accepting() {
+        let mut report = draining();
+        report.phase = Phase::Deregistering;
+        report.leaving.as_mut().unwrap().alone_in = Some("web".to_owned());
+        let told = progress(&report, Duration::ZERO);
+        assert!(
+            told.starts_with(
+                "Deregistering for 12s: 1 request in flight (oldest 14s) on 14 connections; goes \
+                 on accepting, since no other endpoint of Service web is ready; cut in 4m48s; held \
+                 by 10.244.1.9:41822 "
+            ),
+            "{told}"
+        );
     }
 
     /// While the pod still accepts, what is in flight is what always is, and nobody is named.

@@ -97,7 +97,7 @@ impl Observer {
                 continue;
             }
             let known = self.known.entry(socket.id).or_insert_with(|| Known {
-                line: self.census.connect(self.way, peer(socket)),
+                line: self.census.connect(self.way, peer(socket, now)),
                 first_seen: now,
                 look: 0,
                 heard: if ago(socket.heard_ago, now) > Some(before) {
@@ -182,11 +182,12 @@ impl Known {
     }
 }
 
-fn peer(socket: &Socket) -> Peer {
+fn peer(socket: &Socket, now: Instant) -> Peer {
     Peer {
         client: socket.remote,
         port: socket.local.port(),
         socket: socket.id,
+        since: now,
     }
 }
 

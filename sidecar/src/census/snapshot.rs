@@ -18,6 +18,9 @@ pub struct Snapshot {
     pub in_flight: BTreeMap<Protocol, u64>,
     /// The age of the oldest of those.
     pub oldest: Option<Duration>,
+    /// The earliest beginning of any of those, by protocol: of a request or, where the relay can't
+    /// tell messages apart, of the connection.
+    pub begun: BTreeMap<Protocol, Instant>,
     /// The connections with the oldest of those.
     pub holders: Vec<Holder>,
     /// If nothing else happens, something stops being in flight by time alone at this moment
@@ -127,6 +130,12 @@ impl Census {
                 .since
                 .map(|since| now.saturating_duration_since(since));
             snapshot.oldest = snapshot.oldest.max(age);
+            let is_one = record.way() == Way::Relayed && reading.protocol.is_opaque();
+            let begun = reading.since.map(|it| if is_one { peer.since } else { it });
+            if let Some(begun) = begun {
+                let earliest = snapshot.begun.entry(reading.protocol).or_insert(begun);
+                *earliest = begun.min(*earliest);
+            }
             snapshot.settles_at = earlier(snapshot.settles_at, reading.settles_at);
             snapshot.pausing_until = snapshot.pausing_until.max(reading.pausing_until);
             oldest.look_at(reading, record, peer);

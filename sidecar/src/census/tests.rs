@@ -204,3 +204,37 @@ async fn readers_wake_when_nothing_is_in_flight() {
     second.client_spoke(now);
     changes.changed().await;
 }
+
+/// What is in flight began with its request, whatever its connection has carried before; where
+/// messages can't be told apart, with the connection.
+#[test]
+fn the_beginning_of_what_is_in_flight_is_known() {
+    let now = Instant::now();
+    let census = Census::new(now);
+    let connect = |way| {
+        let peer = Peer {
+            since: now,
+            ..Peer::nobody()
+        };
+        census.connect(way, peer)
+    };
+    let later = now + seconds(5);
+    let speaks = [Way::Relayed, Way::Observed].map(connect);
+    let begun = || census.snapshot(later).begun;
+    for (connection, begins) in speaks.iter().zip([now, later]) {
+        assert!(begun().is_empty());
+        connection.client_spoke(later);
+        assert_eq!(begun(), [(Protocol::Opaque, begins)].into());
+        connection.settled();
+    }
+    let asks = [1, 2, 3].map(|_| connect(Way::Relayed));
+    for (connection, at) in asks.iter().zip([3, 1, 2]) {
+        connection.request_began(now, true);
+        connection.request_ended(None);
+        connection.request_began(now + seconds(at), true);
+    }
+    assert_eq!(begun(), [(Protocol::Http1, now + seconds(1))].into());
+    asks[1].request_ended(None);
+    asks[1].request_began(now + seconds(4), true);
+    assert_eq!(begun(), [(Protocol::Http1, now + seconds(2))].into());
+}

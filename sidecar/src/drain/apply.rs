@@ -2,7 +2,7 @@
 
 use super::state::{Ended, Leaving, Restart, Stage, State};
 use super::transition::Transition;
-use super::trigger::{Subject, rules};
+use super::trigger::{Readiness, Subject, rules};
 use super::{Hooks, Machine, Milestone};
 use crate::census::Snapshot;
 use ebb_api::phase::{Outcome, Trigger};
@@ -27,7 +27,8 @@ impl Machine {
                 restate(leaving, trigger, moment)
             }
             (Transition::Unready, State::Leaving(leaving)) => unready(leaving, moment),
-            (Transition::Drain, State::Leaving(leaving)) => drain(leaving, moment),
+            (Transition::GoOn, State::Leaving(leaving)) => go_on(leaving, moment),
+            (Transition::Drain, State::Leaving(leaving)) => self.drain(leaving, moment),
             (Transition::Cut, State::Leaving(leaving)) => self.cut(leaving, moment),
             (Transition::Finish(outcome), State::Leaving(leaving)) => {
                 self.finish(leaving, outcome, moment)
@@ -41,6 +42,21 @@ impl Machine {
             // No other pair is ever due.
             (_, state) => state,
         };
+    }
+
+    fn drain(&self, mut leaving: Leaving, moment: &mut Moment<'_>) -> State {
+        moment.milestones.push(Milestone::Draining {
+            in_flight: moment.snapshot.in_flight_in_all(),
+        });
+        leaving.closed_alone = self.facts.goes_on_accepting(&leaving);
+        // What it waited for had ended before.
+        let waited = leaving.closed_alone && leaving.at_signal.in_flight_in_all() > 0;
+        if waited && moment.snapshot.in_flight_in_all() == 0 {
+            moment.milestones.push(Milestone::LastByte);
+        }
+        leaving.unready.get_or_insert(moment.now);
+        leaving.deregistered = Some(moment.now);
+        State::Leaving(leaving.at_stage(Stage::Draining, moment.now))
     }
 
     fn cut(&self, mut leaving: Leaving, moment: &mut Moment<'_>) -> State {
@@ -129,16 +145,15 @@ fn restate(mut leaving: Leaving, trigger: Trigger, moment: &mut Moment<'_>) -> S
     State::Leaving(leaving)
 }
 
+fn go_on(mut leaving: Leaving, moment: &Moment<'_>) -> State {
+    if rules(leaving.trigger).readiness == Readiness::AfterEndpoints {
+        leaving.unready = None;
+    }
+    State::Leaving(leaving.at_stage(Stage::LameDuck, moment.now))
+}
+
 fn unready(mut leaving: Leaving, moment: &mut Moment<'_>) -> State {
     moment.milestones.push(Milestone::Unready);
     leaving.unready.get_or_insert(moment.now);
     State::Leaving(leaving.at_stage(Stage::Unready, moment.now))
-}
-
-fn drain(mut leaving: Leaving, moment: &mut Moment<'_>) -> State {
-    moment.milestones.push(Milestone::Draining {
-        in_flight: moment.snapshot.in_flight_in_all(),
-    });
-    leaving.deregistered = Some(moment.now);
-    State::Leaving(leaving.at_stage(Stage::Draining, moment.now))
 }

@@ -7,7 +7,7 @@ use crate::census::Snapshot;
 use crate::stance::Pace;
 use ebb_api::bootstrap::{Bootstrap, OwnHook};
 use ebb_api::connections::AtTimeout;
-use ebb_api::desired::{Desired, Endpoints, Leave};
+use ebb_api::desired::{Desired, Endpoints, Leave, Services};
 use ebb_api::settings::Settings;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -48,6 +48,10 @@ pub(crate) struct Word {
     pub(crate) gone: Option<Instant>,
     /// Since when it has said that they are not even serving.
     pub(crate) not_serving: Option<Instant>,
+    /// How the clients of the pod's Services fare.
+    pub(crate) services: Services,
+    /// When it last said that another endpoint is ready after there was none.
+    pub(crate) relieved: Option<Instant>,
     /// When it shortened a grace that it had given before.
     pub(crate) shortened: Option<Instant>,
 }
@@ -136,9 +140,16 @@ impl Word {
             (Some(_), Some(_)) => before.and_then(|word| word.shortened),
             _ => None,
         };
+        let alone = before.is_some_and(|word| word.services.alone_in.is_some());
+        let relieved = match &desired.services.alone_in {
+            None if alone => Some(now),
+            _ => before.and_then(|word| word.relieved),
+        };
         Word {
             at: now,
             leave: desired.leave,
+            services: desired.services.clone(),
+            relieved: relieved.filter(|_| desired.leave.is_some()),
             gone: since(
                 desired.endpoints >= Endpoints::Gone,
                 before.and_then(|word| word.gone),
@@ -159,6 +170,20 @@ impl Facts {
     /// endpoints only then; and one that spoke a minute ago may be gone with its node.
     pub(crate) fn guidance(&self) -> Option<&Word> {
         self.word.as_ref().filter(|word| word.leave.is_some())
+    }
+
+    /// Since when new connections are led to others: the endpoints are gone, and another one is
+    /// ready. `None` if the controller has not said so.
+    pub(crate) fn gone(&self) -> Option<Instant> {
+        let word = self.guidance()?;
+        word.gone.max(word.gone.and(word.relieved))
+    }
+
+    /// From when on the greatest length of the lame-duck phase counts: a pod that was alone was
+    /// none whose clients could have left.
+    pub(crate) fn lame_duck_from(&self, leaving: &Leaving) -> Instant {
+        let relieved = self.guidance().and_then(|word| word.relieved);
+        relieved.map_or(leaving.signal, |at| at.max(leaving.signal))
     }
 
     /// What the controller says of leaving; `None` if it sees no reason, or never spoke.
@@ -201,6 +226,10 @@ impl Facts {
             Subject::Container => self.restart_grace(),
         };
         let deadline = clock::deadline(leaving.signal, timeout, self.shutdown(), grace);
+        let deadline = match self.refusal_ends(leaving) {
+            Some(ends) => deadline.min(ends),
+            None => deadline,
+        };
         match rules.limit {
             Limit::Policy | Limit::Hold(_) => deadline,
             Limit::SinceHook(longest) => {
@@ -241,18 +270,21 @@ impl Facts {
     }
 
     /// How long Draining waits at most for idle clients of HTTP that may be expected back, to give
-    /// them their goodbye with an answer instead of a closed connection.
-    pub(crate) fn idle_wait(&self) -> Duration {
-        Duration::from_secs(self.settings.deregistration.idle_seconds.into())
+    /// them their goodbye with an answer instead of a closed connection. Not while others are
+    /// refused who can go nowhere else.
+    pub(crate) fn idle_wait(&self, leaving: &Leaving) -> Duration {
+        match self.refuses_alone(leaving) {
+            true => Duration::ZERO,
+            false => Duration::from_secs(self.settings.deregistration.idle_seconds.into()),
+        }
     }
 
     /// The time over which goodbyes are spread: what the policy asks for, as far as the last of
-    /// them is through at the deadline. `None` where they are said at once; the restart of a
-    /// container has no time for more.
+    /// them is through at the deadline. `None` where they are said at once: the restart of a
+    /// container has no time for more, nor has a pod that refuses while it is alone.
     pub(crate) fn pace(&self, leaving: &Leaving) -> Option<Pace> {
-        let from = leaving
-            .parting
-            .filter(|_| leaving.stage != Stage::Restarting)?;
+        let in_haste = leaving.stage == Stage::Restarting || self.refuses_alone(leaving);
+        let from = leaving.parting.filter(|_| !in_haste)?;
         let asked = Duration::from_secs(self.settings.connections.pace_seconds.into());
         let left = self.deadline(leaving).saturating_duration_since(from);
         let length = asked.min(left.saturating_sub(LAST_GOODBYE));

@@ -12,6 +12,11 @@ pub enum Milestone {
     Restated(Trigger),
     /// The controller said that the endpoints are gone.
     EndpointsGone,
+    /// The controller said that no other endpoint of this Service is ready: the pod goes on
+    /// accepting.
+    Alone(String),
+    /// It said that there is one now.
+    Relieved,
     /// Readiness was withdrawn.
     Unready,
     /// Nothing new is accepted any more.

@@ -90,6 +90,7 @@ pub(crate) fn give(state: &State, facts: &Facts, snapshot: &Snapshot, now: Insta
             .chain(goodbyes_due)
             .chain(snapshot.settles_at)
             .chain(recount_due(state, facts, snapshot, now))
+            .chain(look_due(state, facts, snapshot, now))
             .filter(|due| *due > now)
             .min(),
     }
@@ -155,6 +156,15 @@ fn recount_due(state: &State, facts: &Facts, snapshot: &Snapshot, now: Instant) 
     going.then(|| now + RECOUNT)
 }
 
+/// When to look again, although no event tells of a change, for the end of what held a pod that
+/// accepts on.
+fn look_due(state: &State, facts: &Facts, snapshot: &Snapshot, now: Instant) -> Option<Instant> {
+    match state {
+        State::Leaving(leaving) => facts.look_due(leaving, snapshot, now),
+        State::Serving | State::Restarted(_) | State::Released(_) => None,
+    }
+}
+
 fn until_idle(state: &State, facts: &Facts) -> bool {
     let State::Leaving(leaving) = state else {
         return facts.sigterm.is_some();
@@ -173,12 +183,14 @@ pub(crate) fn goodbyes(leaving: &Leaving, facts: &Facts) -> Option<Instant> {
     match leaving.stage {
         Stage::Suspected => return None,
         Stage::Restarting | Stage::Draining | Stage::Cutting => return Some(leaving.since),
+        // They would only come back.
+        Stage::LameDuck if facts.goes_on_accepting(leaving) => return None,
         Stage::LameDuck | Stage::Unready => {}
     }
     // Where the endpoints never go, the last seconds of the lame-duck phase must do.
     let unready = (leaving.stage == Stage::Unready).then_some(leaving.since);
     match facts.guidance() {
-        Some(word) => word.gone.into_iter().chain(unready).min(),
+        Some(_) => facts.gone().into_iter().chain(unready).min(),
         None => Some(leaving.signal + GOODBYES_WITHOUT_CONTROLLER),
     }
 }

@@ -54,13 +54,17 @@ impl Wait {
             // Whether the pod goes, or one of its containers.
             Stage::Suspected => Wait::only(Part::Quiet),
             Stage::Restarting | Stage::Cutting => Wait::only(Part::LastRequest),
+            Stage::LameDuck if waits_for_old_work(leaving, facts, snapshot) => Wait {
+                first: (Part::Endpoints, out_of_endpoints(leaving, facts)),
+                then: Part::LastRequest,
+            },
             Stage::LameDuck | Stage::Unready => Wait {
                 first: (Part::Endpoints, out_of_endpoints(leaving, facts)),
                 then: Part::Quiet,
             },
             Stage::Draining if snapshot.in_flight_in_all() > 0 => Wait::only(Part::LastRequest),
             Stage::Draining => {
-                let longest = leaving.since + facts.idle_wait();
+                let longest = leaving.since + facts.idle_wait(leaving);
                 let expected_back = snapshot.pausing_until.unwrap_or(now).min(longest);
                 let is_paced = snapshot.untold > 0 && facts.pace(leaving).is_some();
                 Wait {
@@ -89,9 +93,13 @@ fn out_of_endpoints(leaving: &Leaving, facts: &Facts) -> Option<Instant> {
     let (least, _) = facts.lame_duck();
     let least = leaving.signal + least;
     match facts.guidance() {
-        Some(word) => word.gone.map(|gone| gone.max(least)),
+        Some(_) => facts.gone().map(|gone| gone.max(least)),
         None => Some(least),
     }
+}
+
+fn waits_for_old_work(leaving: &Leaving, facts: &Facts, snapshot: &Snapshot) -> bool {
+    facts.goes_on_accepting(leaving) && facts.has_old_work(leaving, snapshot)
 }
 
 // === impl Parts ===

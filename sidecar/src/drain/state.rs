@@ -52,6 +52,10 @@ pub(crate) struct Leaving {
     pub(crate) at_signal: Snapshot,
     /// When the endpoints were gone, and how much work had begun by then.
     pub(crate) gone: Option<(Instant, u64)>,
+    /// The pod goes on accepting because it is alone, and that was logged.
+    pub(crate) alone: bool,
+    /// It was alone when its port closed.
+    pub(crate) closed_alone: bool,
     /// Since when goodbyes are said.
     pub(crate) parting: Option<Instant>,
     /// When the lame-duck phase ended.
@@ -123,6 +127,8 @@ impl Leaving {
             signal: now,
             at_signal: snapshot.clone(),
             gone: None,
+            alone: false,
+            closed_alone: false,
             parting: None,
             deregistered: None,
             unready: None,

@@ -1,6 +1,7 @@
 //! The machine on a clock that only the test moves. `Pod::run` follows the machine's own wish of
 //! when to be woken, so a rule that forgets to ask for its moment shows here.
 
+mod alone;
 mod broken;
 mod connections;
 mod deletion;
@@ -51,6 +52,7 @@ struct Bench {
     settings: Settings,
     endpoints: Endpoints,
     leave: Option<Leave>,
+    services: Services,
 }
 
 impl Bench {
@@ -82,6 +84,7 @@ impl Bench {
             settings,
             endpoints: Endpoints::Present,
             leave: None,
+            services: Services::default(),
         }
     }
 
@@ -215,6 +218,10 @@ impl Bench {
         self.snapshot.work += 1;
         self.snapshot.last_work = Some(self.now);
         *self.snapshot.in_flight.entry(Protocol::Http1).or_default() += 1;
+        self.snapshot
+            .begun
+            .entry(Protocol::Http1)
+            .or_insert(self.now);
         self.tell(Event::Tick);
     }
 
@@ -222,12 +229,14 @@ impl Bench {
     fn finish(&mut self) {
         self.snapshot.finished += 1;
         self.snapshot.in_flight.remove(&Protocol::Http1);
+        self.snapshot.begun.remove(&Protocol::Http1);
         self.tell(Event::Tick);
     }
 
     /// The app breaks off whatever is in flight over HTTP/1.
     fn breaks(&mut self) {
         let open = self.snapshot.in_flight.remove(&Protocol::Http1);
+        self.snapshot.begun.remove(&Protocol::Http1);
         *self.snapshot.broken.entry(Protocol::Http1).or_default() += open.unwrap_or(0);
         self.tell(Event::Tick);
     }
@@ -241,7 +250,7 @@ impl Bench {
             settings: self.settings.clone(),
             leave: self.leave,
             endpoints: self.endpoints,
-            services: Services::default(),
+            services: self.services.clone(),
         };
         self.tell(Event::Desired(Box::new(desired)));
     }
@@ -256,6 +265,12 @@ impl Bench {
 
     fn endpoints(&mut self, endpoints: Endpoints) {
         self.endpoints = endpoints;
+        self.put();
+    }
+
+    /// No other endpoint of this Service is ready, or some is.
+    fn alone_in(&mut self, service: Option<&str>) {
+        self.services.alone_in = service.map(str::to_owned);
         self.put();
     }
 

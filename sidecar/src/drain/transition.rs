@@ -52,6 +52,8 @@ pub(crate) enum Transition {
     Restate(Trigger),
     /// Withdraw readiness.
     Unready,
+    /// Ready again: there is nobody else.
+    GoOn,
     /// Accept nothing new.
     Drain,
     /// The deadline has come with work in flight.
@@ -168,7 +170,7 @@ impl Earliest {
         if leaving.stage == Stage::Draining {
             if idle {
                 let expected_back = snapshot.pausing_until.unwrap_or(now).max(now);
-                let due = expected_back.min((leaving.since + facts.idle_wait()).max(now));
+                let due = expected_back.min((leaving.since + facts.idle_wait(leaving)).max(now));
                 let due = match facts.pace(leaving) {
                     // The end of the app would be a goodbye to all of them in one moment.
                     Some(pace) if snapshot.untold > 0 => due.max(pace.ends()),
@@ -182,7 +184,7 @@ impl Earliest {
                 self.at(due, Transition::Finish(Outcome::Drained));
             }
         } else {
-            self.lame_duck(leaving, facts, snapshot);
+            self.lame_duck(leaving, facts, snapshot, now);
         }
         self.at(
             deadline,
@@ -196,9 +198,10 @@ impl Earliest {
 
     /// The order that loses nothing: the least time, the endpoints gone, quiet; then readiness
     /// withdrawn, not serving any more, quiet once more. The greatest time ends all waiting.
-    fn lame_duck(&mut self, leaving: &Leaving, facts: &Facts, snapshot: &Snapshot) {
+    fn lame_duck(&mut self, leaving: &Leaving, facts: &Facts, snapshot: &Snapshot, now: Instant) {
         let (least, most) = facts.lame_duck();
         let earliest = leaving.signal + least;
+        let from = facts.lame_duck_from(leaving);
         let guidance = facts.guidance();
         let unused = unused(leaving, facts, snapshot);
         let quiet_after = |start: Instant| {
@@ -210,10 +213,19 @@ impl Earliest {
             }
         };
         match leaving.stage {
+            Stage::LameDuck if facts.goes_on_accepting(leaving) => {
+                if !facts.has_old_work(leaving, snapshot) {
+                    if let Some(gone) = facts.gone() {
+                        self.at(earliest.max(quiet_after(gone)), Transition::Drain);
+                    }
+                    self.at(from + most, Transition::Drain);
+                }
+                self.at(facts.last_call(leaving), Transition::Drain);
+            }
             Stage::LameDuck => {
                 // Without a controller nobody knows when the endpoints are gone: quiet decides.
                 let gone = match guidance {
-                    Some(word) => word.gone,
+                    Some(_) => facts.gone(),
                     None => Some(leaving.signal),
                 };
                 if let Some(gone) = gone {
@@ -223,12 +235,13 @@ impl Earliest {
                     self.at(leaving.signal + WORD_LAG, Transition::Unready);
                 }
                 let in_time = most.saturating_sub(READINESS_LAG);
-                self.at(leaving.signal + in_time, Transition::Unready);
+                self.at(from + in_time, Transition::Unready);
             }
+            _ if facts.alone_in().is_some() => self.at(now, Transition::GoOn),
             _ => {
                 let lag_ends = leaving.unready.unwrap_or(leaving.since) + READINESS_LAG;
                 let due = match guidance {
-                    Some(word) => word.gone.map(|gone| {
+                    Some(word) => facts.gone().map(|gone| {
                         let settled = if unused {
                             leaving.signal
                         } else {
@@ -242,7 +255,7 @@ impl Earliest {
                 if let Some(due) = due {
                     self.at(due, Transition::Drain);
                 }
-                self.at(leaving.signal + most, Transition::Drain);
+                self.at(from + most, Transition::Drain);
             }
         }
     }

@@ -12,6 +12,11 @@ pub(super) fn write(milestone: &Milestone, words: &Words, holders: &[Holder]) {
         Milestone::Signal(trigger) => tracing::info!(%trigger, "signal seen, the pod is leaving"),
         Milestone::Restated(trigger) => tracing::info!(%trigger, "reason for leaving corrected"),
         Milestone::EndpointsGone => tracing::info!("endpoints gone"),
+        Milestone::Alone(service) => tracing::info!(
+            service,
+            "no other endpoint of the Service is ready, the pod goes on accepting"
+        ),
+        Milestone::Relieved => tracing::info!("another endpoint is ready"),
         Milestone::Unready => tracing::info!("readiness withdrawn"),
         Milestone::Draining { in_flight } => {
             tracing::info!(in_flight, "{}", words.draining);

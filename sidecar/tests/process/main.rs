@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod admin;
+mod alone;
 mod app;
 mod connections;
 mod drain;

@@ -31,6 +31,9 @@ pub struct Web {
     pub pod: Vec<Value>,
 }
 
+/// The label of a pod with the name of the Service whose endpoint it is. Policies go by `app`.
+const SERVES: &str = "serves";
+
 impl Web {
     /// One that is called `name`, with a readiness probe, and nothing else that is not needed.
     pub fn new(name: &str, image: &str) -> Self {
@@ -100,6 +103,12 @@ impl Web {
         }))
     }
 
+    /// Another endpoint of the Service, which no policy of the application's selects: a pod that
+    /// leaves beside it is not alone.
+    pub fn companion(&self) -> Self {
+        Self::new(&format!("{}-other", self.name), &self.image).label(SERVES, &self.name)
+    }
+
     /// The Service, with its ports by number.
     pub fn service(&self) -> Service {
         self.service_to(&json!(HTTP_PORT), &json!(ECHO_PORT))
@@ -114,7 +123,7 @@ impl Web {
         typed(json!({
             "metadata": {"name": self.name, "labels": {"app": self.name}},
             "spec": {
-                "selector": {"app": self.name},
+                "selector": {SERVES: self.name},
                 "ports": [
                     {"name": "http", "port": 80, "targetPort": http},
                     {"name": "echo", "port": ECHO_PORT, "targetPort": echo},
@@ -126,6 +135,8 @@ impl Web {
     fn pod_labels(&self) -> Value {
         let mut labels = self.labels.clone();
         labels.insert("app".to_owned(), self.name.clone());
+        let serves = labels.entry(SERVES.to_owned());
+        serves.or_insert_with(|| self.name.clone());
         json!(labels)
     }
 

@@ -8,6 +8,7 @@ fn peer(port: u16) -> Peer {
         client: ([192, 0, 2, 1], port).into(),
         port: 8080,
         socket: 0,
+        since: Instant::now(),
     }
 }
 

@@ -23,6 +23,7 @@ enum Happening {
         enabled: bool,
         seconds: [u32; 7],
         handover: bool,
+        alone: bool,
     },
     AppAnswered,
     Sigterm,
@@ -54,14 +55,16 @@ fn happening() -> impl Strategy<Value = Happening> {
             0..200u32,
         ],
         proptest::bool::ANY,
+        proptest::bool::ANY,
     )
         .prop_map(
-            |(leave, endpoints, enabled, seconds, handover)| Happening::Put {
+            |(leave, endpoints, enabled, seconds, handover, alone)| Happening::Put {
                 leave,
                 endpoints,
                 enabled,
                 seconds,
                 handover,
+                alone,
             },
         );
     prop_oneof![
@@ -92,6 +95,10 @@ impl Bench {
                 self.snapshot
                     .in_flight
                     .insert(Protocol::Opaque, busy.into());
+                match busy {
+                    true => self.snapshot.begun.insert(Protocol::Opaque, self.now),
+                    false => self.snapshot.begun.remove(&Protocol::Opaque),
+                };
                 self.tell(Event::Tick);
             }
             Happening::Untold(count) => {
@@ -109,7 +116,9 @@ impl Bench {
                 enabled,
                 seconds: [timeout, min, quiet, idle, max, shutdown, pace],
                 handover,
+                alone,
             } => {
+                self.services.alone_in = alone.then(|| "web".to_owned());
                 self.leave = leave;
                 self.endpoints = endpoints;
                 self.settings = Settings {

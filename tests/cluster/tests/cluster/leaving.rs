@@ -1,5 +1,6 @@
 //! One pod that is going to leave, with all that a test about its leaving begins with: the policy
-//! in force, the pod ready and injected, its log followed, and its clients at work.
+//! in force, the pod ready and injected, another endpoint of its Service, its log followed, and its
+//! clients at work.
 //!
 //! ```text
 //!  Leaving::of(namespace, policy).idle_client().request("/slow?seconds=20").ready()
@@ -83,7 +84,10 @@ impl<'a> Leaving<'a> {
     pub(crate) async fn ready(self) -> Result<LeavingPod<'a>> {
         let (namespace, name) = (self.namespace, self.web.name.clone());
         policy(namespace, &name, self.policy).await?;
+        let companion = self.web.companion();
+        namespace.create_object(&companion.bare_pod()).await?;
         let pod = injected_pod(namespace, &self.web).await?;
+        pods::ready(namespace, &companion.name).await?;
         let recorder = PodRecorder::of(namespace, &name, &["app", "ebb"]).await?;
         let mut idle_clients = Vec::new();
         for _ in 0..self.idle_clients {
