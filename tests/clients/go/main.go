@@ -1,5 +1,6 @@
-// Go as a server: net/http with HTTP/1 and HTTP/2 without TLS on port 8080, grpc-go on 8082. With a
-// folder as its argument, where a certificate is, it serves HTTPS and nothing else.
+// Go as a server: net/http with HTTP/1 and HTTP/2 without TLS (from the first byte, or after an
+// upgrade of HTTP/1, as Java's own client asks for it) on port 8080, grpc-go on 8082. With a folder
+// as its argument, where a certificate is, it serves HTTPS and nothing else.
 package main
 
 import (
@@ -14,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/h2c"
 	"google.golang.org/grpc"
 )
 
@@ -25,7 +28,8 @@ func main() {
 		serveTLS(stopping, os.Args[1])
 		return
 	}
-	web := &http.Server{Addr: ":8080", Handler: http.HandlerFunc(answer), Protocols: new(http.Protocols)}
+	upgradable := h2c.NewHandler(http.HandlerFunc(answer), new(http2.Server))
+	web := &http.Server{Addr: ":8080", Handler: upgradable, Protocols: new(http.Protocols)}
 	web.Protocols.SetHTTP1(true)
 	web.Protocols.SetUnencryptedHTTP2(true)
 	go func() {

@@ -14,7 +14,9 @@ function answer (request, response) {
   request.on('end', () => setTimeout(() => response.end(HELLO), 20))
 }
 
-const web = http.createServer(answer).listen(8080)
+// ws refuses whatever else asks for an upgrade: Java's own client does, for HTTP/2.
+const shouldUpgradeCallback = request => request.headers.upgrade === 'websocket'
+const web = http.createServer({ shouldUpgradeCallback }, answer).listen(8080)
 new WebSocketServer({ server: web }).on('connection', socket => {
   socket.on('message', () => socket.send(HELLO))
   socket.on('close', code => console.log('websocket closed', code))

@@ -51,6 +51,16 @@ pub enum Client {
     GrpcJs,
     /// Go: net/http with HTTP/2 and bodies that can't be sent twice, one request after the other.
     GoHttp2,
+    /// Java: the JDK's own `HttpClient`, which asks for HTTP/2 by an upgrade of HTTP/1.
+    Jdk,
+    /// Java: OkHttp.
+    Okhttp,
+    /// Java: OkHttp with HTTP/2, one request after the other.
+    OkhttpHttp2,
+    /// Java: reactor-netty.
+    ReactorNetty,
+    /// Java: reactor-netty with HTTP/2, one request after the other.
+    ReactorNettyHttp2,
     /// nginx as a gateway: a connection for each request.
     Nginx,
     /// nginx as a gateway, with connections that stay.
@@ -88,6 +98,13 @@ pub enum Client {
 // === impl Client ===
 
 impl Client {
+    /// All of them, those of one run each: two cores don't carry Java's beside the others.
+    pub fn rounds() -> Vec<Vec<Self>> {
+        let all = Self::value_variants().iter().copied();
+        let (java, others) = all.partition(|client| client.is_java());
+        vec![others, java]
+    }
+
     /// What it speaks.
     pub fn protocol(self) -> Protocol {
         match self {
@@ -95,6 +112,8 @@ impl Client {
             Self::NodeHttp | Self::Undici => Protocol::Http1,
             Self::HttpxHttp2 | Self::UndiciHttp2 => Protocol::Http2,
             Self::GoHttp2 | Self::HaproxyHttp2 | Self::EnvoyHttp2 => Protocol::Http2,
+            Self::Jdk | Self::Okhttp | Self::ReactorNetty => Protocol::Http1,
+            Self::OkhttpHttp2 | Self::ReactorNettyHttp2 => Protocol::Http2,
             Self::Nginx | Self::NginxKept | Self::Haproxy | Self::Envoy => Protocol::Http1,
             Self::Grpcio | Self::GrpcJs | Self::NginxGrpc => Protocol::Grpc,
             Self::Websockets | Self::Ws => Protocol::WebSocket,
@@ -103,6 +122,14 @@ impl Client {
             Self::NodeHttps | Self::UndiciTls => Protocol::Https,
             Self::Smtplib => Protocol::Smtp,
         }
+    }
+
+    fn is_java(self) -> bool {
+        use Client::{Jdk, Okhttp, OkhttpHttp2, ReactorNetty, ReactorNettyHttp2};
+        matches!(
+            self,
+            Jdk | Okhttp | OkhttpHttp2 | ReactorNetty | ReactorNettyHttp2
+        )
     }
 
     /// True if it keeps a connection that nobody can tell it to leave, and is idle on it for less
@@ -151,6 +178,8 @@ impl Client {
             Self::NodeHttp | Self::NodeHttps => runtimes.node("http_client.js"),
             Self::Undici | Self::UndiciTls => runtimes.node("undici_client.js"),
             Self::UndiciHttp2 => with(runtimes.node("undici_client.js"), "--http2"),
+            Self::Jdk | Self::Okhttp | Self::OkhttpHttp2 => runtimes.java(&self.to_string()),
+            Self::ReactorNetty | Self::ReactorNettyHttp2 => runtimes.java(&self.to_string()),
             Self::Smtplib => runtimes.python("smtp_client.py"),
             Self::Ws => runtimes.node("ws_client.js"),
             Self::GrpcJs => runtimes.node("grpc_client.js"),

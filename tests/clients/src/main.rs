@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use clap::{Parser, Subcommand, ValueEnum as _};
+use clap::{Parser, Subcommand};
 use ebb_bed::exit;
 use ebb_bed::folders::Folders;
 use ebb_clients::client::Client;
@@ -21,17 +21,17 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Soak {
-    /// Real clients (curl, Python's, Node's, gateways) through real drains: not one may see an
-    /// error.
+    /// Real clients (curl, those of Python, Node, Go and Java, gateways) through real drains: not
+    /// one may see an error.
     ///
     /// Each client talks with every server that speaks its protocol, each in a pod with the sidecar
     /// before it, while pod after pod is replaced. Only where a policy says that connections of TLS
     /// are cut, errors are let pass, as many as connections were. A drain takes about 10 seconds,
-    /// and those of all services go on at the same time. What is needed is fetched into the cache;
-    /// nothing is installed.
+    /// and those of all services go on at the same time. Java's clients have a round of their own.
+    /// What is needed is fetched into the cache; nothing is installed.
     ///
-    /// Needs root, network namespaces, nftables, Go, and the package sources of Debian, Python and
-    /// Node.
+    /// Needs root, network namespaces, nftables, Go, and the package sources of Debian, Python,
+    /// Node and Java.
     Clients(Clients),
     /// Runs a conformance suite for HTTP/2 on servers with and without the sidecar; for the test.
     #[command(hide = true)]
@@ -63,7 +63,7 @@ struct Clients {
     built: Built,
 }
 
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 struct Built {
     /// A sidecar that was built already; else the checkout's is built.
     #[arg(long, value_name = "FILE")]
@@ -84,12 +84,18 @@ fn run(soak: Soak) -> Result<u8> {
     };
     match soak {
         Soak::Clients(arguments) => {
-            let clients = match arguments.only {
-                only if only.is_empty() => Client::value_variants().to_vec(),
-                only => only,
+            let rounds = match arguments.only {
+                only if only.is_empty() => Client::rounds(),
+                only => vec![only],
             };
-            let plan = arguments.built.plan(clients, arguments.drains)?;
-            plan.isolate(&program()?, ebb_clients::INSIDE)
+            for clients in rounds {
+                let plan = arguments.built.clone().plan(clients, arguments.drains)?;
+                let status = plan.isolate(&program()?, ebb_clients::INSIDE)?;
+                if status != 0 {
+                    return Ok(status);
+                }
+            }
+            Ok(0)
         }
         Soak::Conformance(built) => {
             let plan = built.plan(Vec::new(), 0)?;

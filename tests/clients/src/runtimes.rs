@@ -1,6 +1,7 @@
 //! The programs and packages of other languages that clients and servers need: brought into the
 //! cache, never installed.
 
+mod java;
 mod python;
 
 use std::fs;
@@ -16,6 +17,7 @@ use ebb_netns::namespace::bare;
 use serde::{Deserialize, Serialize};
 
 use super::client::programs;
+use java::Java;
 use python::Python;
 
 /// curl and nginx, with the libraries that a small Debian does not have.
@@ -59,8 +61,9 @@ pub struct Runtimes {
     /// Those that are needed here only.
     debian: PathBuf,
     python: Python,
-    /// The Python packages; one of them is Node.
+    /// The Python packages; one of them is Node, one is Java.
     site: PathBuf,
+    java: Java,
     /// The Node packages.
     modules: PathBuf,
     go_server: PathBuf,
@@ -80,6 +83,7 @@ impl Runtimes {
             debian: folder.join("debian"),
             python: Python::find(&folder.join("debian-python"))?,
             site: folder.join("python"),
+            java: Java::new(&folder.join("python"), folder.join("java")),
             modules: folder.join("node"),
             go_server: folder.join("go-server"),
             go_client: folder.join("go-client"),
@@ -90,6 +94,9 @@ impl Runtimes {
             .python
             .install(&programs().join("python/requirements.txt"), &runtimes.site)?;
         runtimes.install_modules()?;
+        runtimes
+            .java
+            .prepare(runtimes.python_that_fetches("jars.py"))?;
         step("the server and the client in Go", || {
             build_go(&runtimes.go_server, ".")?;
             build_go(&runtimes.go_client, "./client")
@@ -142,6 +149,20 @@ impl Runtimes {
             .env("PYTHONPATH", &self.site)
             .arg(programs().join("python").join(program));
         command
+    }
+
+    /// The same for a program that fetches.
+    fn python_that_fetches(&self, program: &str) -> Command {
+        let mut command = self.python.fetching();
+        command
+            .env("PYTHONPATH", &self.site)
+            .arg(programs().join("python").join(program));
+        command
+    }
+
+    /// The program of `tests/clients/java`, as the client that is called so.
+    pub fn java(&self, client: &str) -> Command {
+        self.java.client(client)
     }
 
     /// A program that is a Python package's module; it finds what is in `tests/clients/python`.

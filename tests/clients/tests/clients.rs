@@ -19,14 +19,14 @@ fn passes(arguments: &[&str]) {
 /// None of the clients sees an error while each server's pod is replaced four times, and none stays
 /// with a pod that leaves.
 #[test]
-#[ignore = "needs Python, Node and Go packages: cargo xtask test"]
+#[ignore = "needs packages of Python, Node, Go and Java: cargo xtask test"]
 fn no_client_sees_an_error() {
     passes(&["clients", "--drains", "4"]);
 }
 
 /// h2spec's cases end through the relay as they end without it, on five servers.
 #[test]
-#[ignore = "needs Python, Node and Go packages: cargo xtask test"]
+#[ignore = "needs packages of Python, Node, Go and Java: cargo xtask test"]
 fn h2spec_sees_no_relay() {
     passes(&["conformance"]);
 }

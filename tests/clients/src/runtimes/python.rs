@@ -78,6 +78,14 @@ impl Python {
         command
     }
 
+    /// The same for what fetches: what a person has set for that counts, such as the proxy, the
+    /// registry and its certificate.
+    pub(super) fn fetching(&self) -> Command {
+        let mut command = self.command();
+        command.envs(std::env::vars_os().filter(|(name, _)| name != "PYTHONPATH"));
+        command
+    }
+
     /// Brings the packages of a file into a folder of their own unless that is done.
     pub(super) fn install(&self, requirements: &Path, site: &Path) -> Result<()> {
         let wanted = fs::read(requirements)
@@ -88,14 +96,12 @@ impl Python {
         if fetch::is_stamped(&stamp_file, &stamp) {
             return Ok(());
         }
-        step("Python packages, Node among them", || {
+        step("Python packages, Node and Java among them", || {
             if site.exists() {
                 fs::remove_dir_all(site)
                     .with_context(|| format!("can't empty {}", site.display()))?;
             }
-            // What a person has set for pip counts: the proxy, the registry, its certificate.
-            let mut pip = self.command();
-            pip.envs(std::env::vars_os().filter(|(name, _)| name != "PYTHONPATH"));
+            let mut pip = self.fetching();
             if let Some(unpacked) = &self.unpacked {
                 pip.env("PYTHONPATH", unpacked.join("usr/lib/python3/dist-packages"));
             }
