@@ -4,6 +4,7 @@
 //! which keeps a busy connection stays until the timeout: these pods have a short one, and another
 //! word each on what comes then.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -26,6 +27,11 @@ const IDLE_SECONDS: u32 = 2;
 
 /// How long clients may take to come to a pod, on a computer that is busy.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What Go's net/http says of a request for which it had chosen a connection when it read a GOAWAY
+/// there, and which it had not begun: it closes the body, and then can't begin again. Errors of
+/// requests that it has written are worded otherwise.
+const NEVER_SENT: &str = "cannot rewind body after connection loss";
 
 /// The policy for this server.
 pub fn of(server: Server) -> Settings {
@@ -91,15 +97,55 @@ pub fn judge(server: Server, clients: &[Client], drain: &Drain) -> Result<()> {
     Ok(())
 }
 
-/// How many errors a client may see at a server of which `left` pods left.
+/// How many of these errors, counted by their texts, a client may see at a server of which `left`
+/// pods left.
 ///
 /// A busy connection of TLS that is cut takes the request with it that is open; a connection that
 /// is closed while it rests takes one that crosses the close, which is rare: 1 ms or so in each
 /// pause.
-pub fn errors_allowed(client: Client, server: Server, left: u64) -> u64 {
+///
+/// Go's client may read a GOAWAY, whoever says it, in the microseconds between its choice of the
+/// connection and the request's first byte.
+pub fn errors_allowed(
+    client: Client,
+    server: Server,
+    left: u64,
+    errors: &BTreeMap<String, u64>,
+) -> u64 {
+    let rare = 1 + left / 100;
     match server.at_timeout() {
         Some(AtTimeout::Close | AtTimeout::Reset) if client.keeps_tls_busy() => left,
-        Some(_) if client.rests() => 1 + left / 100,
+        Some(_) if client.rests() => rare,
+        None if client == Client::GoHttp2 => {
+            let never_sent = errors
+                .iter()
+                .filter(|(error, _)| error.ends_with(NEVER_SENT));
+            never_sent.map(|(_, number)| number).sum::<u64>().min(rare)
+        }
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A request that Go never sent is let pass once in a hundred drains, and no other error is,
+    /// nor another client's.
+    #[test]
+    fn what_go_never_sent_is_known() {
+        let allowed = |client, left, errors: &[(&str, u64)]| {
+            let owned = errors
+                .iter()
+                .map(|(text, number)| ((*text).to_owned(), *number));
+            errors_allowed(client, Server::Go, left, &owned.collect())
+        };
+        let never_sent = format!("net/http: {NEVER_SENT}");
+        let of_go = |left, number| allowed(Client::GoHttp2, left, &[(&never_sent, number)]);
+        assert_eq!([of_go(4, 0), of_go(4, 1), of_go(4, 2)], [0, 1, 1]);
+        assert_eq!([of_go(100, 2), of_go(100, 3)], [2, 2]);
+        let lost = "http2: Transport: cannot retry err after Request.Body was written";
+        assert_eq!(allowed(Client::GoHttp2, 4, &[(lost, 1)]), 0);
+        assert_eq!(allowed(Client::OkhttpHttp2, 4, &[(&never_sent, 1)]), 0);
     }
 }

@@ -100,7 +100,8 @@ impl Report {
         if tally.crossed > 0 {
             codes.push_str(&format!(", {} crossed a message", tally.crossed));
         }
-        let allowed = policy::errors_allowed(client, server, (pods.len() as u64).saturating_sub(1));
+        let left = (pods.len() as u64).saturating_sub(1);
+        let allowed = policy::errors_allowed(client, server, left, &tally.errors);
         if allowed > 0 {
             codes.push_str(&format!("up to {allowed} errors are known here"));
         }
