@@ -4,6 +4,7 @@
 //! cluster, or need the whole machine, run exclusively. A failure prints what the namespace's
 //! objects, Events and containers have to say, and the controller's log; see tests/README.md.
 
+mod alone;
 mod capture;
 mod crashes;
 mod drains;
