@@ -94,6 +94,7 @@ pub fn draining() -> Report {
             remaining_ms: 288_000,
             broken: BTreeMap::new(),
             alone_in: None,
+            dns_ms: None,
         }),
         now: Census {
             connections: BTreeMap::from([(Protocol::Http1, 12), (Protocol::Opaque, 2)]),

@@ -35,6 +35,9 @@
 //! `alone`. Draining then waits for no idle client, spreads no goodbyes, and lasts for the pod's
 //! own grace period at most.
 //!
+//! *Gone* are the endpoints, where clients find the pod by DNS alone, when the last answer that
+//! names it has expired: see `dns`.
+//!
 //! The deadline ends LameDuck and Unready, too. So does SIGTERM each stage of a leaving pod
 //! (Released, with the stance Closing at least), a policy that is disabled (Released or, for a
 //! restart, Serving), and a controller that takes its word back where kubelet called no hook
@@ -62,6 +65,7 @@
 mod alone;
 mod apply;
 mod clock;
+mod dns;
 mod facts;
 mod milestone;
 mod orders;
@@ -226,6 +230,7 @@ impl Machine {
                 .alone_in()
                 .filter(|_| self.facts.goes_on_accepting(leaving))
                 .map(str::to_owned),
+            dns_ms: self.facts.dns_ms(leaving, now),
         })
     }
 

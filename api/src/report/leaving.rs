@@ -32,6 +32,10 @@ pub struct Leaving {
         skip_serializing_if = "Option::is_none"
     )]
     pub alone_in: Option<String>,
+    /// For how long it goes on accepting because clients may come by old answers of DNS, in
+    /// milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns_ms: Option<u64>,
 }
 
 /// The name of a Service; what can't be one is left out. It ends up in a policy's status, and any

@@ -4,7 +4,6 @@ use super::leave::leave;
 use super::select::in_force;
 use crate::views::{NamespaceView, PodView};
 use ebb_api::desired::{Endpoints, Services};
-use ebb_api::settings::DEFAULT_MAX_SECONDS;
 
 /// For how long an answer of the cluster's DNS is good, in seconds: `ttl 30` in the configuration
 /// that kubeadm and most distributions give to CoreDNS.
@@ -40,8 +39,8 @@ fn alone_in(namespace: &NamespaceView, pod: &str) -> Option<String> {
 }
 
 /// For how long clients may still come by DNS, where they find the pod by nothing else. What the
-/// policy says of the lame-duck phase counts before our guess: its least length replaces it, and
-/// its greatest bounds it.
+/// policy says of the lame-duck phase counts before our guess: its least length, or a greatest one
+/// that is shorter.
 ///
 /// A pod that does not even serve was in no answer.
 fn dns_seconds(namespace: &NamespaceView, pod: &str) -> Option<u32> {
@@ -50,13 +49,10 @@ fn dns_seconds(namespace: &NamespaceView, pod: &str) -> Option<u32> {
         return None;
     }
     let policy = in_force(namespace.policies_of(pod));
-    if policy.is_some_and(|policy| policy.names_min_seconds) {
-        return None;
-    }
-    let most = policy.map_or(DEFAULT_MAX_SECONDS, |policy| {
-        policy.settings.deregistration.max_seconds
+    let says_otherwise = policy.is_some_and(|policy| {
+        policy.names_min_seconds || policy.settings.deregistration.max_seconds < DNS_SECONDS
     });
-    Some(DNS_SECONDS.min(most))
+    (!says_otherwise).then_some(DNS_SECONDS)
 }
 
 #[cfg(test)]
@@ -199,7 +195,7 @@ mod tests {
         let mut web = policy("web", 1);
         for (names_min_seconds, max_seconds, seconds) in [
             (false, 30, Some(30)),
-            (false, 10, Some(10)),
+            (false, 10, None),
             (false, 300, Some(30)),
             (true, 30, None),
         ] {

@@ -38,6 +38,12 @@ pub fn progress(report: &Report, age: Duration) -> String {
             "; goes on accepting, since no other endpoint of Service {service} is ready"
         ));
     }
+    if let Some(left) = leaving.dns_ms.and_then(|left| left.checked_sub(age)) {
+        now.push_str(&format!(
+            "; goes on accepting for {}, since clients find it by DNS alone",
+            seconds(left)
+        ));
+    }
     let mut sentence = format!("{word} for {elapsed}: {now}; cut in {left}");
     // What is in flight before that holds nothing: the pod is as good as in service. One that goes
     // on accepting for want of another waits for the oldest.
@@ -373,6 +379,18 @@ mod tests {
             ),
             "{told}"
         );
+    }
+
+    /// So does one whose clients may have old answers of DNS, and until when.
+    #[test]
+    fn who_is_found_by_dns_goes_on_accepting() {
+        let mut report = draining();
+        report.phase = Phase::Deregistering;
+        report.leaving.as_mut().unwrap().dns_ms = Some(20_000);
+        let told = |age| progress(&report, Duration::from_secs(age));
+        let words = "; goes on accepting for 12s, since clients find it by DNS alone; cut in ";
+        assert!(told(8).contains(words), "{}", told(8));
+        assert!(!told(21).contains("DNS"), "{}", told(21));
     }
 
     /// While the pod still accepts, what is in flight is what always is, and nobody is named.

@@ -172,11 +172,13 @@ impl Facts {
         self.word.as_ref().filter(|word| word.leave.is_some())
     }
 
-    /// Since when new connections are led to others: the endpoints are gone, and another one is
-    /// ready. `None` if the controller has not said so.
-    pub(crate) fn gone(&self) -> Option<Instant> {
+    /// From when on new connections are led to others: the endpoints are gone, whoever goes by DNS
+    /// has heard of that, and another one is ready. `None` if the controller has not said so.
+    pub(crate) fn gone(&self, leaving: &Leaving) -> Option<Instant> {
         let word = self.guidance()?;
-        word.gone.max(word.gone.and(word.relieved))
+        let gone = word.gone?;
+        let by_dns = self.dns_until(leaving, gone).unwrap_or(gone);
+        Some(word.relieved.map_or(by_dns, |at| at.max(by_dns)))
     }
 
     /// From when on the greatest length of the lame-duck phase counts: a pod that was alone was
@@ -260,13 +262,17 @@ impl Facts {
         })
     }
 
-    /// The least and the greatest length of the lame-duck phase, as far as the settings say. A
-    /// `sleep` that the app brought along is a promise: no greatest length shortens it.
-    pub(crate) fn lame_duck(&self) -> (Duration, Duration) {
+    /// The least length of the lame-duck phase, from the signal on, and the greatest, from
+    /// [`Facts::lame_duck_from`] on. A `sleep` that the app brought along is a promise: no greatest
+    /// length shortens it.
+    pub(crate) fn lame_duck(&self, leaving: &Leaving) -> (Duration, Duration) {
         let settings = &self.settings.deregistration;
         let least = Duration::from_secs(settings.min_seconds.into()).max(self.pod.own_sleep);
         let most = Duration::from_secs(settings.max_seconds.into()).max(least);
-        (least, most)
+        let by_dns = self.dns_settled(leaving).map_or(Duration::ZERO, |settled| {
+            settled.saturating_duration_since(self.lame_duck_from(leaving))
+        });
+        (least, most.max(by_dns))
     }
 
     /// How long Draining waits at most for idle clients of HTTP that may be expected back, to give

@@ -190,7 +190,7 @@ pub(crate) fn goodbyes(leaving: &Leaving, facts: &Facts) -> Option<Instant> {
     // Where the endpoints never go, the last seconds of the lame-duck phase must do.
     let unready = (leaving.stage == Stage::Unready).then_some(leaving.since);
     match facts.guidance() {
-        Some(_) => facts.gone().into_iter().chain(unready).min(),
+        Some(_) => facts.gone(leaving).into_iter().chain(unready).min(),
         None => Some(leaving.signal + GOODBYES_WITHOUT_CONTROLLER),
     }
 }

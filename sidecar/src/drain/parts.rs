@@ -90,10 +90,10 @@ impl Wait {
 /// When the endpoints are gone and the least time has passed; `None` if the controller has not said
 /// that they are.
 fn out_of_endpoints(leaving: &Leaving, facts: &Facts) -> Option<Instant> {
-    let (least, _) = facts.lame_duck();
+    let (least, _) = facts.lame_duck(leaving);
     let least = leaving.signal + least;
     match facts.guidance() {
-        Some(_) => facts.gone().map(|gone| gone.max(least)),
+        Some(_) => facts.gone(leaving).map(|gone| gone.max(least)),
         None => Some(least),
     }
 }

@@ -5,6 +5,7 @@ mod alone;
 mod broken;
 mod connections;
 mod deletion;
+mod dns;
 mod holders;
 mod parts;
 mod random;

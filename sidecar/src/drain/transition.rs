@@ -199,7 +199,7 @@ impl Earliest {
     /// The order that loses nothing: the least time, the endpoints gone, quiet; then readiness
     /// withdrawn, not serving any more, quiet once more. The greatest time ends all waiting.
     fn lame_duck(&mut self, leaving: &Leaving, facts: &Facts, snapshot: &Snapshot, now: Instant) {
-        let (least, most) = facts.lame_duck();
+        let (least, most) = facts.lame_duck(leaving);
         let earliest = leaving.signal + least;
         let from = facts.lame_duck_from(leaving);
         let guidance = facts.guidance();
@@ -215,7 +215,7 @@ impl Earliest {
         match leaving.stage {
             Stage::LameDuck if facts.goes_on_accepting(leaving) => {
                 if !facts.has_old_work(leaving, snapshot) {
-                    if let Some(gone) = facts.gone() {
+                    if let Some(gone) = facts.gone(leaving) {
                         self.at(earliest.max(quiet_after(gone)), Transition::Drain);
                     }
                     self.at(from + most, Transition::Drain);
@@ -225,7 +225,7 @@ impl Earliest {
             Stage::LameDuck => {
                 // Without a controller nobody knows when the endpoints are gone: quiet decides.
                 let gone = match guidance {
-                    Some(_) => facts.gone(),
+                    Some(_) => facts.gone(leaving),
                     None => Some(leaving.signal),
                 };
                 if let Some(gone) = gone {
@@ -241,7 +241,7 @@ impl Earliest {
             _ => {
                 let lag_ends = leaving.unready.unwrap_or(leaving.since) + READINESS_LAG;
                 let due = match guidance {
-                    Some(word) => facts.gone().map(|gone| {
+                    Some(word) => facts.gone(leaving).map(|gone| {
                         let settled = if unused {
                             leaving.signal
                         } else {

@@ -32,7 +32,7 @@ impl Bench {
     }
 
     /// Something else is in flight since this moment.
-    fn holds(&mut self, protocol: Protocol, since: Instant) {
+    pub(super) fn holds(&mut self, protocol: Protocol, since: Instant) {
         self.snapshot.in_flight.insert(protocol, 1);
         self.snapshot.begun.insert(protocol, since);
         self.tell(Event::Tick);

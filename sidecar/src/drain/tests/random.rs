@@ -24,6 +24,7 @@ enum Happening {
         seconds: [u32; 7],
         handover: bool,
         alone: bool,
+        dns: Option<u32>,
     },
     AppAnswered,
     Sigterm,
@@ -56,15 +57,17 @@ fn happening() -> impl Strategy<Value = Happening> {
         ],
         proptest::bool::ANY,
         proptest::bool::ANY,
+        proptest::option::of(0..90u32),
     )
         .prop_map(
-            |(leave, endpoints, enabled, seconds, handover, alone)| Happening::Put {
+            |(leave, endpoints, enabled, seconds, handover, alone, dns)| Happening::Put {
                 leave,
                 endpoints,
                 enabled,
                 seconds,
                 handover,
                 alone,
+                dns,
             },
         );
     prop_oneof![
@@ -117,7 +120,9 @@ impl Bench {
                 seconds: [timeout, min, quiet, idle, max, shutdown, pace],
                 handover,
                 alone,
+                dns,
             } => {
+                self.services.dns_seconds = dns;
                 self.services.alone_in = alone.then(|| "web".to_owned());
                 self.leave = leave;
                 self.endpoints = endpoints;
