@@ -8,7 +8,14 @@ mod unacknowledged;
 pub(crate) use sockets::{Socket, Sockets};
 pub use unacknowledged::unacknowledged;
 
-/// The kernel has no sock_diag, or a sandbox keeps us from it.
+/// Why the kernel does not tell.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct KernelError(#[from] nlink::Error);
+pub enum KernelError {
+    /// It has no sock_diag, or a sandbox keeps us from it.
+    Refused(#[from] nlink::Error),
+    /// There is no thread, or no descriptor, to ask it with.
+    Unasked(#[from] std::io::Error),
+    /// The question was lost to a bug.
+    Lost(#[from] tokio::task::JoinError),
+}

@@ -59,13 +59,24 @@ pub(crate) struct Socket {
 // === impl Sockets ===
 
 impl Sockets {
-    /// Asks the kernel. Connections from and to these addresses are left out, by the kernel itself:
-    /// there may be many thousands.
+    /// Asks the kernel, on a thread of its own: a look at ten thousand takes as long as many
+    /// requests, and the relay goes on meanwhile. Connections from and to these addresses are left
+    /// out, by the kernel itself.
     ///
     /// # Errors
     ///
     /// The kernel does not tell.
     pub(crate) async fn list(without: [IpAddr; 2]) -> Result<Sockets, KernelError> {
+        let asking = move || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?
+                .block_on(Sockets::ask(without))
+        };
+        tokio::task::spawn_blocking(asking).await?
+    }
+
+    async fn ask(without: [IpAddr; 2]) -> Result<Sockets, KernelError> {
         let states = [&CONNECTED[..], &[TcpState::Listen]].concat();
         let [one, other] = without.map(neither_end);
         let filter = SocketFilter::tcp()
