@@ -189,6 +189,9 @@ pub enum Why {
     PortTaken,
     /// The kernel does not tell of the pod's sockets.
     SocketsUnseen,
+    /// The app takes no connections but those to the pod's own address at some port, and sees that
+    /// address in place of its clients' there.
+    OwnAddress,
     /// No header of the PROXY protocol is written, though one is asked for.
     NoProxyProtocol,
     /// The environment that the webhook wrote is damaged.
@@ -200,7 +203,7 @@ pub enum Why {
 
 impl Why {
     /// All of them.
-    pub const ALL: [Why; 12] = [
+    pub const ALL: [Why; 13] = [
         Why::InitFailed,
         Why::InitMissing,
         Why::InitUnreadable,
@@ -210,6 +213,7 @@ impl Why {
         Why::NoNamedPorts,
         Why::PortTaken,
         Why::SocketsUnseen,
+        Why::OwnAddress,
         Why::NoProxyProtocol,
         Why::Environment,
         Why::Unknown,
@@ -227,6 +231,7 @@ impl Why {
             Why::NoNamedPorts => "NoNamedPorts",
             Why::PortTaken => "PortTaken",
             Why::SocketsUnseen => "SocketsUnseen",
+            Why::OwnAddress => "OwnAddress",
             Why::NoProxyProtocol => "NoProxyProtocol",
             Why::Environment => "Environment",
             Why::Unknown => "Unknown",

@@ -173,6 +173,7 @@ mod tests {
             "NoNamedPorts",
             "PortTaken",
             "SocketsUnseen",
+            "OwnAddress",
             "NoProxyProtocol",
             "Environment",
             "Unknown",

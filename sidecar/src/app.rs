@@ -96,13 +96,15 @@ impl Bound {
         let census = Census::beside(config.probes(), Instant::now());
         let memory = Arc::new(Memory::of_this_process());
         let ports = config.proxy_protocol_ports().iter().copied();
-        let upstream = Upstream::of(path.origin, path.approach, ports).with_memory(memory.clone());
+        let upstream = Upstream::of(path.origin, path.approach, ports).with_memory(memory);
         let upstream = Arc::new(upstream);
-        let captured = Captured { effective, ours };
+        let captured = Captured {
+            effective,
+            upstream: upstream.clone(),
+            ours,
+        };
         let (lifecycle, inbox, handles) =
             Lifecycle::new(&config, captured, census.clone(), random_word()?);
-        let lifecycle = lifecycle.within(memory);
-        let numbers: Vec<u16> = relay_ports.iter().map(RelayPort::number).collect();
         let mut parts = JoinSet::new();
         for port in relay_ports {
             let relay = Relay::new(census.clone(), handles.conduct.clone(), upstream.clone())
@@ -113,7 +115,7 @@ impl Bound {
                 "relay"
             });
         }
-        let metrics = Metrics::new(census.clone(), upstream, handles.published.clone());
+        let metrics = Metrics::new(census.clone(), upstream.clone(), handles.published.clone());
         let admin = Admin::new(
             handles.messages.clone(),
             handles.published,
@@ -138,7 +140,7 @@ impl Bound {
         };
         let served = async {
             lifecycle.run(inbox).await;
-            delivery::delivered(&census, &numbers).await;
+            delivery::delivered(&census, &upstream).await;
             tracing::info!("nothing left to relay or to deliver, exiting");
         };
         tokio::select! {

@@ -22,7 +22,6 @@ use crate::config::Config;
 use crate::drain::{Event, Machine, Orders, Pod};
 use crate::hooks::{Doubts, HeldHooks};
 use crate::log_limit::LogLimit;
-use crate::memory::Memory;
 use crate::stance::{Conduct, Stance};
 use crate::termination::TerminationMessage;
 use app_probe::AppProbe;
@@ -52,7 +51,6 @@ pub(crate) struct Lifecycle {
     refused_hooks: u64,
     refusals: LogLimit,
     census: Arc<Census>,
-    memory: Arc<Memory>,
     captured: Captured,
     /// Looks for the connections that don't pass the relay; `None` if all do.
     poller: Option<SocketPoller>,
@@ -107,7 +105,6 @@ impl Lifecycle {
             refused_hooks: 0,
             refusals: LogLimit::default(),
             census,
-            memory: Arc::default(),
             captured,
             poller: None,
             kubelet: None,
@@ -132,11 +129,6 @@ impl Lifecycle {
             published: published_seen,
         };
         (lifecycle, inbox, handles)
-    }
-
-    /// Reports on this memory.
-    pub(crate) fn within(self, memory: Arc<Memory>) -> Lifecycle {
-        Lifecycle { memory, ..self }
     }
 
     /// Runs until the process has nothing left to do after SIGTERM.

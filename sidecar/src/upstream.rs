@@ -13,10 +13,9 @@ pub use origin::{NoDestination, OriginalDestination};
 pub use shortage::Shortage;
 
 use crate::memory::Memory;
-use as_client::AsClient;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpStream;
 
 /// The way from the relay to the app, which all connections of a relay share.
@@ -28,6 +27,9 @@ pub struct Upstream {
     approach: Known,
     shortage: Shortage,
     memory: Arc<Memory>,
+    /// Ports of the pod at which clients' sockets are, or were: those of the relay, or the app's
+    /// own where the kernel hands connections over as they are.
+    arrivals: Mutex<BTreeSet<u16>>,
 }
 
 /// From where the app is dialed, and to where.
@@ -50,8 +52,14 @@ pub enum Approach {
 /// The approach, with what was found out about it.
 #[derive(Debug)]
 enum Known {
-    Own { over_loopback: Mutex<Vec<IpAddr>> },
-    AsClient(AsClient),
+    Own {
+        over_loopback: Mutex<Vec<IpAddr>>,
+    },
+    AsClient {
+        /// Ports that refuse the alias and take the pod's own address: the app listens on that
+        /// alone.
+        own_address: Mutex<BTreeSet<u16>>,
+    },
 }
 
 /// Where one connection was meant to go.
@@ -94,6 +102,7 @@ impl Upstream {
             approach: approach.into(),
             shortage: Shortage::default(),
             memory: Arc::default(),
+            arrivals: Mutex::default(),
         }
     }
 
@@ -113,9 +122,23 @@ impl Upstream {
         &self.shortage
     }
 
+    /// The ports of the pod at which the sockets of the relay's clients are, or were.
+    pub(crate) fn arrivals(&self) -> BTreeSet<u16> {
+        lock(&self.arrivals).clone()
+    }
+
     /// Whether clients' connections end at the app's own ports, as far as the kernel tells.
     pub(crate) fn shares_ports(&self) -> bool {
-        matches!(self.approach, Known::AsClient(_))
+        matches!(self.approach, Known::AsClient { .. })
+    }
+
+    /// The ports at which the app sees the pod's own address although the relay dials as the
+    /// client: it listens on that address alone.
+    pub(crate) fn own_address_ports(&self) -> BTreeSet<u16> {
+        match &self.approach {
+            Known::AsClient { own_address } => lock(own_address).clone(),
+            Known::Own { .. } => BTreeSet::new(),
+        }
     }
 
     /// Where this connection was meant to go, which `peer` made and the relay has accepted.
@@ -129,6 +152,7 @@ impl Upstream {
         peer: SocketAddr,
     ) -> Result<Destination, NoDestination> {
         let origin = self.origin.of(client, peer)?;
+        lock(&self.arrivals).insert(origin.arrived);
         let header = if self.proxy_protocol_ports.contains(&origin.app.port()) {
             Some(proxy_protocol::header(peer, origin.meant))
         } else {
@@ -141,6 +165,11 @@ impl Upstream {
             upstream: self.clone(),
         })
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that holds one of these locks can panic halfway.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 // === impl Approach ===
@@ -161,7 +190,9 @@ impl From<Approach> for Known {
             Approach::Own { over_loopback } => Known::Own {
                 over_loopback: Mutex::new(over_loopback),
             },
-            Approach::AsClient => Known::AsClient(AsClient::default()),
+            Approach::AsClient => Known::AsClient {
+                own_address: Mutex::default(),
+            },
         }
     }
 }

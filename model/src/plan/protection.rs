@@ -201,6 +201,7 @@ fn said_by(steps: &[Step]) -> &'static str {
         | Why::NoNamedPorts
         | Why::PortTaken
         | Why::SocketsUnseen
+        | Why::OwnAddress
         | Why::NoProxyProtocol
         | Why::Environment
         | Why::Unknown => false,
@@ -212,16 +213,17 @@ fn said_by(steps: &[Step]) -> &'static str {
     }
 }
 
-/// Why a sidecar that does what its policy asks runs in no better mode, and in which; `None` if it
-/// runs in the best.
+/// Why a sidecar that does what its policy asks runs in no better mode, and in which, or what its
+/// mode lacks that an app can notice; `None` if it runs in the best, and whole.
 pub fn stepped_down(contact: &Contact) -> Option<(Mode, &[Step])> {
     let Contact::Reached { mode, steps, .. } = contact else {
         return None;
     };
     // A better mode that can't be had, or what this one lacks.
+    let is_lacking = |step: &Step| matches!(step.why, Why::WeakRule | Why::OwnAddress);
     let is_down = steps
         .iter()
-        .any(|step| step.mode < *mode || step.why == Why::WeakRule);
+        .any(|step| step.mode < *mode || is_lacking(step));
     is_down.then_some((*mode, steps))
 }
 

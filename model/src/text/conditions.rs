@@ -83,13 +83,18 @@ pub fn protected(policy: &PolicyView, reach: &Reach) -> Finding {
                     1 => "Its 1 pod can drain.".to_owned(),
                     selected => format!("All {selected} pods can drain."),
                 };
-                all + &stepped_down(reach) + &imposed(reach) + &waiting_for_memory(reach)
+                all + &of_those_protected(reach)
             }
             Protected::Unprotected(shortfall) => {
-                unprotected(policy, reach, shortfall) + &waiting_for_memory(reach)
+                unprotected(policy, reach, shortfall) + &of_those_protected(reach)
             }
         },
     }
+}
+
+/// What is to be told of pods that can drain, however many others can't.
+fn of_those_protected(reach: &Reach) -> String {
+    stepped_down(reach) + &imposed(reach) + &waiting_for_memory(reach)
 }
 
 /// A sentence for each mode that is not the best and that some pods run in.

@@ -4,14 +4,18 @@ use super::Lifecycle;
 use crate::capture::Effective;
 use crate::capture::observer::{Observer, Rules};
 use crate::capture::poll::SocketPoller;
+use crate::upstream::Upstream;
 use ebb_api::phase::Phase;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How connections reach the relay.
+/// How connections reach the relay, and the app.
 #[derive(Debug)]
 pub(crate) struct Captured {
     pub(crate) effective: Effective,
+    /// The way from the relay to the app.
+    pub(crate) upstream: Arc<Upstream>,
     /// Ports that are the sidecar's, and those that the policy excludes: connections to them are
     /// not counted.
     pub(crate) ours: BTreeSet<u16>,

@@ -3,6 +3,7 @@
 
 use crate::capture::kernel::unacknowledged;
 use crate::census::Census;
+use crate::upstream::Upstream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,10 +15,10 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// round trip, those over a bad network within some retransmissions.
 const BLIND: Duration = Duration::from_secs(2);
 
-/// Waits until nothing is in flight in the relay, and every byte for a client of it on `ports` has
-/// been acknowledged: then nothing is lost with the process. A client that takes nothing can make
-/// this last as long as the grace period.
-pub async fn delivered(census: &Arc<Census>, ports: &[u16]) {
+/// Waits until nothing is in flight in the relay, and every byte for a client that came on its way
+/// `upstream` has been acknowledged: then nothing is lost with the process. A client that takes
+/// nothing can make this last as long as the grace period.
+pub async fn delivered(census: &Arc<Census>, upstream: &Upstream) {
     let mut changes = census.changes();
     loop {
         let snapshot = census.snapshot(Instant::now());
@@ -30,7 +31,7 @@ pub async fn delivered(census: &Arc<Census>, ports: &[u16]) {
             }
             continue;
         }
-        match unacknowledged(ports).await {
+        match unacknowledged(&upstream.arrivals()).await {
             Ok(0) if snapshot.buffered == 0 => return,
             Ok(_) => tokio::time::sleep(PAUSE).await,
             Err(error) => {

@@ -6,10 +6,9 @@
 //! seen to it that what the app answers from the alias stays in the pod.
 
 use super::loopback;
-use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
 /// The addresses at which the relay finds the app, for clients of IPv4 and of IPv6. The first is
@@ -23,39 +22,6 @@ pub(crate) const ALIASES: (Ipv4Addr, Ipv6Addr) = (
 /// The index of `lo`: the kernel makes it first in every network namespace.
 const LOOPBACK: u32 = 1;
 
-/// What is remembered of the app's ports.
-#[derive(Debug, Default)]
-pub(super) struct AsClient {
-    /// Those that refuse the alias and take the pod's own address: the app listens on that alone.
-    own_address: Mutex<BTreeSet<u16>>,
-}
-
-// === impl AsClient ===
-
-impl AsClient {
-    /// Whether connections to this port go to the address that the client meant.
-    pub(super) fn is_at_own_address(&self, port: u16) -> bool {
-        self.ports().contains(&port)
-    }
-
-    /// The port refused the alias, and took the pod's own address. False if that was known.
-    pub(super) fn found_at_own_address(&self, port: u16) -> bool {
-        self.ports().insert(port)
-    }
-
-    /// The port does not take the pod's own address any more.
-    pub(super) fn left_own_address(&self, port: u16) {
-        self.ports().remove(&port);
-    }
-
-    fn ports(&self) -> MutexGuard<'_, BTreeSet<u16>> {
-        // Nothing that holds the lock can panic halfway.
-        self.own_address
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Whether this is one of the addresses at which the relay finds the app.
 pub(crate) fn is_alias(address: IpAddr) -> bool {
     let (four, six) = ALIASES;
@@ -68,14 +34,18 @@ pub(crate) fn is_alias(address: IpAddr) -> bool {
 ///
 /// # Errors
 ///
-/// What the kernel says; `AddrNotAvailable` if no port was free.
-pub(super) async fn connect(client: SocketAddr, port: u16) -> io::Result<TcpStream> {
-    let app = alias(client.ip(), port);
+/// What the kernel says; `AddrNotAvailable` if no port was free, `TimedOut` after `patience`.
+pub(super) async fn connect(
+    client: SocketAddr,
+    port: u16,
+    patience: Duration,
+) -> io::Result<TcpStream> {
+    let app = SocketAddr::new(alias(client.ip()), port);
     let mut source = on_loopback(client);
-    match connect_from(source, app).await {
+    match connect_from(source, app, patience).await {
         Err(error) if is_taken(&error) => {
             source.set_port(0);
-            connect_from(source, app).await
+            connect_from(source, app, patience).await
         }
         connected => connected,
     }
@@ -93,10 +63,11 @@ fn on_loopback(client: SocketAddr) -> SocketAddr {
     }
 }
 
-fn alias(client: IpAddr, port: u16) -> SocketAddr {
+/// The one for clients of this address's family.
+pub(super) fn alias(client: IpAddr) -> IpAddr {
     match client {
-        IpAddr::V4(_) => (ALIASES.0, port).into(),
-        IpAddr::V6(_) => (ALIASES.1, port).into(),
+        IpAddr::V4(_) => ALIASES.0.into(),
+        IpAddr::V6(_) => ALIASES.1.into(),
     }
 }
 
@@ -113,20 +84,24 @@ pub(crate) async fn proves_itself(alias: IpAddr) -> io::Result<()> {
     };
     let listener = TcpListener::bind((alias, 0)).await?;
     let app = listener.local_addr()?;
-    let dialed = connect_from(SocketAddr::new(nobody, 0), app);
+    let dialed = connect_from(SocketAddr::new(nobody, 0), app, loopback::PROOF_TIME);
     let both = async { tokio::try_join!(dialed, listener.accept()) };
     tokio::time::timeout(loopback::PROOF_TIME, both).await??;
     Ok(())
 }
 
-async fn connect_from(source: SocketAddr, app: SocketAddr) -> io::Result<TcpStream> {
+async fn connect_from(
+    source: SocketAddr,
+    app: SocketAddr,
+    patience: Duration,
+) -> io::Result<TcpStream> {
     let socket = loopback::socket(app)?;
     // The kernel has one flag for both families, and takes this option on a socket of either.
     socket.set_ip_transparent_v4(true)?;
     // A client may have connections from one port to several of the pod's.
     socket.set_reuse_address(true)?;
     socket.bind(&source.into())?;
-    loopback::connect(socket, app).await
+    loopback::connect(socket, app, patience).await
 }
 
 fn is_taken(error: &io::Error) -> bool {

@@ -1,12 +1,12 @@
 //! Connecting to the app.
 
-use super::as_client::{self, AsClient};
-use super::{Destination, Known, loopback, proves_itself};
+use super::{Destination, Known, as_client, lock, loopback, proves_itself};
 use crate::memory::FROM_APP;
 use socket2::SockRef;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
@@ -14,6 +14,14 @@ use tokio::net::{TcpSocket, TcpStream};
 /// The first pause before a connection that found no free port is tried again; each is twice as
 /// long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// How long a connection over `lo` may take before its way is in doubt. On one machine that is
+/// microseconds, and 3 s are two lost SYNs: the app's queue is full, or the way is not what it was.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a client's kernel tries by itself, with tcp_syn_retries at its default of 6 (tcp(7)): a
+/// client of an app whose queue is full waits as long without a relay.
+const KERNEL_PATIENCE: Duration = Duration::from_secs(127);
 
 /// For how long it is tried again: the kernel gives a port away after one second in TIME_WAIT.
 const NO_LONGER_THAN: Duration = Duration::from_millis(1500);
@@ -67,7 +75,7 @@ impl Destination {
     async fn dial_once(&self) -> io::Result<TcpStream> {
         match &self.upstream.approach {
             Known::Own { over_loopback } => self.dial_own(over_loopback).await,
-            Known::AsClient(ports) => self.dial_as_client(ports).await,
+            Known::AsClient { own_address } => self.dial_as_client(own_address).await,
         }
     }
 
@@ -75,7 +83,7 @@ impl Destination {
         let address = self.address.ip();
         if lock(over_loopback).contains(&address) {
             let socket = loopback::socket(self.address)?;
-            match loopback::connect(socket, self.address).await {
+            match loopback::connect(socket, self.address, PATIENCE).await {
                 Err(error) if loopback::may_be_to_blame(&error) => {
                     // An app that is busy looks the same as a route that somebody changed.
                     if let Err(error) = proves_itself(address).await {
@@ -89,30 +97,53 @@ impl Destination {
         dial_plainly(self.address).await
     }
 
-    /// An app that listens on the pod's own address alone refuses the alias. It is dialed as
-    /// without it then, and sees the pod's address in place of its client's.
-    async fn dial_as_client(&self, ports: &AsClient) -> io::Result<TcpStream> {
+    /// Dials from the client's own address. The pod's own takes its place only where the app can't
+    /// be had otherwise: servers trust that address, so nothing that a client can bring about (a
+    /// full queue, a port that is taken) may make somebody else appear under it.
+    async fn dial_as_client(&self, own_address: &Mutex<BTreeSet<u16>>) -> io::Result<TcpStream> {
         let port = self.port();
-        if ports.is_at_own_address(port) {
-            match dial_plainly(self.address).await {
-                Err(error) if is_refused(&error) => ports.left_own_address(port),
-                dialed => return dialed,
+        let error = match as_client::connect(self.client, port, PATIENCE).await {
+            Ok(stream) => {
+                lock(own_address).remove(&port);
+                return Ok(stream);
             }
-        }
-        let error = match as_client::connect(self.client, port).await {
-            Ok(stream) => return Ok(stream),
             Err(error) => error,
         };
-        let stream = dial_plainly(self.address).await?;
-        if is_refused(&error) && ports.found_at_own_address(port) {
-            tracing::info!(
-                app.port = port,
-                "the app listens on the pod's own address alone, and sees that in place of its clients'"
-            );
-        } else {
-            tracing::debug!(app.port = port, %error, "the app was dialed from the pod's own address");
+        if is_refused(&error) {
+            return self.dial_own_address(own_address).await;
         }
-        Ok(stream)
+        if !loopback::may_be_to_blame(&error) {
+            return Err(error);
+        }
+        // An app that is busy looks the same as an alias that somebody took away.
+        let alias = as_client::alias(self.client.ip());
+        let Err(broken) = as_client::proves_itself(alias).await else {
+            return as_client::connect(self.client, port, KERNEL_PATIENCE).await;
+        };
+        if lock(own_address).insert(port) {
+            tracing::warn!(app.port = port, %alias, error = %broken, "no way to the app by its alias any more, so it sees the pod's own address in place of its clients'");
+        }
+        dial_plainly(self.address).await
+    }
+
+    /// The app's alias was refused. An app that listens on the pod's own address alone does so, and
+    /// one that is about to listen did so a moment ago: it refuses the alias once more only in the
+    /// first case.
+    async fn dial_own_address(&self, own_address: &Mutex<BTreeSet<u16>>) -> io::Result<TcpStream> {
+        let port = self.port();
+        let own = dial_plainly(self.address).await?;
+        match as_client::connect(self.client, port, PATIENCE).await {
+            Err(error) if is_refused(&error) => {
+                if lock(own_address).insert(port) {
+                    tracing::info!(
+                        app.port = port,
+                        "the app listens on the pod's own address alone, and sees that in place of its clients'"
+                    );
+                }
+                Ok(own)
+            }
+            dialed => dialed,
+        }
     }
 }
 
@@ -122,11 +153,6 @@ async fn dial_plainly(address: SocketAddr) -> io::Result<TcpStream> {
 
 fn is_refused(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::ConnectionRefused
-}
-
-fn lock(addresses: &Mutex<Vec<IpAddr>>) -> MutexGuard<'_, Vec<IpAddr>> {
-    // Nothing that holds the lock can panic halfway.
-    addresses.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn socket(destination: SocketAddr) -> io::Result<TcpSocket> {

@@ -9,10 +9,6 @@ use tokio::net::{TcpListener, TcpStream};
 
 const DEVICE: &[u8] = b"lo";
 
-/// How long a connection may take. On one machine that is microseconds, and 3 s are two lost SYNs:
-/// the app's queue is full, or the route is not what it was.
-const PATIENCE: Duration = Duration::from_secs(3);
-
 /// How long a connection to a listener of our own may take, whose queue is empty.
 pub(super) const PROOF_TIME: Duration = Duration::from_millis(500);
 
@@ -36,8 +32,12 @@ pub(super) fn socket(destination: SocketAddr) -> io::Result<Socket> {
 ///
 /// # Errors
 ///
-/// What the kernel says, or `TimedOut`; see [`may_be_to_blame`].
-pub(super) async fn connect(socket: Socket, destination: SocketAddr) -> io::Result<TcpStream> {
+/// What the kernel says, or `TimedOut` after `patience`; see [`may_be_to_blame`].
+pub(super) async fn connect(
+    socket: Socket,
+    destination: SocketAddr,
+    patience: Duration,
+) -> io::Result<TcpStream> {
     let address = destination.into();
     let connected = match socket.connect(&address) {
         // Over lo the answer is there when this returns, but only asking again tells it. That is
@@ -50,7 +50,7 @@ pub(super) async fn connect(socket: Socket, destination: SocketAddr) -> io::Resu
         Err(error) if is_under_way(&error) => TcpStream::from_std(socket.into())?,
         Err(error) => return Err(error),
     };
-    tokio::time::timeout(PATIENCE, stream.writable()).await??;
+    tokio::time::timeout(patience, stream.writable()).await??;
     match stream.take_error()? {
         Some(error) => Err(error),
         None => Ok(stream),
@@ -84,7 +84,7 @@ pub(super) fn may_be_to_blame(error: &io::Error) -> bool {
 pub(crate) async fn proves_itself(address: IpAddr) -> io::Result<()> {
     let listener = TcpListener::bind((address, 0)).await?;
     let destination = listener.local_addr()?;
-    let dialed = connect(socket(destination)?, destination);
+    let dialed = connect(socket(destination)?, destination, PROOF_TIME);
     let both = async { tokio::try_join!(dialed, listener.accept()) };
     tokio::time::timeout(PROOF_TIME, both).await??;
     Ok(())

@@ -43,6 +43,8 @@ pub enum NoDestination {
 /// The destination of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
+    /// The port at which the client's socket is.
+    pub(super) arrived: u16,
     /// The address that the client meant.
     pub(super) meant: SocketAddr,
     /// The app's: never 127.0.0.1, where apps listen that nobody outside may reach.
@@ -64,6 +66,7 @@ impl OriginalDestination {
         let direct = NoDestination::Direct { peer, port };
         match self {
             OriginalDestination::Fixed(address) => Ok(Origin {
+                arrived: port,
                 meant: local,
                 app: *address,
             }),
@@ -74,11 +77,13 @@ impl OriginalDestination {
                     canonical(local)
                 };
                 Ok(Origin {
+                    arrived: port,
                     meant: address,
                     app: address,
                 })
             }
             OriginalDestination::NamedPorts(ports) => Ok(Origin {
+                arrived: port,
                 meant: local,
                 app: named(local, ports).ok_or(direct)?,
             }),

@@ -214,17 +214,18 @@ impl PodNetwork {
     /// Listens inside, and hands the port over on a thread of its own.
     pub(crate) fn listen_by(&self, address: &str, run: impl FnOnce(TcpListener) + Send + 'static) {
         let inside = self.pod.network().namespace().clone();
-        let address: SocketAddr = address.parse().unwrap();
-        let (ready, listening) = std::sync::mpsc::channel();
+        let listener = self.listener(address);
         thread::spawn(move || {
             inside.enter().unwrap();
-            let listener = TcpListener::bind(address).unwrap();
-            ready.send(()).unwrap();
             run(listener);
         });
-        listening
-            .recv_timeout(Duration::from_secs(10))
-            .expect("it listens");
+    }
+
+    /// Listens inside.
+    pub(crate) fn listener(&self, address: &str) -> TcpListener {
+        let address: SocketAddr = address.parse().unwrap();
+        let inside = self.pod.network().namespace();
+        inside.inside(|| Ok(TcpListener::bind(address)?)).unwrap()
     }
 }
 

@@ -106,6 +106,11 @@ impl Sidecar {
         self.0.process.signal(signal).unwrap();
     }
 
+    /// Whether the process ends within that time.
+    pub(crate) fn ends_within(&mut self, time: Duration) -> bool {
+        self.0.process.ended(time).is_ok()
+    }
+
     /// Sends SIGTERM, and waits until the process has ended.
     pub(crate) fn end(&mut self) {
         self.0.process.signal(Signal::TERM).unwrap();

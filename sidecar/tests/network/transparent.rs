@@ -213,7 +213,101 @@ fn an_app_at_the_pod_s_own_address_is_served() {
             say(&mut client, &mut served, "question");
         }
     }
-    assert_eq!(sidecar.report().now.bypassing, 0);
+    let report = sidecar.report();
+    assert_eq!(report.now.bypassing, 0);
+    let [step] = &report.steps[..] else {
+        panic!("one thing is to be told: {:?}", report.steps)
+    };
+    assert_eq!((step.mode, step.why), (Mode::Transparent, Why::OwnAddress));
+    assert!(step.detail.contains("8080"), "{}", step.detail);
+}
+
+/// An app that comes to listen on all addresses sees its clients' again, and that is all told.
+#[test]
+fn an_app_that_leaves_the_pod_s_own_address_sees_its_clients() {
+    let (pod, sidecar) = protected();
+    let address = pod.addresses[0];
+    let own = pod.listener(&SocketAddr::new(address, 8080).to_string());
+    let client = TcpStream::connect((address, 8080)).unwrap();
+    let (served, _) = own.accept().unwrap();
+    assert_eq!(peer(&served).ip(), address);
+    sidecar.until("it to be told", |report| report.steps.len() == 1);
+    drop((own, client, served));
+    let app = pod.app("[::]:8080");
+    let (client, served) = connection(address, 8080, &app);
+    assert_eq!(peer(&served), client.local_addr().unwrap());
+    assert_eq!(sidecar.report().steps, []);
+}
+
+/// While the app's queue is full its clients wait, as they would without a relay: servers trust the
+/// pod's own address, so a client must not be able to appear under it by filling the queue. The
+/// relay doubts its way to the app after 3 s.
+#[test]
+fn a_client_of_an_app_whose_queue_is_full_is_still_seen_as_itself() {
+    const QUEUE: usize = 2;
+    let (pod, _sidecar) = protected();
+    let address = pod.addresses[0];
+    let app = pod.listener("[::]:8080");
+    rustix::net::listen(&app, i32::try_from(QUEUE).unwrap() - 1).unwrap();
+    // The queue takes one more than it is long.
+    let clients: Vec<_> = (0..2 * QUEUE)
+        .map(|_| TcpStream::connect((address, 8080)).unwrap())
+        .collect();
+    // What is waited for is that the relay's patience ends, which nothing tells.
+    std::thread::sleep(Duration::from_millis(3500));
+    let accepted = || peer(&app.accept().unwrap().0);
+    let mut seen: Vec<_> = clients.iter().map(|_| accepted()).collect();
+    let mut own: Vec<_> = clients.iter().map(|it| it.local_addr().unwrap()).collect();
+    seen.sort();
+    own.sort();
+    assert_eq!(seen, own);
+}
+
+/// Written is not delivered: after SIGTERM the process stays until a slow client has acknowledged
+/// the last byte of an answer, at whichever port of the app it is connected.
+#[test]
+fn a_slow_client_gets_all_of_its_answer() {
+    const BIG: usize = 64 << 10;
+    let (pod, mut sidecar) = protected();
+    for (address, port) in pod.addresses.into_iter().zip([8080, 8082]) {
+        let app = pod.app(&format!("[::]:{port}"));
+        let socket = Socket::new(
+            Domain::for_address((address, port).into()),
+            Type::STREAM,
+            None,
+        );
+        let socket = socket.unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let to = SocketAddr::new(address, port).into();
+        socket.connect_timeout(&to, PATIENCE).unwrap();
+        let mut client = TcpStream::from(socket);
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut served = app.recv_timeout(PATIENCE).expect("the app accepts");
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            .unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {BIG}\r\n\r\n");
+        let request = served.read(&mut [0; 1024]).unwrap();
+        assert!(request > 0);
+        served.write_all(head.as_bytes()).unwrap();
+        served.write_all(&vec![b'x'; BIG]).unwrap();
+        drop(served);
+        sidecar.until("the answer to be with the kernel", |report| {
+            report.now.in_flight.is_empty()
+        });
+        sidecar.signal(rustix::process::Signal::TERM);
+        // The relay lingers for 2 s on a connection that it closes; the process must outlast that.
+        let reads = Duration::from_millis(2500);
+        assert!(
+            !sidecar.ends_within(reads),
+            "the client has not read its answer"
+        );
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer.iter().filter(|byte| **byte == b'x').count(), BIG);
+        assert!(sidecar.ends_within(PATIENCE), "all is delivered");
+        sidecar = pod.sidecar(&bootstrap());
+    }
 }
 
 /// A client that uses its port again at once is served and passes the relay, whoever closed the

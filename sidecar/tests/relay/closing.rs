@@ -176,9 +176,8 @@ async fn delivery_is_what_the_client_acknowledged() {
     relay
         .until("the answer to end", |now| now.finished == 1)
         .await;
-    let ports = [port];
-    assert!(unacknowledged(&ports).await.unwrap() > 0);
-    let mut delivered = std::pin::pin!(delivered(&relay.census, &ports));
+    assert!(unacknowledged(&[port].into()).await.unwrap() > 0);
+    let mut delivered = std::pin::pin!(delivered(&relay.census, &relay.upstream));
     tokio::select! {
         biased;
         () = &mut delivered => panic!("the client has not read it"),

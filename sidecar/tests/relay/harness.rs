@@ -34,6 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A running relay in front of an app's port.
 pub(crate) struct TestRelay {
     pub(crate) census: Arc<Census>,
+    pub(crate) upstream: Arc<Upstream>,
     pub(crate) app: TcpListener,
     pub(crate) address: SocketAddr,
     conduct: watch::Sender<Conduct>,
@@ -74,13 +75,14 @@ impl TestRelay {
             },
         });
         let workers = std::num::NonZeroUsize::new(crate::WORKERS).unwrap();
-        let relay = Relay::new(census.clone(), told, upstream).with_workers(workers);
+        let relay = Relay::new(census.clone(), told, upstream.clone()).with_workers(workers);
         let bound: Bound = listener::bind(Port::plain(0)).unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, bound.local_addr().port()));
         let mut tasks = JoinSet::new();
         tasks.spawn(bound.run(relay, std::future::pending()));
         TestRelay {
             census,
+            upstream,
             app,
             address,
             conduct,

@@ -102,6 +102,19 @@ fn reset(from: TcpStream, at: &mut TcpStream) -> Result<String> {
     Ok(hear_all(at))
 }
 
+/// Who the app takes its client for.
+fn whose(served: &TcpStream, client: &TcpStream, place: &Place<'_>) -> Result<String> {
+    let peer = served.peer_addr()?;
+    let whose = if peer == client.local_addr()? {
+        "its client's"
+    } else if peer.ip() == place.pod() {
+        "the pod's"
+    } else {
+        "another's"
+    };
+    Ok(format!("the app's peer is {whose}"))
+}
+
 /// How it ended, in a word.
 fn outcome<T>(result: &io::Result<T>) -> String {
     match result {

@@ -222,6 +222,17 @@ fn a_mode_that_is_named_is_honored_or_a_gap() {
     let told = Some((Mode::Redirect, std::slice::from_ref(&refused)));
     assert_eq!(stepped_down(&redirected), told);
     assert_eq!(stepped_down(&reached(Mode::Transparent, &[])), None);
+    // A mode that is the best may lack something all the same.
+    let own_address = Step {
+        mode: Mode::Transparent,
+        why: Why::OwnAddress,
+        detail: "port 8080".to_owned(),
+    };
+    let lacking = reached(Mode::Transparent, std::slice::from_ref(&own_address));
+    assert_eq!(
+        stepped_down(&lacking),
+        Some((Mode::Transparent, std::slice::from_ref(&own_address)))
+    );
 }
 
 /// An annotation that can't be used is said, after all that keeps a pod from draining.

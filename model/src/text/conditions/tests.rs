@@ -175,6 +175,13 @@ fn a_mode_that_is_not_the_best_is_said() {
         finding.message,
         "All 3 pods can drain. 2 run in mode Redirect: no nft_tproxy."
     );
+    reach.gaps = vec![(Gap::GraceTooShort, short("a", "Deployment", "web"))];
+    let finding = protected(&policy("web", 1), &reach);
+    assert_eq!(finding.reason, "GraceTooShort");
+    let told = finding
+        .message
+        .ends_with(" 2 run in mode Redirect: no nft_tproxy.");
+    assert!(told, "{}", finding.message);
 }
 
 /// Limits that nobody asked Ebb for are told, with who set them and what sets others.

@@ -2,22 +2,27 @@
 
 use super::KernelError;
 use nlink::netlink::{Connection, SockDiag};
+use nlink::sockdiag::expr::{Comparison, FilterExpr};
 use nlink::sockdiag::{SocketFilter, SocketInfo};
+use std::collections::BTreeSet;
 
-/// How many bytes clients of the relay on `ports` have not acknowledged, on connections that the
-/// relay has closed too.
+/// How many bytes clients of the relay have not acknowledged that arrived at these `ports`, on
+/// connections that the relay has closed too.
 ///
 /// # Errors
 ///
 /// The kernel does not tell.
-pub async fn unacknowledged(ports: &[u16]) -> Result<u64, KernelError> {
-    let kernel = Connection::<SockDiag>::new()?;
-    let mut bytes = 0;
-    for port in ports {
-        let filter = SocketFilter::tcp().connected().local_port(*port).build();
-        let sockets = kernel.query(&filter).await?;
-        let queues = sockets.iter().filter_map(SocketInfo::as_inet);
-        bytes += queues.map(|socket| u64::from(socket.send_q)).sum::<u64>();
-    }
-    Ok(bytes)
+pub async fn unacknowledged(ports: &BTreeSet<u16>) -> Result<u64, KernelError> {
+    let at = |port: &u16| FilterExpr::Sport(Comparison::Eq, *port);
+    let either = |one, other| FilterExpr::Or(Box::new(one), Box::new(other));
+    let Some(at_ports) = ports.iter().map(at).reduce(either) else {
+        return Ok(0);
+    };
+    let filter = SocketFilter::tcp()
+        .connected()
+        .filter_expr(at_ports)
+        .build();
+    let sockets = Connection::<SockDiag>::new()?.query(&filter).await?;
+    let queues = sockets.iter().filter_map(SocketInfo::as_inet);
+    Ok(queues.map(|socket| u64::from(socket.send_q)).sum())
 }

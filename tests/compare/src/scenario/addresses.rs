@@ -1,4 +1,4 @@
-use super::{Scenario, Seen};
+use super::{Scenario, Seen, whose};
 use crate::stage::Place;
 use anyhow::Result;
 use ebb_api::capture::Mode;
@@ -12,16 +12,8 @@ pub(super) const SCENARIO: Scenario = Scenario {
 fn play(place: &Place<'_>) -> Result<Seen> {
     let app = place.listen()?;
     let (client, served) = place.pair(&app)?;
-    let (peer, own) = (served.peer_addr()?, client.local_addr()?);
-    let whose = if peer == own {
-        "its client's"
-    } else if peer.ip() == place.pod() {
-        "the pod's"
-    } else {
-        "another's"
-    };
     Ok(vec![
-        format!("the app's peer is {whose}"),
+        whose(&served, &client, place)?,
         format!(
             "the client's peer is the pod: {}",
             client.peer_addr()?.ip() == place.pod()

@@ -1,4 +1,4 @@
-use super::{Scenario, Seen, hear_all, say};
+use super::{Scenario, Seen, hear_all, say, whose};
 use crate::stage::{Place, accept};
 use anyhow::Result;
 use ebb_api::capture::Mode;
@@ -6,10 +6,13 @@ use std::time::Duration;
 
 pub(super) const SCENARIO: Scenario = Scenario {
     title: "an app that is bound to a network device is served",
-    differs: &[(
-        Mode::Redirect,
-        "it is not: its port has to be in `capture.excludePorts`",
-    )],
+    differs: &[
+        (Mode::Transparent, "it sees the pod's own address"),
+        (
+            Mode::Redirect,
+            "it is not: its port has to be in `capture.excludePorts`",
+        ),
+    ],
     play,
 };
 
@@ -20,9 +23,11 @@ fn play(place: &Place<'_>) -> Result<Seen> {
         socket.set_read_timeout(Some(Duration::from_secs(1)))
     })?;
     let mut client = place.connect()?;
-    let served = accept(&app);
-    if let Ok(mut served) = served {
-        say(&mut served, "greeting")?;
-    }
-    Ok(vec![hear_all(&mut client)])
+    let Ok(mut served) = accept(&app) else {
+        return Ok(vec![hear_all(&mut client)]);
+    };
+    say(&mut served, "greeting")?;
+    let whose = whose(&served, &client, place)?;
+    drop(served);
+    Ok(vec![whose, hear_all(&mut client)])
 }
