@@ -8,7 +8,7 @@
 
 use ebb_api::capture::Mode;
 use ebb_api::desired::Leave;
-use ebb_api::phase::{Outcome, Trigger};
+use ebb_api::phase::{Outcome, Phase, Trigger};
 use ebb_api::report::{Drain, FinalReport, Report};
 use ebb_api::settings::Settings;
 use ebb_api::status::Counts;
@@ -180,10 +180,11 @@ impl DrainLog {
         }
         // Counted already, or it never served.
         let (_, trigger) = known.leaving.take()?;
-        let last = known.report.take().and_then(|(report, _)| {
-            let drain = report.last?;
-            Some((report.mode, drain))
-        });
+        // While one goes on, the last that ended is another: a restart of the app, say, or one that
+        // was called off.
+        let ended = known.report.take().map(|(report, _)| report);
+        let ended = ended.filter(|report| report.phase == Phase::Ended);
+        let last = ended.and_then(|report| Some((report.mode, report.last?)));
         Some(match last {
             Some((mode, drain)) => known.ended(known.settings.policy.clone(), mode, &drain),
             None => known.killed(trigger, "it went without its sidecar's last words"),

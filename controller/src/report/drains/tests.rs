@@ -80,11 +80,32 @@ fn the_stream_stands_in_for_lost_last_words() {
     let mut drains = DrainLog::default();
     see(&mut drains, &leaving("a"));
     let mut report = ebb_model::fixtures::draining();
+    report.phase = Phase::Ended;
     report.last = Some(timed_out());
     drains.report("uid-of-a", report, Instant::now());
     assert_eq!(
         gone(&mut drains, &leaving("a")).unwrap().outcome,
         Outcome::TimedOut
+    );
+}
+
+/// A drain that ended before, as for a restart of the app, says nothing of one that was still going
+/// on when the pod went.
+#[test]
+fn an_earlier_drain_does_not_stand_in_for_one_that_was_killed() {
+    let mut drains = DrainLog::default();
+    see(&mut drains, &leaving("a"));
+    let mut report = ebb_model::fixtures::draining();
+    report.last = Some(Drain {
+        trigger: Trigger::ContainerRestart,
+        outcome: Outcome::Drained,
+        ..timed_out()
+    });
+    drains.report("uid-of-a", report, Instant::now());
+    let ending = gone(&mut drains, &leaving("a")).unwrap();
+    assert_eq!(
+        (ending.outcome, ending.trigger),
+        (Outcome::Killed, Trigger::Deleted)
     );
 }
 
