@@ -104,9 +104,12 @@ impl Web {
     }
 
     /// Another endpoint of the Service, which no policy of the application's selects: a pod that
-    /// leaves beside it is not alone.
+    /// leaves beside it is not alone. It may be made wherever the application may.
     pub fn companion(&self) -> Self {
-        Self::new(&format!("{}-other", self.name), &self.image).label(SERVES, &self.name)
+        let mut other = self.clone();
+        other.name = format!("{}-other", self.name);
+        other.variables.clear();
+        other.label(SERVES, &self.name)
     }
 
     /// The Service, with its ports by number.
@@ -222,5 +225,25 @@ mod tests {
             .spec
             .unwrap();
         assert!(spec.containers[0].readiness_probe.is_none());
+    }
+
+    /// Both are endpoints of the one Service, and only the application is its policy's.
+    #[test]
+    fn a_companion_is_of_the_service_alone() {
+        let web = Web::new("web", "image:1").pod(json!({"hostNetwork": true}));
+        let selector = web.service().spec.unwrap().selector.unwrap();
+        let labels = |web: &Web| web.bare_pod().metadata.labels.unwrap();
+        for web in [&web, &web.companion()] {
+            let labels = labels(web);
+            assert!(
+                selector
+                    .iter()
+                    .all(|(name, value)| labels.get(name) == Some(value))
+            );
+        }
+        assert_eq!(labels(&web)["app"], "web");
+        assert_eq!(labels(&web.companion())["app"], "web-other");
+        let spec = web.companion().bare_pod().spec.unwrap();
+        assert_eq!(spec.host_network, Some(true), "it is made as the other is");
     }
 }
