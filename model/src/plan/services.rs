@@ -61,9 +61,11 @@ mod tests {
     use crate::fixtures::{injected, leaving, policy};
     use crate::views::{ServiceKind, SliceView};
 
-    /// A namespace in which `web-0` leaves, with these slices: Service, kind, what it says of each
-    /// pod.
-    fn with(slices: &[(&str, ServiceKind, &[(&str, Endpoints)])]) -> NamespaceView {
+    /// A slice: its Service, that one's kind, what it says of each pod.
+    type Slice<'a> = (&'a str, ServiceKind, &'a [(&'a str, Endpoints)]);
+
+    /// A namespace in which `web-0` leaves, with these slices.
+    fn with(slices: &[Slice<'_>]) -> NamespaceView {
         let mut namespace = NamespaceView::default();
         namespace.set_pod(leaving("web-0"));
         for (number, (service, kind, pods)) in slices.iter().enumerate() {
