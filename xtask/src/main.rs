@@ -103,7 +103,8 @@ enum Task {
     ///
     /// Needs Linux, root, `ip` and nftables; the cluster is not used.
     Compare,
-    /// Looks for what is rare: `soak clients`; `soak clients --help` tells more.
+    /// Looks for what is rare: `soak clients`; asks clients of WebSockets: `soak codes`. `--help`
+    /// behind either tells more.
     ///
     /// Needs root; the cluster is not used.
     #[command(disable_help_flag = true)]

@@ -4,6 +4,8 @@ module ebb.dev/tests/clients
 go 1.26.0
 
 require (
+	github.com/coder/websocket v1.8.15
+	github.com/gorilla/websocket v1.5.3
 	golang.org/x/net v0.60.0
 	google.golang.org/grpc v1.85.0
 )

@@ -16,7 +16,7 @@ use ebb_netns::process::{Process, START};
 
 use super::Plan;
 use super::node::Node;
-use super::pod::Pod;
+use super::pod::{Pod, Wanted};
 use super::server::{Protocol, Server};
 
 /// The hidden command of a program that calls [`run`] with the [`Plan`] that it gets as JSON.
@@ -105,7 +105,7 @@ impl Suite<'_> {
 
     fn relayed(&self, number: usize) -> Result<Verdicts> {
         let name = format!("{}-relayed-{number}", self.server);
-        let pod = Pod::start(self.plan, self.node, self.server, &name)?;
+        let pod = Pod::start(self.plan, self.node, Wanted::of(self.server, &name))?;
         self.verdicts(pod.address(), &name)
     }
 

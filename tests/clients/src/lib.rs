@@ -25,6 +25,7 @@ pub mod greeting;
 pub mod node;
 pub mod pod;
 pub mod policy;
+pub mod rejoin;
 pub mod running;
 pub mod runtimes;
 pub mod server;

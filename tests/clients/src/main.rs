@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use ebb_bed::exit;
 use ebb_bed::folders::Folders;
 use ebb_clients::client::Client;
-use ebb_clients::{Plan, conformance, trust};
+use ebb_clients::{Plan, conformance, rejoin, trust};
 
 /// Long runs that look for what is rare.
 #[derive(Parser)]
@@ -33,6 +33,11 @@ enum Soak {
     /// Needs root, network namespaces, nftables, Go, and the package sources of Debian, Python,
     /// Node and Java.
     Clients(Clients),
+    /// Which clients of WebSockets connect again by themselves after which code, and how soon.
+    ///
+    /// What the default of `connections.webSocketCode` was chosen by: prints the table of
+    /// docs/policy.md. Takes two minutes, and needs what `clients` needs.
+    Codes(Built),
     /// Runs a conformance suite for HTTP/2 on servers with and without the sidecar; for the test.
     #[command(hide = true)]
     Conformance(Built),
@@ -43,6 +48,9 @@ enum Soak {
     /// Runs a plan within the namespaces that were made for it.
     #[command(name = ebb_clients::INSIDE, hide = true)]
     Inside { plan: String },
+    /// The same for the codes of WebSockets.
+    #[command(name = rejoin::INSIDE, hide = true)]
+    CodesInside { plan: String },
     /// The same for the conformance suite.
     #[command(name = conformance::INSIDE, hide = true)]
     ConformanceInside { plan: String },
@@ -97,6 +105,12 @@ fn run(soak: Soak) -> Result<u8> {
             }
             Ok(0)
         }
+        Soak::Codes(built) => {
+            let plan = built.plan(Vec::new(), 0)?;
+            plan.runtimes.fetch_rejoin()?;
+            plan.isolate(&program()?, rejoin::INSIDE)
+        }
+        Soak::CodesInside { plan } => show(&rejoin::run(&read(&plan)?)?, &[]),
         Soak::Conformance(built) => {
             let plan = built.plan(Vec::new(), 0)?;
             plan.isolate(&program()?, conformance::INSIDE)

