@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use ebb_api::phase::Outcome;
-use ebb_cluster::client::{Client, ask};
+use ebb_cluster::client::{Client, End, ask};
 use ebb_cluster::eventually;
 use ebb_cluster::namespace::{TestNamespace, exclusive};
 use ebb_cluster::pods;
@@ -48,7 +48,7 @@ fn who_is_alone_refuses_no_longer_than_without_ebb() {
             !pods::is_injected(&pod),
             "the pod without a policy was injected"
         );
-        let mut old = old_request(namespace, &with).await?;
+        let (mut old, name) = old_request(namespace, &with).await?;
         let _lost = old_request(namespace, &without).await?;
 
         let made_anew = async {
@@ -75,9 +75,10 @@ fn who_is_alone_refuses_no_longer_than_without_ebb() {
         );
 
         // It was answered long ago, and has been waiting for its reader.
-        let answer = old.read_until("\0never", SOON).await?;
+        let mark = format!("slow hello from {name}\n");
+        let answer = old.read_until(&mark, SOON).await?;
         assert!(answer.text.starts_with("HTTP/1.1 200 OK"), "{answer:?}");
-        assert!(answer.text.contains("slow hello from "), "{answer:?}");
+        assert_eq!(answer.end, End::Mark, "{answer:?}");
         let told = status(namespace, "with", "one drained", |status| {
             status.totals.drained == 1
         })
@@ -117,13 +118,14 @@ async fn only_pod(namespace: &TestNamespace, web: &Web) -> Result<Pod> {
     Ok(pod.clone())
 }
 
-/// A long request that is in flight: its application has the connection, and answered another one
-/// that was made later.
-async fn old_request(namespace: &TestNamespace, web: &Web) -> Result<Client> {
+/// A long request that is in flight, and the name of its pod: the application has the connection,
+/// and answered another one that was made later.
+async fn old_request(namespace: &TestNamespace, web: &Web) -> Result<(Client, String)> {
     let pod = only_pod(namespace, web).await?;
+    let name = pod.metadata.name.clone().unwrap_or_default();
     let old = request_of(&pod, &format!("/slow?seconds={OLD_SECONDS}")).await?;
     answered(pods::address(&pod, HTTP_PORT)?).await?;
-    Ok(old)
+    Ok((old, name))
 }
 
 async fn answered(address: SocketAddr) -> Result<()> {
