@@ -81,16 +81,19 @@ pub fn rows(all: &Measurements) -> Vec<Row> {
 /// The greatest ratio to a peer that is good enough.
 fn target(case: Case, metric: Metric, peer: Proxy) -> Option<f64> {
     match (case, metric, peer) {
-        (Case::KeepAlive | Case::Http2 | Case::Bulk, Metric::Cpu, Proxy::HaproxyTcp)
+        (
+            Case::KeepAlive | Case::Fresh | Case::Http2 | Case::Bulk,
+            Metric::Cpu,
+            Proxy::HaproxyTcp,
+        )
         | (Case::Bulk, Metric::Cpu, Proxy::HaproxySplice)
         | (
             Case::Latency | Case::LatencyFresh | Case::LatencyHttp2,
             Metric::P50 | Metric::P99,
             Proxy::HaproxyTcp,
         ) => Some(1.0),
-        (Case::KeepAlive, Metric::Cpu, Proxy::HaproxyHttp) => Some(0.8),
         (Case::KeepAlive, Metric::Cpu, Proxy::EnvoyHttp) => Some(0.25),
-        (Case::Http2, Metric::Cpu, Proxy::HaproxyHttp) => Some(0.75),
+        (Case::KeepAlive | Case::Http2, Metric::Cpu, Proxy::HaproxyHttp) => Some(0.75),
         (Case::Http2, Metric::Cpu, Proxy::EnvoyHttp) => Some(0.3),
         _ => None,
     }

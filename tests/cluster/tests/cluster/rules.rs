@@ -30,7 +30,7 @@ async fn verdict(namespace: &TestNamespace, spec: &Value) -> Result<Option<Strin
 }
 
 /// A part of each rule's sentence, and specs that the rule refuses.
-const REFUSED: [(&str, &[&str]); 20] = [
+const REFUSED: [(&str, &[&str]); 21] = [
     (
         "timeoutSeconds is the longest drain: 1 to 3600 seconds",
         &[
@@ -124,6 +124,11 @@ const REFUSED: [(&str, &[&str]); 20] = [
         &[r#"{"selector": {}, "capture": {"proxyProtocolPorts": [70000]}}"#],
     ),
     (
+        "spec.capture.mode: Unsupported value: \"Magic\": supported values: \"Auto\", \
+         \"Transparent\", \"Redirect\", \"NamedPorts\", \"Observe\"",
+        &[r#"{"selector": {}, "capture": {"mode": "Magic"}}"#],
+    ),
+    (
         "does not pass the sidecar",
         &[
             r#"{"selector": {}, "capture": {"excludePorts": [80, 5432], "proxyProtocolPorts": [5432]}}"#,
@@ -164,6 +169,7 @@ fn nonsense_is_refused_with_a_sentence() {
                 .await?
                 .with_context(|| format!("it takes {spec}"))?;
             assert!(said.contains(sentence), "{spec}: {said}");
+            assert!(said.contains("\"policy\""), "it names the policy: {said}");
         }
         Ok(())
     });
