@@ -82,7 +82,8 @@ pub struct DrainPolicySpec {
 /// The lame-duck phase of a leaving pod: it still accepts, since load balancers go on sending for a
 /// while, and asks clients to move on. It ends when minSeconds have passed, the endpoints are gone
 /// and no new work has arrived for quietSeconds; at the latest at maxSeconds or the policy's
-/// timeout, whichever is smaller.
+/// timeout, whichever is smaller. It can last beyond maxSeconds where no other endpoint of the
+/// pod's Services is ready, and where clients find it by DNS alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(has(self.minSeconds) ? self.minSeconds : 0) <= (has(self.maxSeconds) ? self.maxSeconds : 30)")
@@ -106,7 +107,8 @@ pub struct Deregistration {
     #[x_kube(validation = Rule::new("self >= 0 && self <= 300")
         .message("idleSeconds is how long idle HTTP/1 clients are waited for: 0 to 300 seconds"))]
     pub idle_seconds: Option<i32>,
-    /// Its greatest length, in seconds: 0 to 3600. Default: 30.
+    /// Its greatest length, in seconds: 0 to 3600. It can last longer where no other endpoint is
+    /// ready, or where clients find the pod by DNS alone. Default: 30.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self >= 0 && self <= 3600")
         .message("maxSeconds is the greatest length of the lame-duck phase: 0 to 3600 seconds"))]

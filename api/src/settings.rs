@@ -41,7 +41,8 @@ pub struct Settings {
 }
 
 /// The lame-duck phase ends when `min` has passed, the endpoints are gone and it was quiet; at the
-/// latest at `max` or the timeout, whichever is smaller.
+/// latest at `max` or the timeout, whichever is smaller. What
+/// [`Services`](crate::desired::Services) say can make it longer than `max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeregistrationSettings {
