@@ -5,19 +5,32 @@ mod app_closes_first;
 mod app_resets;
 mod bulk;
 mod client_resets;
+mod datagrams;
 mod device_bound;
 mod early_answer;
+mod full_queue;
 mod half_close;
 mod inside;
+mod late_words;
 mod link_local;
 mod loopback_only;
+mod multipath;
 mod own_address;
+mod own_calls;
 mod own_end;
+mod own_ports;
+mod ping;
 mod port_range;
+mod probe;
 mod refused;
 mod second_address;
+mod second_listener;
 mod syn_cookies;
+mod two_listeners;
+mod type_of_service;
+mod unread;
 mod urgent;
+mod urgent_apart;
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -55,15 +68,28 @@ pub const ALL: &[Scenario] = &[
     second_address::SCENARIO,
     link_local::SCENARIO,
     port_range::SCENARIO,
+    two_listeners::SCENARIO,
+    second_listener::SCENARIO,
     inside::SCENARIO,
+    own_calls::SCENARIO,
+    own_ports::SCENARIO,
     half_close::SCENARIO,
     app_closes_first::SCENARIO,
     app_resets::SCENARIO,
+    unread::SCENARIO,
+    late_words::SCENARIO,
     client_resets::SCENARIO,
+    probe::SCENARIO,
     early_answer::SCENARIO,
     urgent::SCENARIO,
+    urgent_apart::SCENARIO,
     syn_cookies::SCENARIO,
+    full_queue::SCENARIO,
     bulk::SCENARIO,
+    datagrams::SCENARIO,
+    ping::SCENARIO,
+    multipath::SCENARIO,
+    type_of_service::SCENARIO,
 ];
 
 /// One side says it.
@@ -118,7 +144,7 @@ fn whose(served: &TcpStream, client: &TcpStream, place: &Place<'_>) -> Result<St
 /// How it ended, in a word.
 fn outcome<T>(result: &io::Result<T>) -> String {
     match result {
-        Ok(_) => "connected".to_owned(),
+        Ok(_) => "done".to_owned(),
         Err(error) => error.kind().to_string(),
     }
 }

@@ -177,21 +177,26 @@ impl Place<'_> {
         Ok(index.trim().parse()?)
     }
 
+    /// Does `work` on a thread in the pod's network.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        self.stage.pod.network().namespace().inside(work)
+    }
+
+    /// Does `work` on a thread in the network outside of the pod.
+    pub fn outside<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        self.stage.outside.network().namespace().inside(work)
+    }
+
     /// The app listens there; what `prepare` sets stands before it does.
     pub fn listen_with(
         &self,
         address: SocketAddr,
         prepare: impl FnOnce(&Socket) -> io::Result<()> + Send,
     ) -> Result<TcpListener> {
-        self.stage.pod.network().namespace().inside(|| {
+        self.inside(|| {
             let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-            socket.set_reuse_address(true)?;
-            // An accept that waits in vain ends, too.
-            socket.set_read_timeout(Some(PATIENCE))?;
             prepare(&socket)?;
-            socket.bind(&address.into())?;
-            socket.listen(128)?;
-            Ok(socket.into())
+            listen(socket, address)
         })
     }
 
@@ -207,19 +212,13 @@ impl Place<'_> {
 
     /// A client outside connects.
     pub fn connect_to(&self, to: SocketAddr) -> io::Result<TcpStream> {
-        let connected = self
-            .stage
-            .outside
-            .network()
-            .namespace()
-            .inside(|| Ok(connect(to)));
+        let connected = self.outside(|| Ok(connect(to)));
         connected.map_err(io::Error::other)?
     }
 
     /// A process in the pod connects.
     pub fn connect_inside(&self, to: SocketAddr) -> io::Result<TcpStream> {
-        let network = self.stage.pod.network();
-        let connected = network.namespace().inside(|| Ok(connect(to)));
+        let connected = self.inside(|| Ok(connect(to)));
         connected.map_err(io::Error::other)?
     }
 
@@ -228,6 +227,18 @@ impl Place<'_> {
         let client = self.connect()?;
         Ok((client, accept(app)?))
     }
+}
+
+/// Listens with this socket, which may be of any protocol that accepts connections.
+pub fn listen(socket: Socket, address: SocketAddr) -> Result<TcpListener> {
+    socket.set_reuse_address(true)?;
+    // An accept that waits in vain ends, too.
+    if socket.read_timeout()?.is_none() {
+        socket.set_read_timeout(Some(PATIENCE))?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(128)?;
+    Ok(socket.into())
 }
 
 fn connect(to: SocketAddr) -> io::Result<TcpStream> {
@@ -247,7 +258,8 @@ pub fn accept(app: &TcpListener) -> Result<TcpStream> {
     Ok(stream)
 }
 
-fn patient(stream: &TcpStream) -> io::Result<()> {
+/// Whatever this side waits for ends after [`PATIENCE`].
+pub fn patient(stream: &TcpStream) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))
