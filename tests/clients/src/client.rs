@@ -98,11 +98,21 @@ pub enum Client {
 // === impl Client ===
 
 impl Client {
-    /// All of them, those of one run each: two cores don't carry Java's beside the others.
-    pub fn rounds() -> Vec<Vec<Self>> {
+    /// All of them, those of one run each: libraries, Java's, gateways, and what speaks TLS or
+    /// SMTP. Two cores don't carry all at once, and a client that waits for a CPU proves nothing.
+    pub fn rounds() -> [Vec<Self>; 4] {
+        let round = |client: Self| match client.protocol() {
+            _ if client.is_java() => 1,
+            _ if client.gateway().is_some() => 2,
+            Protocol::Https | Protocol::Smtp => 3,
+            Protocol::Http1 | Protocol::Http2 | Protocol::Grpc | Protocol::WebSocket => 0,
+        };
         let all = Self::value_variants().iter().copied();
-        let (java, others) = all.partition(|client| client.is_java());
-        vec![others, java]
+        [0, 1, 2, 3].map(|number| {
+            all.clone()
+                .filter(|client| round(*client) == number)
+                .collect()
+        })
     }
 
     /// What it speaks.
@@ -213,4 +223,19 @@ impl fmt::Display for Client {
 /// The folder of the programs.
 pub fn programs() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No round is empty, and each client is in one of them.
+    #[test]
+    fn everybody_has_a_round() {
+        let rounds = Client::rounds();
+        assert!(rounds.iter().all(|round| !round.is_empty()));
+        let all = Client::value_variants();
+        let number = |client| rounds.iter().flatten().filter(|it| *it == client).count();
+        assert!(all.iter().all(|client| number(client) == 1));
+    }
 }

@@ -27,8 +27,9 @@ enum Soak {
     /// Each client talks with every server that speaks its protocol, each in a pod with the sidecar
     /// before it, while pod after pod is replaced. Only where a policy says that connections of TLS
     /// are cut, errors are let pass, as many as connections were. A drain takes about 10 seconds,
-    /// and those of all services go on at the same time. Java's clients have a round of their own.
-    /// What is needed is fetched into the cache; nothing is installed.
+    /// and those of all services go on at the same time. Libraries, those of Java, gateways, and
+    /// what speaks TLS or SMTP have a round each. What is needed is fetched into the cache; nothing
+    /// is installed.
     ///
     /// Needs root, network namespaces, nftables, Go, and the package sources of Debian, Python,
     /// Node and Java.
@@ -93,7 +94,7 @@ fn run(soak: Soak) -> Result<u8> {
     match soak {
         Soak::Clients(arguments) => {
             let rounds = match arguments.only {
-                only if only.is_empty() => Client::rounds(),
+                only if only.is_empty() => Client::rounds().to_vec(),
                 only => vec![only],
             };
             for clients in rounds {
