@@ -24,5 +24,6 @@ mod pod;
 mod proxy_protocol;
 mod redirect;
 mod sidecar;
+mod steps_down;
 mod transparent;
 mod urgent;

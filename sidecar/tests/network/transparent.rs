@@ -115,6 +115,27 @@ fn nothing_is_tracked_and_a_second_run_changes_nothing() {
     }
 }
 
+/// A pod without IPv6 gets no address of it, from which programs would conclude that they have
+/// IPv6; and the one of IPv4 is none for use beyond the host. It is in the mode all the same.
+#[test]
+fn a_pod_s_own_addresses_are_as_before() {
+    for without_ipv6 in ["eth0", "all"] {
+        let pod = PodNetwork::new();
+        let of_ipv4 = pod.ip("-4 -o address show scope global");
+        pod.set(&format!("net/ipv6/conf/{without_ipv6}/disable_ipv6"), "1");
+        let (output, mark) = pod.redirect(&bootstrap());
+        assert_eq!(mark, "ebb \"Transparent\"", "{output:?}");
+        assert_eq!(pod.ip("-6 -o address show scope global"), "");
+        assert_eq!(pod.ip("-4 -o address show scope global"), of_ipv4);
+        let app = pod.app("0.0.0.0:8080");
+        let sidecar = pod.sidecar(&bootstrap());
+        let (client, served) = connection(pod.addresses[0], 8080, &app);
+        assert_eq!(peer(&served), client.local_addr().unwrap());
+        let report = sidecar.report();
+        assert_eq!((report.mode, report.steps), (Mode::Transparent, vec![]));
+    }
+}
+
 /// A sidecar that was killed costs its open connections and no new one: those reach the app. The
 /// next one finds them, counts them as bypassing, and its drain waits for them.
 #[test]

@@ -1,7 +1,7 @@
 //! The address at which the relay finds the app, and the way back from it.
 //!
 //! ```text
-//! ip address add 169.254.17.44/32 dev lo
+//! ip address add 169.254.17.44/32 dev lo scope host
 //! ip route add local default dev lo table 17440
 //! ip rule add from 169.254.17.44 priority 100 lookup 17440
 //! ```
@@ -13,6 +13,7 @@
 use crate::upstream::{ALIASES, as_client_proves_itself};
 use nlink::netlink::addr::{Ipv4Address, Ipv6Address};
 use nlink::netlink::rule::RuleBuilder;
+use nlink::netlink::types::addr::Scope;
 use nlink::netlink::types::route::RouteType;
 use nlink::netlink::{Connection, Route};
 use nlink::{Ipv4Route, Ipv6Route};
@@ -38,25 +39,49 @@ pub(super) enum NoAlias {
     },
 }
 
-/// Adds the aliases and proves each by a connection, as the relay will make them. It may run again.
+/// Adds the aliases of the families that the pod has, and proves each by a connection, as the relay
+/// will make them. It may run again.
 ///
 /// # Errors
 ///
-/// There is none for IPv4. A pod without IPv6 needs none for that, so its failure is only logged:
-/// the relay would dial the app from the pod's own address for clients of IPv6.
+/// The app can't be reached as each of its clients. No alias is left then.
 pub(super) async fn add() -> Result<(), NoAlias> {
     let kernel = Connection::<Route>::new()?;
-    let (four, six) = ALIASES;
-    add_four(&kernel, four).await?;
-    prove(four.into()).await?;
-    let proven = async {
-        add_six(&kernel, six).await?;
-        prove(six.into()).await
-    };
-    if let Err(error) = proven.await {
-        tracing::info!(%error, "no alias for clients of IPv6");
+    let added = add_all(&kernel).await;
+    if added.is_err() {
+        remove(&kernel).await;
     }
-    Ok(())
+    added
+}
+
+async fn add_all(kernel: &Connection<Route>) -> Result<(), NoAlias> {
+    let (four, six) = ALIASES;
+    add_four(kernel, four).await?;
+    prove(four.into()).await?;
+    if !has_ipv6(kernel).await? {
+        return Ok(());
+    }
+    add_six(kernel, six).await?;
+    prove(six.into()).await
+}
+
+/// Whether any device but `lo` has an address of IPv6, be it a link-local one: clients on the same
+/// link use those.
+async fn has_ipv6(kernel: &Connection<Route>) -> Result<bool, nlink::Error> {
+    let lo = kernel.get_link_by_name("lo").await?.map(|lo| lo.ifindex());
+    let addresses = kernel.get_addresses().await?;
+    let mut others = addresses.iter().filter(|it| Some(it.ifindex()) != lo);
+    Ok(others.any(|address| address.is_ipv6()))
+}
+
+/// Nobody would use them. The rules and routes of the way back then match nothing.
+async fn remove(kernel: &Connection<Route>) {
+    let (four, six) = ALIASES;
+    for (alias, bits) in [(IpAddr::from(four), 32), (six.into(), 128)] {
+        if let Err(error) = kernel.del_address_if_exists("lo", alias, bits).await {
+            tracing::warn!(%alias, %error, "an address that nobody uses stays on lo");
+        }
+    }
 }
 
 async fn prove(address: IpAddr) -> Result<(), NoAlias> {
@@ -66,7 +91,7 @@ async fn prove(address: IpAddr) -> Result<(), NoAlias> {
 }
 
 async fn add_four(kernel: &Connection<Route>, alias: Ipv4Addr) -> Result<(), nlink::Error> {
-    let address = Ipv4Address::new("lo", alias, 32);
+    let address = Ipv4Address::new("lo", alias, 32).scope(Scope::Host);
     kernel.replace_address(address).await?;
     let back = Ipv4Route::default_route()
         .route_type(RouteType::Local)
