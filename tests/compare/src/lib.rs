@@ -23,21 +23,22 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use ebb_api::capture::Mode;
 
-use stage::{Family, Stage};
+use stage::{Family, ReversePath, Stage};
 use table::{Row, Table};
 
 /// The modes that are compared with a plain pod: those that have a data path and need no cluster.
 pub const MODES: [Mode; 2] = [Mode::Transparent, Mode::Redirect];
 
-/// Plays all scenarios, with the sidecar's program at this path, and files below `scratch`.
+/// Plays all scenarios, with the sidecar's program at this path, and files below `scratch`, in pods
+/// whose kernel asks this of sources.
 ///
 /// # Errors
 ///
 /// This is not root, or there is no `ip`, or a scenario could not be played at all.
-pub fn run(sidecar: &Path, scratch: &Path) -> Result<Table> {
-    let plain = Stage::plain()?;
+pub fn run(sidecar: &Path, scratch: &Path, reverse_path: ReversePath) -> Result<Table> {
+    let plain = Stage::plain(reverse_path)?;
     let stages = MODES.iter().map(|mode| {
-        let stage = Stage::with_sidecar(*mode, sidecar, scratch)?;
+        let stage = Stage::with_sidecar(*mode, reverse_path, sidecar, scratch)?;
         Ok((*mode, stage))
     });
     let stages = stages.collect::<Result<Vec<_>>>()?;

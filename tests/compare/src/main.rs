@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use ebb_compare::stage::ReversePath;
 
 /// Plays each scenario in a pod without Ebb and in one for each mode, and prints what differs. Ends
 /// with 1 if something does that is not known to.
@@ -20,7 +21,7 @@ struct Options {
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
     let scratch = tempfile::tempdir()?;
-    let table = ebb_compare::run(&options.sidecar, scratch.path())?;
+    let table = ebb_compare::run(&options.sidecar, scratch.path(), ReversePath::Any)?;
     print!("{table}");
     let surprises = table.surprises();
     for surprise in &surprises {

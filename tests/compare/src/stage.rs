@@ -47,6 +47,31 @@ pub struct Place<'a> {
     first_port: u16,
 }
 
+/// What the pod's kernel asks of the source of a packet of IPv4 (`rp_filter` in the kernel's
+/// ip-sysctl.rst). Distributions and node agents set each of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReversePath {
+    /// Nothing.
+    Any,
+    /// That the way back to it leads through the device at which the packet came in.
+    Strict,
+    /// That there is any way back to it.
+    Loose,
+}
+
+// === impl ReversePath ===
+
+impl ReversePath {
+    /// The value of the kernel's setting.
+    fn value(self) -> &'static str {
+        match self {
+            Self::Any => "0",
+            Self::Strict => "1",
+            Self::Loose => "2",
+        }
+    }
+}
+
 // === impl Family ===
 
 impl Family {
@@ -74,8 +99,12 @@ impl fmt::Display for Family {
 
 impl Stage {
     /// A pod without Ebb.
-    pub fn plain() -> Result<Self> {
+    pub fn plain(reverse_path: ReversePath) -> Result<Self> {
         let (pod, outside) = Pod::cabled()?;
+        for device in ["all", "eth0", "lo"] {
+            let setting = format!("net/ipv4/conf/{device}/rp_filter");
+            pod.network().set(&setting, reverse_path.value())?;
+        }
         Ok(Self {
             pod,
             outside,
@@ -85,8 +114,13 @@ impl Stage {
     }
 
     /// A pod with Ebb in this mode.
-    pub fn with_sidecar(mode: Mode, program: &Path, scratch: &Path) -> Result<Self> {
-        let mut stage = Self::plain()?;
+    pub fn with_sidecar(
+        mode: Mode,
+        reverse_path: ReversePath,
+        program: &Path,
+        scratch: &Path,
+    ) -> Result<Self> {
+        let mut stage = Self::plain(reverse_path)?;
         let bootstrap = Bootstrap {
             capture: Wanted::only(mode),
             ..bootstrap::of(bootstrap::policy())

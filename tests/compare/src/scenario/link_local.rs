@@ -1,9 +1,10 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::{Scenario, Seen, converse};
-use crate::stage::{Place, accept};
+use crate::stage::{PATIENCE, Place, accept};
 use anyhow::{Context as _, Result};
 use ebb_api::capture::Mode;
+use ebb_netns::eventually;
 
 pub(super) const SCENARIO: Scenario = Scenario {
     title: "a client on the same link is served by link-local addresses",
@@ -16,6 +17,12 @@ fn play(place: &Place<'_>) -> Result<Seen> {
         // IPv4 has such addresses only where there are no others.
         four @ IpAddr::V4(_) => SocketAddr::new(four, place.port(0)),
         IpAddr::V6(_) => {
+            // The kernel uses neither before it has asked whether somebody else has it.
+            eventually("link-local addresses", PATIENCE, || {
+                let outside = place.ip_outside("-6 address show scope link tentative")?;
+                let inside = place.ip("-6 address show scope link tentative")?;
+                Ok((outside + &inside).is_empty().then_some(()))
+            })?;
             let shown = place.ip("-6 address show dev eth0 scope link")?;
             SocketAddrV6::new(link_local(&shown)?, place.port(0), 0, place.cable()?).into()
         }
