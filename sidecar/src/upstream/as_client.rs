@@ -19,6 +19,10 @@ pub(crate) const ALIASES: (Ipv4Addr, Ipv6Addr) = (
     Ipv6Addr::new(0xfdeb, 0, 0, 0, 0, 0, 0, 0x44),
 );
 
+/// How often a connection to an alias is tried before it is taken to be broken. Then the app sees
+/// the pod's own address, which servers trust.
+const ATTEMPTS: u32 = 5;
+
 /// The index of `lo`: the kernel makes it first in every network namespace.
 const LOOPBACK: u32 = 1;
 
@@ -72,12 +76,26 @@ pub(super) fn alias(client: IpAddr) -> IpAddr {
 }
 
 /// Connects to this alias as the relay does, from an address that is nobody's (RFC 5737, RFC 3849),
-/// to prove that it works.
+/// to prove that it works. On a busy node a connection may take longer than it is given, so it is
+/// tried [`ATTEMPTS`] times.
 ///
 /// # Errors
 ///
 /// It does not; why.
 pub(crate) async fn proves_itself(alias: IpAddr) -> io::Result<()> {
+    let mut attempt = 1;
+    loop {
+        match reaches_itself(alias).await {
+            Err(error) if attempt < ATTEMPTS => {
+                tracing::info!(%alias, %error, attempt, "no connection to the alias, trying again");
+            }
+            reached => return reached,
+        }
+        attempt += 1;
+    }
+}
+
+async fn reaches_itself(alias: IpAddr) -> io::Result<()> {
     let nobody: IpAddr = match alias {
         IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
         IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),

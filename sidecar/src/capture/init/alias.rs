@@ -25,9 +25,6 @@ const TABLE: u32 = 17440;
 /// The rule's place: after the kernel's own table `local` (0) and before `main` (32766).
 const PRIORITY: u32 = 100;
 
-/// How often a connection to an alias is tried before there is none.
-const ATTEMPTS: u32 = 5;
-
 /// Why the app can't be reached by its alias.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoAlias {
@@ -87,21 +84,10 @@ async fn remove(kernel: &Connection<Route>) {
     }
 }
 
-/// On a node that starts many pods at once a connection may take longer than it is given.
 async fn prove(address: IpAddr) -> Result<(), NoAlias> {
-    let mut attempt = 1;
-    loop {
-        match as_client_proves_itself(address).await {
-            Err(source) if attempt == ATTEMPTS => {
-                return Err(NoAlias::Connection { address, source });
-            }
-            Err(error) => {
-                tracing::info!(%address, %error, attempt, "no connection to the alias, trying again")
-            }
-            Ok(()) => return Ok(()),
-        }
-        attempt += 1;
-    }
+    as_client_proves_itself(address)
+        .await
+        .map_err(|source| NoAlias::Connection { address, source })
 }
 
 async fn add_four(kernel: &Connection<Route>, alias: Ipv4Addr) -> Result<(), nlink::Error> {
