@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use ebb_api::phase::{Outcome, Trigger};
+use anyhow::{Context as _, ensure};
+use ebb_api::phase::{Outcome, Phase, Trigger};
 use ebb_api::report::Protocol;
 use ebb_cluster::client::End;
+use ebb_cluster::eventually;
 use ebb_cluster::namespace::in_parallel;
 use ebb_cluster::pods;
 use ebb_cluster::web::HTTP_PORT;
 use futures::{SinkExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
+use rustix::process::{Signal, kill_process};
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -17,6 +20,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::fixtures::{status, web};
 use crate::leaving::Leaving;
+use crate::processes::with_variables;
 
 /// A request of 20 s that is in flight when its pod is deleted completes; and the order is: the
 /// last byte is read, the hook is released, the application gets its SIGTERM. An idle keep-alive
@@ -208,6 +212,49 @@ fn what_is_longer_than_the_timeout_is_cut_and_counted() {
             told.recent[0].summary
         );
         Ok(())
+    });
+}
+
+/// An app that dies in the middle of a drain takes its client's answer with it. The pod is gone at
+/// once, and nobody is told that it drained well: the outcome is Broken, with the number, in the
+/// last words, in the status and in a Warning.
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn what_the_app_breaks_off_is_told() {
+    in_parallel("broken", async |namespace| {
+        const MARK: &str = "SAMPLE_MARK";
+        let marked = web(namespace, "web").variable(MARK, &namespace.name);
+        let leaving = Leaving::of(namespace, json!({"timeoutSeconds": 120})).app(marked);
+        let mut leaving = leaving.request("/slow?seconds=100").ready().await?;
+        leaving.delete().await?;
+        let limit = Duration::from_secs(30);
+        eventually("the drain to begin", limit, async || {
+            let phase = pods::report(&leaving.pod).await?.phase;
+            ensure!(phase != Phase::Serving, "it serves");
+            Ok(())
+        })
+        .await?;
+        let app = with_variables(&[(MARK, &namespace.name), ("HOSTNAME", "web")])?;
+        kill_process(app.context("the app has no process")?, Signal::KILL)?;
+        let lost = leaving.clients[0].read_until("\0never", limit).await?;
+        assert!(!lost.text.contains("slow hello"), "{}", lost.text);
+
+        let drain = leaving.drain(Duration::from_secs(60)).await?;
+        assert_eq!(drain.outcome, Outcome::Broken);
+        assert_eq!(drain.broken.get(&Protocol::Http1), Some(&1), "{drain:?}");
+        assert_eq!(drain.cut_in_all(), 0, "{drain:?}");
+        let told = status(namespace, "web", "one broken", |status| {
+            status.totals.broken == 1
+        })
+        .await?;
+        assert_eq!(told.totals.connections_broken, 1);
+        assert_eq!(told.recent[0].result, Outcome::Broken);
+        eventually("the Event", limit, async || {
+            let events = namespace.kubectl(&["events", "--types=Warning"]).await?;
+            ensure!(events.contains("Broken"), "only these are there:\n{events}");
+            Ok(())
+        })
+        .await
     });
 }
 

@@ -18,7 +18,11 @@ pub(crate) async fn pods(namespace: &TestNamespace) -> Result<Vec<Pod>> {
 
 /// The process of a pod's sidecar.
 pub(crate) fn sidecar(uid: &str) -> Result<Option<Pid>> {
-    let wanted = format!("{POD_UID_VARIABLE}={uid}");
+    with_variables(&[(POD_UID_VARIABLE, uid)])
+}
+
+/// A process that was started with these environment variables.
+pub(crate) fn with_variables(wanted: &[(&str, &str)]) -> Result<Option<Pid>> {
     for entry in fs::read_dir("/proc")? {
         let entry = entry?;
         let pid = entry
@@ -27,8 +31,12 @@ pub(crate) fn sidecar(uid: &str) -> Result<Option<Pid>> {
             .and_then(|name| name.parse().ok());
         // What ends meanwhile is not what is looked for.
         let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-        let mut variables = environment.split(|byte| *byte == 0);
-        if variables.any(|variable| variable == wanted.as_bytes()) {
+        let has = |(name, value): &(&str, &str)| {
+            let wanted = format!("{name}={value}");
+            let mut variables = environment.split(|byte| *byte == 0);
+            variables.any(|variable| variable == wanted.as_bytes())
+        };
+        if wanted.iter().all(has) {
             return Ok(pid.and_then(Pid::from_raw));
         }
     }
