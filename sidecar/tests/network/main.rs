@@ -20,6 +20,7 @@ mod keepalive;
 mod memory;
 mod named_ports;
 mod observe;
+mod own_address;
 mod pod;
 mod proxy_protocol;
 mod redirect;

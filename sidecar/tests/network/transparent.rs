@@ -25,7 +25,7 @@ fn bootstrap() -> Bootstrap {
 }
 
 /// A pod with the rules, and its sidecar.
-fn protected() -> (PodNetwork, Sidecar) {
+pub(crate) fn protected() -> (PodNetwork, Sidecar) {
     let pod = PodNetwork::new();
     let (output, mark) = pod.redirect(&bootstrap());
     assert_eq!(mark, "ebb \"Transparent\"", "{output:?}");
@@ -36,7 +36,7 @@ fn protected() -> (PodNetwork, Sidecar) {
 }
 
 /// Which address the peer of this end has; IPv4 is not mapped into IPv6.
-fn peer(end: &TcpStream) -> SocketAddr {
+pub(crate) fn peer(end: &TcpStream) -> SocketAddr {
     let peer = end.peer_addr().unwrap();
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
@@ -220,68 +220,6 @@ fn an_app_that_ends_breaks_the_drain() {
     );
     let metric = "ebb_broken_total{protocol=\"Http1\"}";
     assert_eq!(sidecar.metric(metric), 2);
-}
-
-/// An app that listens on the pod's own address alone is served, and sees that address.
-#[test]
-fn an_app_at_the_pod_s_own_address_is_served() {
-    let (pod, sidecar) = protected();
-    for address in pod.addresses {
-        let app = pod.app(&SocketAddr::new(address, 8080).to_string());
-        for _ in 0..2 {
-            let (mut client, mut served) = connection(address, 8080, &app);
-            assert_eq!(peer(&served).ip(), address);
-            say(&mut client, &mut served, "question");
-        }
-    }
-    let report = sidecar.report();
-    assert_eq!(report.now.bypassing, 0);
-    let [step] = &report.steps[..] else {
-        panic!("one thing is to be told: {:?}", report.steps)
-    };
-    assert_eq!((step.mode, step.why), (Mode::Transparent, Why::OwnAddress));
-    assert!(step.detail.contains("8080"), "{}", step.detail);
-}
-
-/// An app that comes to listen on all addresses sees its clients' again, and that is all told.
-#[test]
-fn an_app_that_leaves_the_pod_s_own_address_sees_its_clients() {
-    let (pod, sidecar) = protected();
-    let address = pod.addresses[0];
-    let own = pod.listener(&SocketAddr::new(address, 8080).to_string());
-    let client = TcpStream::connect((address, 8080)).unwrap();
-    let (served, _) = own.accept().unwrap();
-    assert_eq!(peer(&served).ip(), address);
-    sidecar.until("it to be told", |report| report.steps.len() == 1);
-    drop((own, client, served));
-    let app = pod.app("[::]:8080");
-    let (client, served) = connection(address, 8080, &app);
-    assert_eq!(peer(&served), client.local_addr().unwrap());
-    assert_eq!(sidecar.report().steps, []);
-}
-
-/// While the app's queue is full its clients wait, as they would without a relay: servers trust the
-/// pod's own address, so a client must not be able to appear under it by filling the queue. The
-/// relay doubts its way to the app after 3 s.
-#[test]
-fn a_client_of_an_app_whose_queue_is_full_is_still_seen_as_itself() {
-    const QUEUE: usize = 2;
-    let (pod, _sidecar) = protected();
-    let address = pod.addresses[0];
-    let app = pod.listener("[::]:8080");
-    rustix::net::listen(&app, i32::try_from(QUEUE).unwrap() - 1).unwrap();
-    // The queue takes one more than it is long.
-    let clients: Vec<_> = (0..2 * QUEUE)
-        .map(|_| TcpStream::connect((address, 8080)).unwrap())
-        .collect();
-    // What is waited for is that the relay's patience ends, which nothing tells.
-    std::thread::sleep(Duration::from_millis(3500));
-    let accepted = || peer(&app.accept().unwrap().0);
-    let mut seen: Vec<_> = clients.iter().map(|_| accepted()).collect();
-    let mut own: Vec<_> = clients.iter().map(|it| it.local_addr().unwrap()).collect();
-    seen.sort();
-    own.sort();
-    assert_eq!(seen, own);
 }
 
 /// Written is not delivered: after SIGTERM the process stays until a slow client has acknowledged
