@@ -47,6 +47,15 @@ pub enum Stance {
     Cut,
 }
 
+// === impl Stance ===
+
+impl Stance {
+    /// Whether new connections are taken in.
+    pub fn accepts(self) -> bool {
+        self < Stance::Draining
+    }
+}
+
 // === impl Pace ===
 
 impl Pace {

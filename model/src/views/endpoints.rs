@@ -95,10 +95,8 @@ impl EndpointIndex {
         self.leave(slice, &before);
         self.join(slice, says);
         if ready(self) != ready_before {
-            let slices = services.iter().filter_map(|it| self.services.get(it));
-            let slices = slices.flat_map(|service| &service.names);
-            let pods = slices.flat_map(|slice| self.slices.get(slice).map(|it| &it.pods));
-            let unready = pods.flatten().filter(|it| *it.1 != Endpoints::Present);
+            let pods = services.iter().flat_map(|it| self.pods_of(it));
+            let unready = pods.filter(|it| *it.1 != Endpoints::Present);
             touched.extend(unready.map(|(pod, _)| pod.clone()));
         }
         touched
@@ -151,11 +149,18 @@ impl EndpointIndex {
 
     /// The pods that the Service's slices call ready; one may come more than once.
     pub fn ready(&self, service: &str) -> impl Iterator<Item = &str> {
-        let service = self.services.get(service).filter(|it| it.ready > 0);
-        let slices = service.into_iter().flat_map(|service| &service.names);
-        let pods = slices.flat_map(|slice| self.slices.get(slice).map(|it| &it.pods));
-        let ready = pods.flatten().filter(|it| *it.1 == Endpoints::Present);
+        let has_any = self.services.get(service).is_some_and(|it| it.ready > 0);
+        let pods = has_any.then(|| self.pods_of(service));
+        let ready = pods.into_iter().flatten();
+        let ready = ready.filter(|it| *it.1 == Endpoints::Present);
         ready.map(|(pod, _)| pod.as_str())
+    }
+
+    /// What the Service's slices say, each about each of its pods.
+    fn pods_of(&self, service: &str) -> impl Iterator<Item = (&String, &Endpoints)> {
+        let service = self.services.get(service);
+        let slices = service.into_iter().flat_map(|service| &service.names);
+        slices.flat_map(|slice| self.slices.get(slice).into_iter().flat_map(|it| &it.pods))
     }
 
     /// Whether Services name the pod, and all of them are headless.

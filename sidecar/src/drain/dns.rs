@@ -17,30 +17,28 @@ const RESERVE: Duration = Duration::from_secs(10);
 const SETTLING: Duration = Duration::from_secs(4);
 
 impl Facts {
-    /// Until when answers of DNS name the pod, which was out of the endpoints at `gone`. `None`
-    /// where there are other ways to it, or where its clients can go nowhere else: then the answer
-    /// that they have is as good as any.
-    pub(super) fn dns_until(&self, leaving: &Leaving, gone: Instant) -> Option<Instant> {
+    /// Until when answers of DNS name the pod, which is out of the endpoints. `None` where it is
+    /// not, where there are other ways to it, or where its clients can go nowhere else: then the
+    /// answer that they have is as good as any.
+    pub(super) fn dns_until(&self, leaving: &Leaving) -> Option<Instant> {
         let word = self.guidance().filter(|_| self.alone_in().is_none())?;
         let lives = Duration::from_secs(word.services.dns_seconds?.into());
         let drain = self.deadline(leaving);
         let drain = drain.saturating_duration_since(leaving.signal);
         let room = drain.saturating_sub(RESERVE).max(drain / 2);
-        Some((gone + lives).min(leaving.signal + room))
+        Some((word.gone? + lives).min(leaving.signal + room))
     }
 
     /// Until when the lame-duck phase may last, whatever its greatest length, so that all of its
     /// steps follow the last answer.
     pub(super) fn dns_settled(&self, leaving: &Leaving) -> Option<Instant> {
-        let gone = self.guidance().and_then(|word| word.gone)?;
-        let until = self.dns_until(leaving, gone)?;
+        let until = self.dns_until(leaving)?;
         Some(until + self.quiet() + SETTLING)
     }
 
     /// For how long the pod goes on accepting because of it, in milliseconds.
     pub(super) fn dns_ms(&self, leaving: &Leaving, now: Instant) -> Option<u64> {
-        let gone = self.guidance().and_then(|word| word.gone)?;
-        let until = self.dns_until(leaving, gone)?;
+        let until = self.dns_until(leaving)?;
         let left = until.saturating_duration_since(now);
         let goes_on = leaving.stage == Stage::LameDuck && !left.is_zero();
         goes_on.then(|| milliseconds(left))

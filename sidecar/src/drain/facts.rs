@@ -177,7 +177,7 @@ impl Facts {
     pub(crate) fn gone(&self, leaving: &Leaving) -> Option<Instant> {
         let word = self.guidance()?;
         let gone = word.gone?;
-        let by_dns = self.dns_until(leaving, gone).unwrap_or(gone);
+        let by_dns = self.dns_until(leaving).unwrap_or(gone);
         Some(word.relieved.map_or(by_dns, |at| at.max(by_dns)))
     }
 

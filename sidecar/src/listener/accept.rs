@@ -58,7 +58,7 @@ impl Acceptor {
     ///
     /// Connections that the kernel had queued can't be served any more.
     pub(super) fn follow(&mut self, stance: Stance) -> Result<(), WorkerLost> {
-        let accepts = stance < Stance::Draining;
+        let accepts = stance.accepts();
         match &self.listener {
             Some(_) if !accepts => self.close()?,
             None if accepts && !self.pause.is_on() => self.open_again(),

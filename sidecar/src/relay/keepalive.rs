@@ -21,9 +21,9 @@ const IMPATIENT: (Duration, u32) = (Duration::from_secs(5), 3);
 
 /// What is set for a client's connection in this stance.
 pub(crate) fn in_stance(stance: Stance) -> TcpKeepalive {
-    let (interval, retries) = match stance {
-        Stance::Serving | Stance::Parting => PATIENT,
-        Stance::Draining | Stance::Closing | Stance::Cut => IMPATIENT,
+    let (interval, retries) = match stance.accepts() {
+        true => PATIENT,
+        false => IMPATIENT,
     };
     TcpKeepalive::new()
         .with_time(TIME)
@@ -33,8 +33,7 @@ pub(crate) fn in_stance(stance: Stance) -> TcpKeepalive {
 
 /// Sets it where the stance changes between the two.
 pub(super) fn follow(client: &TcpStream, before: Stance, now: Stance) {
-    let accepts = |stance| stance < Stance::Draining;
-    if accepts(before) != accepts(now) {
+    if before.accepts() != now.accepts() {
         // An error means that the connection has gone already.
         let _ = SockRef::from(client).set_tcp_keepalive(&in_stance(now));
     }

@@ -42,7 +42,7 @@ impl Bench {
         self.orders.ready && self.orders.stance == Stance::Serving
     }
 
-    fn draining(&mut self) -> f64 {
+    pub(super) fn draining(&mut self) -> f64 {
         self.until("draining", |bench| bench.orders.stance == Stance::Draining)
     }
 }

@@ -23,10 +23,6 @@ impl Bench {
     fn unready(&mut self) -> f64 {
         self.until("readiness withdrawn", |bench| !bench.orders.ready)
     }
-
-    fn refusing(&mut self) -> f64 {
-        self.until("draining", |bench| bench.orders.stance == Stance::Draining)
-    }
 }
 
 /// Nobody is refused or told to leave before the last answer that names the pod has expired,
@@ -37,7 +33,7 @@ fn who_is_found_by_dns_accepts_until_the_answers_have_expired() {
     let mut bench = found_by_dns(settings(60));
     assert_eq!(bench.parting(), 30.5);
     assert_eq!(bench.unready(), 32.5);
-    assert_eq!(bench.refusing(), 35.5);
+    assert_eq!(bench.draining(), 35.5);
     let parts = bench.machine.last().map(|drain| drain.parts.endpoints_ms);
     assert_eq!(parts, None, "the drain goes on");
     bench.until_released();
@@ -57,7 +53,7 @@ fn whoever_stays_after_that_is_refused_in_time() {
     assert_eq!(bench.now - bench.start, seconds(34.5));
     assert!(!bench.orders.ready);
     bench.begin();
-    assert_eq!(bench.refusing(), 36.5);
+    assert_eq!(bench.draining(), 36.5);
 }
 
 /// A short drain keeps time for what follows: ten seconds, or half of it.
@@ -78,25 +74,20 @@ fn who_is_alone_waits_for_no_dns() {
     bench.services.alone_in = Some("web".to_owned());
     bench.endpoints = Endpoints::Gone;
     bench.delete(None);
-    assert_eq!(bench.refusing(), 2.0);
+    assert_eq!(bench.draining(), 2.0);
 }
 
 /// When it is alone no more, the answers still have the rest of their time, and no more than that.
 #[test]
 fn another_endpoint_does_not_renew_an_answer() {
-    let mut bench = found_by_dns(settings(60));
-    bench.holds(Protocol::Http2, bench.start);
-    bench.alone_in(Some("web"));
-    bench.run(seconds(10.0));
-    bench.alone_in(None);
-    assert_eq!(bench.parting(), 30.5);
-
-    let mut bench = found_by_dns(settings(60));
-    bench.holds(Protocol::Http2, bench.start);
-    bench.alone_in(Some("web"));
-    bench.run(seconds(40.0));
-    bench.alone_in(None);
-    assert_eq!(bench.parting(), 40.5);
+    for (alone_for, told) in [(10.0, 30.5), (40.0, 40.5)] {
+        let mut bench = found_by_dns(settings(60));
+        bench.holds(Protocol::Http2, bench.start);
+        bench.alone_in(Some("web"));
+        bench.run(seconds(alone_for));
+        bench.alone_in(None);
+        assert_eq!(bench.parting(), told, "alone for {alone_for} s");
+    }
 }
 
 /// The least length of the lame-duck phase may be longer.
@@ -107,5 +98,5 @@ fn the_longer_time_counts() {
     bench.services.dns_seconds = Some(30);
     bench.endpoints = Endpoints::Gone;
     bench.delete(Some(GRACE));
-    assert_eq!(bench.refusing(), 40.0);
+    assert_eq!(bench.draining(), 40.0);
 }
