@@ -1,5 +1,6 @@
 //! What most tests begin with.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -12,7 +13,8 @@ use ebb_cluster::namespace::TestNamespace;
 use ebb_cluster::pods;
 use ebb_cluster::web::{HTTP_PORT, Web};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::DeleteParams;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
 /// Many times what the controller takes to see or to say something.
@@ -122,4 +124,28 @@ pub(crate) async fn protected(
     let what = format!("Protected: {reason}");
     let status = status(namespace, name, &what, |status| found(status).is_some()).await?;
     Ok(found(&status).unwrap_or_default())
+}
+
+/// What changes when a pod of a Service goes out of it and comes back: the version of each slice,
+/// and the moment at which each pod has become ready.
+pub(crate) async fn in_service(
+    namespace: &TestNamespace,
+    service: &str,
+) -> Result<BTreeMap<String, String>> {
+    let slices = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+    let slices = namespace.api::<EndpointSlice>().list(&slices).await?;
+    let slices = slices.items.into_iter().map(|slice| slice.metadata);
+    let slices = slices.map(|slice| (slice.name, slice.resource_version.unwrap_or_default()));
+    let pods = ListParams::default().labels(&format!("serves={service}"));
+    let pods = namespace.api::<Pod>().list(&pods).await?;
+    let pods = pods.items.into_iter().map(|pod| {
+        let status = pod.status.unwrap_or_default();
+        let conditions = status.conditions.unwrap_or_default();
+        let ready = conditions.into_iter().find(|it| it.type_ == "Ready");
+        (pod.metadata.name, format!("{ready:?}"))
+    });
+    Ok(slices
+        .chain(pods)
+        .map(|(name, state)| (name.unwrap_or_default(), state))
+        .collect())
 }

@@ -9,6 +9,7 @@ mod capture;
 mod crashes;
 mod drains;
 mod fixtures;
+mod forged;
 mod hooks;
 mod kubectl_output;
 mod leaving;

@@ -1,17 +1,14 @@
 //! A sidecar that stands still for a moment: a node that stalls, a core that is wanted elsewhere.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use ebb_cluster::namespace::{TestNamespace, exclusive};
+use ebb_cluster::namespace::exclusive;
 use ebb_cluster::rolls::{goes_on, under_load};
 use ebb_cluster::setup::{NAME, Setup};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::ListParams;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::fixtures::protected;
+use crate::fixtures::{in_service, protected};
 use crate::processes::{pods, sidecar};
 
 /// Processes that stand still until this is dropped.
@@ -39,25 +36,6 @@ impl Drop for Stopped {
     }
 }
 
-/// What changes when a pod goes out of its Service and comes back: the version of each slice, and
-/// the moment at which each pod has become ready.
-async fn in_service(namespace: &TestNamespace) -> Result<BTreeMap<String, String>> {
-    let slices = ListParams::default().labels(&format!("kubernetes.io/service-name={NAME}"));
-    let slices = namespace.api::<EndpointSlice>().list(&slices).await?;
-    let slices = slices.items.into_iter().map(|slice| slice.metadata);
-    let slices = slices.map(|slice| (slice.name, slice.resource_version.unwrap_or_default()));
-    let pods = pods(namespace).await?.into_iter().map(|pod| {
-        let status = pod.status.unwrap_or_default();
-        let conditions = status.conditions.unwrap_or_default();
-        let ready = conditions.into_iter().find(|it| it.type_ == "Ready");
-        (pod.metadata.name, format!("{ready:?}"))
-    });
-    Ok(slices
-        .chain(pods)
-        .map(|(name, state)| (name.unwrap_or_default(), state))
-        .collect())
-}
-
 /// All sidecars of an application stand still for 2 s under load: its pods stay in their Service,
 /// no request is lost, and all goes on.
 #[test]
@@ -71,7 +49,7 @@ fn a_pause_of_the_sidecars_changes_no_endpoint_and_loses_nothing() {
             .into_iter()
             .filter_map(|pod| pod.metadata.uid)
             .collect();
-        let before = in_service(namespace).await?;
+        let before = in_service(namespace, NAME).await?;
         let tally = under_load(namespace, &web, async |load| {
             let stopped = Stopped::sidecars(&uids)?;
             // Not a wait: this is the pause itself.
@@ -81,7 +59,7 @@ fn a_pause_of_the_sidecars_changes_no_endpoint_and_loses_nothing() {
         })
         .await?;
         assert_eq!(tally.failed, 0, "{:?}\n{:#?}", tally.reasons, tally.samples);
-        assert_eq!(in_service(namespace).await?, before);
+        assert_eq!(in_service(namespace, NAME).await?, before);
         Ok(())
     });
 }

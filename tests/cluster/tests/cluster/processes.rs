@@ -1,11 +1,13 @@
-//! The processes of pods: the nodes are namespaces of this machine, so they are seen here.
+//! The processes of pods, and their networks: the nodes are namespaces of this machine, so they are
+//! seen here.
 
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use ebb_api::names::POD_UID_VARIABLE;
 use ebb_cluster::namespace::TestNamespace;
 use ebb_cluster::setup::NAME;
+use ebb_netns::namespace::Namespace;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use rustix::process::Pid;
@@ -23,6 +25,43 @@ pub(crate) fn sidecar(uid: &str) -> Result<Option<Pid>> {
 
 /// A process that was started with these environment variables.
 pub(crate) fn with_variables(wanted: &[(&str, &str)]) -> Result<Option<Pid>> {
+    find("environ", |environment| {
+        wanted.iter().all(|(name, value)| {
+            let wanted = format!("{name}={value}");
+            let mut variables = environment.split(|byte| *byte == 0);
+            variables.any(|variable| variable == wanted.as_bytes())
+        })
+    })
+}
+
+/// Does `work` in the network of a pod, on a thread and a runtime of its own: as a client there.
+pub(crate) async fn inside<T, F>(pod: &Pod, work: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: AsyncFnOnce() -> Result<T> + Send + 'static,
+{
+    let network = network(pod)?;
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(work())
+    };
+    tokio::task::spawn_blocking(move || network.inside(run)).await?
+}
+
+/// The network of a pod that runs, whatever runs in it: kubelet names its cgroups by its UID.
+fn network(pod: &Pod) -> Result<Namespace> {
+    let uid = pod.metadata.uid.as_ref().context("a pod without a UID")?;
+    let found = find("cgroup", |groups| {
+        String::from_utf8_lossy(groups).contains(uid.as_str())
+    })?;
+    let pid = found.with_context(|| format!("the pod {uid} has no process"))?;
+    Namespace::of(pid.as_raw_nonzero().get().unsigned_abs())
+}
+
+/// A process of whose file below `/proc` this is true.
+fn find(file: &str, wanted: impl Fn(&[u8]) -> bool) -> Result<Option<Pid>> {
     for entry in fs::read_dir("/proc")? {
         let entry = entry?;
         let pid = entry
@@ -30,14 +69,11 @@ pub(crate) fn with_variables(wanted: &[(&str, &str)]) -> Result<Option<Pid>> {
             .to_str()
             .and_then(|name| name.parse().ok());
         // What ends meanwhile is not what is looked for.
-        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-        let has = |(name, value): &(&str, &str)| {
-            let wanted = format!("{name}={value}");
-            let mut variables = environment.split(|byte| *byte == 0);
-            variables.any(|variable| variable == wanted.as_bytes())
-        };
-        if wanted.iter().all(has) {
-            return Ok(pid.and_then(Pid::from_raw));
+        let content = fs::read(entry.path().join(file)).unwrap_or_default();
+        if let Some(pid) = pid
+            && wanted(&content)
+        {
+            return Ok(Pid::from_raw(pid));
         }
     }
     Ok(None)
