@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use ebb_api::phase::Outcome;
+use ebb_api::report::Protocol;
+use ebb_cluster::eventually;
 use ebb_cluster::namespace::in_parallel;
 use serde_json::json;
 
-use crate::fixtures::{change, web};
+use crate::fixtures::{SOON, change, in_flight, status, web};
 use crate::leaving::Leaving;
 
 /// `enabled: false` lets go at once of a pod that leaves: neither a request in flight nor the
@@ -41,24 +44,45 @@ fn a_disabled_policy_releases_at_once() {
     });
 }
 
-/// A drain that is under way is let go when its policy is disabled.
+/// A drain that is under way is let go when its policy is disabled. What the app does to a request
+/// that was in flight then is as without Ebb, and told: the outcome is Skipped, with the number, in
+/// the last words, in the status and in a Warning. What a client has given up before is apart.
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn disabling_a_policy_ends_a_drain_under_way() {
     in_parallel("disabling", async |namespace| {
-        let leaving = Leaving::of(namespace, json!({"timeoutSeconds": 120}));
-        let leaving = leaving.request("/slow?seconds=100").ready().await?;
+        let abrupt = web(namespace, "web").variable("SAMPLE_AT_SIGTERM", "abrupt");
+        let leaving = Leaving::of(namespace, json!({"timeoutSeconds": 120})).app(abrupt);
+        let leaving = leaving.request("/slow?seconds=100");
+        let mut leaving = leaving.request("/slow?seconds=100").ready().await?;
         leaving.delete().await?;
+        let limit = Duration::from_secs(10);
         let recorder = &leaving.recorder;
-        recorder
-            .line("ebb", "the pod is leaving", Duration::from_secs(10))
-            .await?;
+        recorder.line("ebb", "the pod is leaving", limit).await?;
+        drop(leaving.clients.pop());
+        in_flight(&leaving.pod, 1).await?;
 
         change(namespace, "web", json!({"enabled": false})).await?;
-        recorder
-            .app_event("sigterm", Duration::from_secs(10))
-            .await?;
-        Ok(())
+        recorder.app_event("sigterm", limit).await?;
+        let lost = leaving.clients[0].read_until("\0never", limit).await?;
+        assert!(!lost.text.contains("slow hello"), "{}", lost.text);
+        let drain = leaving.drain(Duration::from_secs(30)).await?;
+        assert_eq!(drain.outcome, Outcome::Skipped);
+        assert_eq!(drain.abandoned, [(Protocol::Http1, 1)].into(), "{drain:?}");
+        assert_eq!((drain.given_up, drain.broken_in_all()), (1, 0), "{drain:?}");
+        let told = status(namespace, "web", "one skipped", |status| {
+            status.totals.skipped == 1
+        })
+        .await?;
+        assert_eq!(told.totals.connections_abandoned, 1, "{told:?}");
+        assert_eq!(told.recent[0].result, Outcome::Skipped);
+        eventually("the Event", SOON, async || {
+            let events = namespace.kubectl(&["events", "--types=Warning"]).await?;
+            let told = "1 request in flight when the policy was disabled";
+            ensure!(events.contains(told), "only these are there:\n{events}");
+            Ok(())
+        })
+        .await
     });
 }
 
