@@ -117,7 +117,7 @@ fn run(soak: Soak) -> Result<u8> {
             plan.isolate(&program()?, conformance::INSIDE)
         }
         Soak::Trust(built) => {
-            trust::fetch(&Folders::from_environment()?)?;
+            trust::files::fetch(&Folders::from_environment()?)?;
             let plan = built.plan(Vec::new(), 0)?;
             plan.isolate(&program()?, trust::INSIDE)
         }

@@ -5,9 +5,9 @@
 //! `samehost`, and of a mail server's own networks; and a replica under its master's address is one
 //! that nobody can find when the master has gone. In the mode Transparent none of that happens.
 
-mod files;
-mod redis;
-mod server;
+pub mod files;
+pub mod redis;
+pub mod server;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -22,7 +22,6 @@ use ebb_netns::sidecar::{Launch, Sidecar};
 use super::Plan;
 use super::node::Node;
 use files::Files;
-pub use files::fetch;
 use server::Server;
 
 /// The hidden command of a program that calls [`run`] with the [`Plan`] that it gets as JSON.
@@ -48,7 +47,7 @@ struct Guarded {
 /// [`Plan::isolate`].
 pub fn run(plan: &Plan) -> Result<(Vec<String>, Vec<String>)> {
     let node = Node::make(&plan.runtimes)?;
-    let files = Files::mount(plan)?;
+    let files = Files::mount()?;
     let (mut lines, mut differences) = (Vec::new(), Vec::new());
     for server in Server::ALL {
         let mut seen = Vec::new();
@@ -101,7 +100,7 @@ fn answers(
     let guarded = Guarded::start(plan, node, before, &server.to_string())?;
     let pod = &guarded.pod;
     let name = format!("{server}-{}", word(before));
-    let command = server.command(files, &name)?;
+    let command = files.shell(&server.script(), &name)?;
     let mut process = Process::start(pod.network().entered(&command), &name, &plan.scratch)?;
     let address = SocketAddr::new(pod.address(), server.port());
     process.listening(address, START)?;

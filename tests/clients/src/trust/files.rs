@@ -1,11 +1,11 @@
 //! Where the servers' programs and their files are.
 //!
 //! Most of these servers give up being root, and their programs stand where only root can look. So
-//! both get a place of their own that everybody can look into, in the namespace of mounts that the
-//! run has for itself.
+//! both get a place of their own that everybody can look into: in the namespace of mounts that a
+//! run has for itself, or in that of a container.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,10 +15,8 @@ use ebb_bed::folders::Folders;
 use ebb_netns::command;
 use ebb_netns::namespace::bare;
 
-use crate::Plan;
-
 /// The servers, with the libraries that a small Debian does not have.
-const PACKAGES: [&str; 34] = [
+const PACKAGES: [&str; 50] = [
     "apache2-bin",
     "libapr1",
     "libaprutil1",
@@ -26,23 +24,40 @@ const PACKAGES: [&str; 34] = [
     "libaudit1",
     "libcap-ng0",
     "libcap2",
+    "libcom-err2",
     "libcrypt1",
     "libdb5.3",
     "libexpat1",
+    "libffi8",
     "libgcrypt20",
+    "libgmp10",
+    "libgnutls30",
     "libgpg-error0",
+    "libgssapi-krb5-2",
+    "libhogweed6",
     "libicu72",
+    "libidn2-0",
     "libjemalloc2",
+    "libk5crypto3",
+    "libkeyutils1",
+    "libkrb5-3",
+    "libkrb5support0",
+    "libldap-2.5-0",
     "liblz4-1",
     "liblzf1",
     "liblzma5",
+    "libnettle8",
     "libnsl2",
+    "libp11-kit0",
     "libpam0g",
+    "libpcre2-8-0",
     "libpq5",
     "libsasl2-2",
     "libssl3",
     "libsystemd0",
+    "libtasn1-6",
     "libtirpc3",
+    "libunistring2",
     "libuuid1",
     "libxml2",
     "libzstd1",
@@ -51,22 +66,28 @@ const PACKAGES: [&str; 34] = [
     "redis-sentinel",
     "redis-server",
     "redis-tools",
-    "libcom-err2",
     "zlib1g",
 ];
 
-/// Where everything is, in this run's namespace of mounts.
-const PLACE: &str = "/mnt";
+/// Their folder within the cache.
+pub const FOLDER: &str = "clients/debian-servers";
 
-/// The user that has nothing, in every Debian; its group has the same number.
-pub(super) const NOBODY: u32 = 65_534;
+/// Where everything is, as the servers see it.
+pub const PLACE: &str = "/mnt";
 
-/// The place, and what programs need to run from there.
+/// Where the packages' files are, as the servers see it.
+pub const PROGRAMS: &str = "/mnt/programs";
+
+/// The variable by which the programs find their libraries, and its value.
+pub const LIBRARIES: (&str, &str) = (
+    "LD_LIBRARY_PATH",
+    "/mnt/programs/usr/lib/x86_64-linux-gnu:/mnt/programs/lib/x86_64-linux-gnu:\
+     /mnt/programs/usr/lib/postfix",
+);
+
+/// The place, in this process's namespace of mounts.
 #[derive(Debug)]
-pub(super) struct Files {
-    programs: PathBuf,
-    libraries: String,
-}
+pub(super) struct Files(());
 
 /// Brings the packages into a folder unless that is done.
 ///
@@ -78,79 +99,46 @@ pub fn fetch(folders: &Folders) -> Result<()> {
     debian::fetch_into(&folder(folders), &PACKAGES, what).map(drop)
 }
 
+/// Where they are then.
 fn folder(folders: &Folders) -> PathBuf {
-    folders.cache().join("clients/debian-servers")
+    folders.cache().join(FOLDER)
 }
 
 // === impl Files ===
 
 impl Files {
     /// Makes the place.
-    pub(super) fn mount(plan: &Plan) -> Result<Self> {
+    pub(super) fn mount() -> Result<Self> {
         let mount = |arguments: &[&str]| command::run(Command::new("mount").args(arguments));
         mount(&["-t", "tmpfs", "-o", "mode=755", "servers", PLACE])?;
-        let programs = Path::new(PLACE).join("programs");
-        fs::create_dir(&programs).context("can't make a folder for programs")?;
+        fs::create_dir(PROGRAMS).context("can't make a folder for programs")?;
         let fetched = folder(&Folders::from_environment()?);
-        mount(&[
-            "--bind",
-            &fetched.display().to_string(),
-            &programs.display().to_string(),
-        ])?;
-        let libraries = format!(
-            "{}:{}:{}",
-            programs.join("usr/lib/x86_64-linux-gnu").display(),
-            programs.join("usr/lib/postfix").display(),
-            plan.runtimes.libraries()
-        );
-        Ok(Self {
-            programs,
-            libraries,
-        })
-    }
-
-    /// Something that was fetched.
-    pub(super) fn program(&self, path: &str) -> PathBuf {
-        self.programs.join(path)
+        mount(&["--bind", &fetched.display().to_string(), PROGRAMS])?;
+        Ok(Self(()))
     }
 
     /// A program that was fetched.
     pub(super) fn command(&self, path: &str) -> Command {
-        self.command_as(&[], path)
+        self.command_of(&Path::new(PROGRAMS).join(path).display().to_string())
     }
 
-    /// The same, run by a user who has nothing.
-    pub(super) fn command_as_nobody(&self, path: &str) -> Command {
-        let nobody = NOBODY.to_string();
-        let words = [
-            "setpriv",
-            "--clear-groups",
-            "--reuid",
-            &nobody,
-            "--regid",
-            &nobody,
-        ];
-        self.command_as(&words, path)
-    }
-
-    fn command_as(&self, before: &[&str], path: &str) -> Command {
-        let program = self.program(path).display().to_string();
-        let mut words = before.iter().copied().chain([program.as_str()]);
-        let mut command = Command::new(words.next().unwrap_or_default());
-        bare(&mut command);
-        command.args(words).env("LD_LIBRARY_PATH", &self.libraries);
-        command
-    }
-
-    /// A folder for one server's files, which `user` owns.
-    pub(super) fn folder(&self, name: &str, user: u32) -> Result<PathBuf> {
+    /// A shell that does this in a folder of its own, called `name`.
+    pub(super) fn shell(&self, script: &str, name: &str) -> Result<Command> {
         let folder = Path::new(PLACE).join(name);
         let make = || {
             fs::create_dir_all(&folder)?;
-            fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
-            chown(&folder, Some(user), Some(user))
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))
         };
         make().with_context(|| format!("can't make {}", folder.display()))?;
-        Ok(folder)
+        let mut command = self.command_of("sh");
+        command.args(["-ec", script]).current_dir(&folder);
+        Ok(command)
+    }
+
+    fn command_of(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        bare(&mut command);
+        command.env(LIBRARIES.0, LIBRARIES.1);
+        command
     }
 }

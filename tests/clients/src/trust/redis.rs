@@ -1,7 +1,6 @@
 //! Redis with Sentinel: a master names its replicas by the addresses from which they come, and
 //! Sentinel promotes whom it finds there.
 
-use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
@@ -12,13 +11,15 @@ use ebb_netns::command;
 use ebb_netns::eventually;
 use ebb_netns::process::{Process, START};
 
-use super::files::Files;
+use super::files::{Files, PROGRAMS};
 use super::{Guarded, word};
 use crate::Plan;
 use crate::node::Node;
 
-const PORT: u16 = 6379;
-const SENTINEL_PORT: u16 = 26379;
+/// Where a server listens.
+pub const PORT: u16 = 6379;
+/// Where a Sentinel listens.
+pub const SENTINEL_PORT: u16 = 26379;
 
 /// Many times what Sentinel takes by its own settings here.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -34,40 +35,19 @@ pub(super) fn fails_over(
     let name = |part: &str| format!("redis-{part}-{}", word(before));
     let master = Guarded::start(plan, node, before, &name("master"))?;
     let replica = Guarded::start(plan, node, before, &name("replica"))?;
-    let start = |guarded: &Guarded, part: &str, more: &[&str]| -> Result<Process> {
-        let mut command = files.command("usr/bin/redis-server");
-        command.args(["--port", &PORT.to_string(), "--protected-mode", "no"]);
-        command.args(["--save", "", "--repl-diskless-sync-delay", "0"]);
-        command
-            .args(more)
-            .current_dir(files.folder(&name(part), 0)?);
+    let of = master.address();
+    let start = |guarded: &Guarded, part: &str, replica_of: Option<IpAddr>| -> Result<Process> {
+        let command = files.shell(&server(replica_of), &name(part))?;
         let command = guarded.pod.network().entered(&command);
         let mut process = Process::start(command, &name(part), &plan.scratch)?;
         process.listening(SocketAddr::new(guarded.address(), PORT), START)?;
         Ok(process)
     };
-    let of = master.address().to_string();
-    let master_process = start(&master, "master", &[])?;
-    let _replica_process = start(
-        &replica,
-        "replica",
-        &["--replicaof", &of, &PORT.to_string()],
-    )?;
+    let master_process = start(&master, "master", None)?;
+    let _replica_process = start(&replica, "replica", Some(of))?;
 
-    let folder = files.folder(&name("sentinel"), 0)?;
-    let file = folder.join("sentinel.conf");
-    let configuration = format!(
-        "port {SENTINEL_PORT}
-protected-mode no
-sentinel monitor app {of} {PORT} 1
-sentinel down-after-milliseconds app 1000
-sentinel failover-timeout app 5000
-"
-    );
-    fs::write(&file, configuration).context("can't write Sentinel's configuration")?;
-    let mut command = files.command("usr/bin/redis-sentinel");
-    command.arg(&file).current_dir(&folder);
     let watch = node.pod()?;
+    let command = files.shell(&sentinel(of), &name("sentinel"))?;
     let command = watch.network().entered(&command);
     let sentinel = Process::start(command, &name("sentinel"), &plan.scratch)?;
 
@@ -84,6 +64,34 @@ sentinel failover-timeout app 5000
     let masters = || found(&["get-master-addr-by-name", "app"]);
     eventually("the replica to be the master", PATIENCE, masters).with_context(explained)?;
     Ok("Sentinel finds the replica and makes it the master".to_owned())
+}
+
+/// What a shell does to become a server, as [`Server::script`] says.
+///
+/// [`Server::script`]: super::server::Server::script
+pub fn server(replica_of: Option<IpAddr>) -> String {
+    let replica_of = replica_of.map(|master| format!("--replicaof {master} {PORT}"));
+    format!(
+        "exec {PROGRAMS}/usr/bin/redis-server --port {PORT} --protected-mode no --save '' \\
+    --repl-diskless-sync-delay 0 {}
+",
+        replica_of.unwrap_or_default()
+    )
+}
+
+/// The same for the Sentinel that watches this master.
+pub fn sentinel(of: IpAddr) -> String {
+    format!(
+        "cat > sentinel.conf <<END
+port {SENTINEL_PORT}
+protected-mode no
+sentinel monitor app {of} {PORT} 1
+sentinel down-after-milliseconds app 1000
+sentinel failover-timeout app 5000
+END
+exec {PROGRAMS}/usr/bin/redis-sentinel $PWD/sentinel.conf
+"
+    )
 }
 
 /// A question to the Sentinel at this address, from the node.

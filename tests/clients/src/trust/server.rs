@@ -1,18 +1,14 @@
 //! Servers that answer one way to those whom they trust, and another way to others.
 
 use std::fmt;
-use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use ebb_netns::command;
+use anyhow::Result;
 use ebb_netns::eventually;
 
-use super::files::{Files, NOBODY};
+use super::files::{PLACE, PROGRAMS};
 
 /// How long an answer may take, on a computer that is busy.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,12 +18,12 @@ const STARTING_UP: &str = "refused with 57P03";
 
 /// A user and a group that every Debian has and that own nothing here: Postfix wants some that are
 /// nobody else's.
-const MAIL_USER: (&str, u32) = ("uucp", 10);
-const MAIL_GROUP: (&str, u32) = ("staff", 50);
+const MAIL_USER: &str = "uucp";
+const MAIL_GROUP: &str = "staff";
 
 /// What is in a pod.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Server {
+pub enum Server {
     /// Apache httpd with `Require local`.
     Httpd,
     /// Postfix, which relays for its own networks.
@@ -39,9 +35,11 @@ pub(super) enum Server {
 // === impl Server ===
 
 impl Server {
-    pub(super) const ALL: [Self; 3] = [Self::Httpd, Self::Postfix, Self::Postgresql];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Httpd, Self::Postfix, Self::Postgresql];
 
-    pub(super) fn port(self) -> u16 {
+    /// Where it listens.
+    pub fn port(self) -> u16 {
         match self {
             Self::Httpd => 8080,
             Self::Postfix => 2525,
@@ -49,17 +47,23 @@ impl Server {
         }
     }
 
-    /// The server, with files of its own called `name`.
-    pub(super) fn command(self, files: &Files, name: &str) -> Result<Command> {
+    /// What a shell does to become the server: in an empty folder that everybody may look into, as
+    /// root, with the programs at [`PROGRAMS`].
+    pub fn script(self) -> String {
+        let port = self.port();
         match self {
-            Self::Httpd => self.httpd(files, name),
-            Self::Postfix => self.postfix(files, name),
-            Self::Postgresql => self.postgresql(files, name),
+            Self::Httpd => httpd(port),
+            Self::Postfix => postfix(port),
+            Self::Postgresql => postgresql(port),
         }
     }
 
     /// What it answers, in its own words.
-    pub(super) fn ask(self, address: SocketAddr) -> Result<String> {
+    ///
+    /// # Errors
+    ///
+    /// It can't be reached, or answers nothing that is known of it.
+    pub fn ask(self, address: SocketAddr) -> Result<String> {
         let connect = || -> Result<TcpStream> {
             let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
             stream.set_read_timeout(Some(PATIENCE))?;
@@ -75,128 +79,6 @@ impl Server {
             }),
         }
     }
-
-    fn httpd(self, files: &Files, name: &str) -> Result<Command> {
-        let folder = files.folder(name, 0)?;
-        let modules = files.program("usr/lib/apache2/modules");
-        let (here, modules) = (folder.display(), modules.display());
-        let port = self.port();
-        let configuration = format!(
-            "ServerRoot {here}
-ServerName app
-PidFile httpd.pid
-DefaultRuntimeDir {here}
-ErrorLog /dev/stderr
-User nobody
-Group nogroup
-LoadModule mpm_event_module {modules}/mod_mpm_event.so
-LoadModule authz_core_module {modules}/mod_authz_core.so
-LoadModule authz_host_module {modules}/mod_authz_host.so
-Listen 0.0.0.0:{port}
-<Location \"/\">
-    Require local
-</Location>
-"
-        );
-        let file = write(&folder, "httpd.conf", &configuration)?;
-        let mut command = files.command("usr/sbin/apache2");
-        command.args(["-DFOREGROUND", "-f", &file]);
-        Ok(command)
-    }
-
-    fn postfix(self, files: &Files, name: &str) -> Result<Command> {
-        let ((user, uid), (group, gid)) = (MAIL_USER, MAIL_GROUP);
-        let folder = files.folder(name, 0)?;
-        // Its daemons are that user, who has to get to what is below.
-        open_to_all(&folder)?;
-        let queue = folder.join("queue");
-        for part in [
-            "pid", "private", "public", "maildrop", "incoming", "active", "defer",
-        ] {
-            fs::create_dir_all(queue.join(part))?;
-        }
-        for part in [
-            "private", "public", "maildrop", "incoming", "active", "defer",
-        ] {
-            let of = if part == "public" || part == "maildrop" {
-                gid
-            } else {
-                uid
-            };
-            std::os::unix::fs::chown(queue.join(part), Some(uid), Some(of))?;
-        }
-        let data = files.folder(&format!("{name}/data"), uid)?;
-        let programs = files.program("usr");
-        let (here, programs) = (folder.display(), programs.display());
-        let (queue, data) = (queue.display(), data.display());
-        let main = format!(
-            "compatibility_level = 3.6
-queue_directory = {queue}
-data_directory = {data}
-daemon_directory = {programs}/lib/postfix/sbin
-command_directory = {programs}/sbin
-shlib_directory = {programs}/lib/postfix
-meta_directory = {here}
-mail_owner = {user}
-setgid_group = {group}
-default_privs = nobody
-import_environment = MAIL_CONFIG MAIL_LOGTAG LD_LIBRARY_PATH
-export_environment = MAIL_CONFIG MAIL_LOGTAG LD_LIBRARY_PATH
-maillog_file = {here}/log
-maillog_file_prefixes = /mnt
-inet_protocols = ipv4
-smtputf8_enable = no
-myhostname = app.test
-mydestination = app.test
-local_recipient_maps =
-local_transport = error:none
-alias_maps =
-alias_database =
-mynetworks_style = host
-smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
-"
-        );
-        write(&folder, "main.cf", &main)?;
-        let port = self.port();
-        let services = format!(
-            "{port} inet n - n - - smtpd
-postlog unix-dgram n - n - 1 postlogd
-cleanup unix n - n - 0 cleanup
-rewrite unix - - n - - trivial-rewrite
-anvil unix - - n - 1 anvil
-"
-        );
-        write(&folder, "master.cf", &services)?;
-        write(&folder, "dynamicmaps.cf", "")?;
-        let mut command = files.command("usr/lib/postfix/sbin/master");
-        command.args(["-d", "-c"]).arg(&folder);
-        Ok(command)
-    }
-
-    fn postgresql(self, files: &Files, name: &str) -> Result<Command> {
-        const PROGRAMS: &str = "usr/lib/postgresql/15/bin";
-        let folder = files.folder(name, NOBODY)?;
-        let data = folder.join("data");
-        let mut initdb = files.command_as_nobody(&format!("{PROGRAMS}/initdb"));
-        initdb.args([
-            "--auth=trust",
-            "--username=postgres",
-            "--no-sync",
-            "--no-locale",
-        ]);
-        command::run(initdb.arg("-D").arg(&data).current_dir(&folder))?;
-        write(&data, "pg_hba.conf", "host all all samehost trust\n")?;
-        let mut command = files.command_as_nobody(&format!("{PROGRAMS}/postgres"));
-        command.arg("-D").arg(&data).current_dir(&folder);
-        command.args([
-            "-c",
-            "listen_addresses=0.0.0.0",
-            "-c",
-            "unix_socket_directories=",
-        ]);
-        command.args(["-c", &format!("port={}", self.port()), "-c", "fsync=off"]);
-        Ok(command)
-    }
 }
 
 impl fmt::Display for Server {
@@ -209,16 +91,87 @@ impl fmt::Display for Server {
     }
 }
 
-fn write(folder: &Path, name: &str, content: &str) -> Result<String> {
-    let file = folder.join(name);
-    fs::write(&file, content).with_context(|| format!("can't write {}", file.display()))?;
-    Ok(file.display().to_string())
+fn httpd(port: u16) -> String {
+    format!(
+        r#"cat > httpd.conf <<END
+ServerRoot $PWD
+ServerName app
+PidFile httpd.pid
+DefaultRuntimeDir $PWD
+ErrorLog /dev/stderr
+User nobody
+Group nogroup
+LoadModule mpm_event_module {PROGRAMS}/usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module {PROGRAMS}/usr/lib/apache2/modules/mod_authz_core.so
+LoadModule authz_host_module {PROGRAMS}/usr/lib/apache2/modules/mod_authz_host.so
+Listen 0.0.0.0:{port}
+<Location "/">
+    Require local
+</Location>
+END
+exec {PROGRAMS}/usr/sbin/apache2 -DFOREGROUND -f $PWD/httpd.conf
+"#
+    )
 }
 
-fn open_to_all(folder: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
-        .with_context(|| format!("can't open {}", folder.display()))
+fn postfix(port: u16) -> String {
+    format!(
+        r#"mkdir -p data queue/pid
+cd queue
+mkdir private public maildrop incoming active defer
+chown {MAIL_USER}:{MAIL_USER} private incoming active defer ../data
+chown {MAIL_USER}:{MAIL_GROUP} public maildrop
+cd ..
+cat > main.cf <<END
+compatibility_level = 3.6
+queue_directory = $PWD/queue
+data_directory = $PWD/data
+daemon_directory = {PROGRAMS}/usr/lib/postfix/sbin
+command_directory = {PROGRAMS}/usr/sbin
+shlib_directory = {PROGRAMS}/usr/lib/postfix
+meta_directory = $PWD
+mail_owner = {MAIL_USER}
+setgid_group = {MAIL_GROUP}
+default_privs = nobody
+import_environment = MAIL_CONFIG MAIL_LOGTAG LD_LIBRARY_PATH
+export_environment = MAIL_CONFIG MAIL_LOGTAG LD_LIBRARY_PATH
+maillog_file = $PWD/log
+maillog_file_prefixes = {PLACE}
+inet_protocols = ipv4
+smtputf8_enable = no
+myhostname = app.test
+mydestination = app.test
+local_recipient_maps =
+local_transport = error:none
+alias_maps =
+alias_database =
+mynetworks_style = host
+smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+END
+cat > master.cf <<END
+{port} inet n - n - - smtpd
+postlog unix-dgram n - n - 1 postlogd
+cleanup unix n - n - 0 cleanup
+rewrite unix - - n - - trivial-rewrite
+anvil unix - - n - 1 anvil
+END
+touch dynamicmaps.cf
+exec {PROGRAMS}/usr/lib/postfix/sbin/master -d -c $PWD
+"#
+    )
+}
+
+fn postgresql(port: u16) -> String {
+    format!(
+        r#"mkdir -m 700 data
+chown nobody:nogroup data
+nobody="setpriv --clear-groups --reuid nobody --regid nogroup {PROGRAMS}/usr/lib/postgresql/15/bin"
+$nobody/initdb --auth=trust --username=postgres --no-sync --no-locale -D $PWD/data || exit
+echo host all all samehost trust > data/pg_hba.conf
+exec $nobody/postgres -D $PWD/data -c listen_addresses=0.0.0.0 -c port={port} \
+    -c unix_socket_directories= -c fsync=off
+"#
+    )
 }
 
 /// The status line of a request for a page that is not there.

@@ -7,6 +7,7 @@
 mod alone;
 mod capture;
 mod crashes;
+mod debian;
 mod drains;
 mod fixtures;
 mod forged;
@@ -22,4 +23,5 @@ mod roles;
 mod rolls;
 mod rules;
 mod settings;
+mod trust;
 mod untrusted;
