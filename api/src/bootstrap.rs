@@ -42,6 +42,10 @@ pub struct Bootstrap {
     /// them, or change them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, String>,
+    /// A sentence for each resource of which the sidecar's container asks for something else than
+    /// was wanted, since a LimitRange admits no more or no less. Nothing goes by it; it is told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fitted: Vec<String>,
 }
 
 fn is_zero(number: &u32) -> bool {

@@ -1,5 +1,15 @@
 //! Amounts of a resource, as Kubernetes writes them: `100m`, `0.5`, `64Mi`, `1e3`.
 
+use std::fmt;
+
+/// An amount of a resource: as it was written, and its size.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Amount {
+    /// How many billionths of its unit.
+    pub billionths: u128,
+    text: String,
+}
+
 /// How many billionths of its unit an amount is, which is Kubernetes' own precision.
 ///
 /// The grammar is that of `resource.Quantity` (apimachinery, pkg/api/resource/quantity.go), without
@@ -23,6 +33,39 @@ pub fn billionths(text: &str) -> Option<u128> {
     value.checked_mul(ten)
 }
 
+// === impl Amount ===
+
+impl Amount {
+    /// Reads an amount as Kubernetes does; `None` if it is none.
+    pub fn read(text: &str) -> Option<Amount> {
+        let billionths = billionths(text)?;
+        let text = text.to_owned();
+        Some(Amount { billionths, text })
+    }
+
+    /// An amount of that many thousandths of its unit, which is as fine as Kubernetes compares.
+    pub fn thousandths(number: u128) -> Amount {
+        let units = [(1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki"), (1, "")];
+        let mut whole = units.iter().filter(|_| number.is_multiple_of(1000));
+        let found = whole.find(|(unit, _)| number > 0 && (number / 1000).is_multiple_of(*unit));
+        let text = match found {
+            Some((unit, suffix)) => format!("{}{suffix}", number / 1000 / unit),
+            None if number == 0 => "0".to_owned(),
+            None => format!("{number}m"),
+        };
+        Amount {
+            billionths: number.saturating_mul(1_000_000),
+            text,
+        }
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// A suffix as a multiplier and a power of ten.
 fn scale(suffix: &str) -> Option<(u128, i32)> {
     let decimal = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
@@ -42,6 +85,26 @@ fn scale(suffix: &str) -> Option<(u128, i32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An amount that was computed is written as a person would, and means the same when it is
+    /// read.
+    #[test]
+    fn amounts_are_written() {
+        for (thousandths, expected) in [
+            (0, "0"),
+            (50, "50m"),
+            (1500, "1500m"),
+            (2000, "2"),
+            (1000 << 10, "1Ki"),
+            (1_536_000 << 10, "1536Ki"),
+            (64_000 << 20, "64Mi"),
+            (2000 << 30, "2Gi"),
+        ] {
+            let amount = Amount::thousandths(thousandths);
+            assert_eq!(amount.to_string(), expected);
+            assert_eq!(Amount::read(expected), Some(amount));
+        }
+    }
 
     /// Kubernetes' own examples, and what its parser refuses.
     #[test]

@@ -122,6 +122,10 @@ impl Admission {
                 }),
                 key,
                 token,
+                limit_ranges: known
+                    .into_iter()
+                    .flat_map(|known| known.limit_ranges().cloned())
+                    .collect(),
                 sidecar: &self.sidecar,
             }
         });

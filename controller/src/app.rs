@@ -21,7 +21,7 @@ use acting::Acting;
 use anyhow::{Context, bail};
 use ebb_api::policy::DrainPolicy;
 use ebb_model::views::{NarrowPod, NarrowSlice};
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{LimitRange, Namespace};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher;
 use kube::{Api, Client};
@@ -115,6 +115,7 @@ fn follow_all(tasks: &mut Tasks, cluster: &Arc<SharedCluster>, client: &Client) 
     };
     views.follow::<DeserializeGuard<DrainPolicy>>("policies", all());
     views.follow::<PartialObjectMeta<Namespace>>("namespaces", all());
+    views.follow::<LimitRange>("limit-ranges", all());
     views.follow::<NarrowSlice>("endpoints", endpoints::config());
     views.follow::<NarrowPod>("pods", all());
     caches

@@ -4,7 +4,7 @@
 //! read. What changed is noted, so that the plan looks at that alone.
 
 use ebb_model::views::{
-    InvalidPolicy, NamespaceLabels, NamespaceView, PodView, PolicyView, SliceView,
+    InvalidPolicy, LimitRangeView, NamespaceLabels, NamespaceView, PodView, PolicyView, SliceView,
 };
 use std::collections::{BTreeSet, HashMap};
 use std::sync::RwLock;
@@ -65,6 +65,18 @@ impl Cluster {
     /// Notes what the labels of a namespace say.
     pub fn set_labels(&mut self, namespace: &str, labels: NamespaceLabels) {
         self.entry(namespace).labels = labels;
+        self.forget_if_empty(namespace);
+    }
+
+    /// Takes in a LimitRange that was added or has changed. It is about pods that are made from now
+    /// on, so it is no change of any that the plan knows.
+    pub fn set_limit_range(&mut self, namespace: &str, range: LimitRangeView) {
+        self.entry(namespace).set_limit_range(range);
+    }
+
+    /// Forgets a LimitRange that is gone.
+    pub fn remove_limit_range(&mut self, namespace: &str, name: &str) {
+        self.entry(namespace).remove_limit_range(name);
         self.forget_if_empty(namespace);
     }
 

@@ -5,6 +5,7 @@
 //! that it cannot read (it logs that and goes on).
 
 pub mod endpoints;
+pub mod limit_ranges;
 pub mod namespaces;
 pub mod pods;
 pub mod policies;

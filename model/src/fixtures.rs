@@ -47,6 +47,7 @@ pub fn injected(name: &str) -> PodView {
             redirect_step: true,
             unheld: Vec::new(),
             unusable: Vec::new(),
+            fitted: Vec::new(),
             imposed: Vec::new(),
             state: SidecarState::Running,
             restarts: 0,

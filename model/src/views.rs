@@ -6,6 +6,7 @@
 
 pub mod contact;
 pub mod endpoints;
+pub mod limit_range;
 pub mod namespace;
 pub mod pod;
 pub mod policy;
@@ -13,6 +14,7 @@ mod selection;
 
 pub use contact::{Contact, Seen};
 pub use endpoints::{EndpointIndex, NarrowSlice, ServiceKind, SliceView};
+pub use limit_range::{Bounds, LimitRangeView};
 pub use namespace::{NamespaceLabels, NamespaceView};
 pub use pod::{Deletion, Imposed, Imposer, NarrowPod, Owner, PodView, SidecarState, SidecarView};
 pub use policy::{InvalidPolicy, PolicyView};

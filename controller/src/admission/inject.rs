@@ -10,9 +10,10 @@
 //!  grace:          raised by what the drain needs; liveness and startup kills keep the old one
 //! ```
 //!
-//! One file for each thing that is put in: `containers` (with their `resources`), `volume`, `hooks`
-//! (with `sleeping` and `hold`), `probes`, `grace`, `named_ports`, `metadata`; `app_containers`
-//! does what concerns the app's own containers.
+//! One file for each thing that is put in: `containers` (with their `resources`, which `fit` fits
+//! into what the namespace admits), `volume`, `hooks` (with `sleeping` and `hold`), `probes`,
+//! `grace`, `named_ports`, `metadata`; `app_containers` does what concerns the app's own
+//! containers.
 //!
 //! A second pass over a pod that has the sidecar adds nothing that is there: see `reinvocation`.
 //! Our containers then stay as they are, whatever others have made of them (a mirror's image, a
@@ -21,6 +22,7 @@
 mod app_containers;
 mod containers;
 mod eligibility;
+mod fit;
 mod grace;
 mod hold;
 mod hooks;
@@ -39,16 +41,18 @@ pub use resources::SidecarResources;
 use super::pod::ReviewedPod;
 use crate::keyring::PublicKey;
 use app_containers::TakeOver;
+use containers::Parts;
 use ebb_api::bootstrap::Bootstrap;
 use ebb_api::capture::{Mode, Rules, Wanted};
 use ebb_api::names::Inject;
 use ebb_api::policy::CaptureSettings;
 use ebb_api::settings::Settings;
+use ebb_model::views::LimitRangeView;
 use eligibility::{Asked, Eligibility};
 use grace::Grace;
 use named_ports::TakenNames;
 use reinvocation::EarlierPass;
-use resources::ContainerResources;
+use resources::{ContainerResources, Fitted};
 use serde_json::{Value, json};
 
 /// What the decision depends on, besides the pod.
@@ -64,6 +68,8 @@ pub struct Context<'a> {
     pub key: PublicKey,
     /// A fresh random token for the hook calls.
     pub token: String,
+    /// The LimitRanges of its namespace.
+    pub limit_ranges: Vec<LimitRangeView>,
     /// Our containers.
     pub sidecar: &'a SidecarConfig,
 }
@@ -93,10 +99,12 @@ pub struct InForce {
 /// What becomes of a pod.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
-    /// It gets the sidecar: the whole pod as it is to be.
-    Inject(Value),
-    /// It should get the sidecar and can't: the whole pod with the reason in an annotation.
-    Refuse(Value, Refusal),
+    /// It gets the sidecar: the whole pod as it is to be, and a sentence about each resource of
+    /// which the sidecar asks for something else than was wanted.
+    Inject(Value, Vec<String>),
+    /// It should get the sidecar and can't: the whole pod with the reason in an annotation, and
+    /// where the reason alone says too little, a sentence.
+    Refuse(Value, Refusal, Option<String>),
     /// It stays as it is.
     Skip(SkipReason),
 }
@@ -110,25 +118,48 @@ pub fn inject(pod: &ReviewedPod, context: &Context<'_>) -> Decision {
         selected: context.policy.is_some(),
     };
     match Eligibility::of(pod, asked, earlier.as_ref()) {
-        Eligibility::Skip(reason) => Decision::Skip(reason),
-        Eligibility::Refuse(refusal) => {
-            let mut patched = pod.object().clone();
-            metadata::mark_refused(&mut patched["metadata"], refusal);
-            Decision::Refuse(patched, refusal)
-        }
-        Eligibility::Inject => Decision::Inject(patched(pod, context, earlier.as_ref())),
+        Eligibility::Skip(reason) => return Decision::Skip(reason),
+        Eligibility::Refuse(refusal) => return refuse(pod, refusal, None),
+        Eligibility::Inject => {}
     }
+    let wanted = &context.sidecar.resources;
+    let fitted = ContainerResources::fitted(pod, wanted, &context.limit_ranges);
+    match fitted {
+        Ok(fitted) => patched(pod, context, earlier.as_ref(), &fitted),
+        // A pod that has our containers already keeps them.
+        Err(_) if earlier.is_some() => {
+            let asked = Fitted {
+                resources: ContainerResources::asked(pod, wanted),
+                told: Vec::new(),
+            };
+            patched(pod, context, earlier.as_ref(), &asked)
+        }
+        Err(why) => refuse(pod, Refusal::LimitRange, Some(why)),
+    }
+}
+
+fn refuse(pod: &ReviewedPod, refusal: Refusal, why: Option<String>) -> Decision {
+    let mut patched = pod.object().clone();
+    metadata::mark_refused(&mut patched["metadata"], refusal);
+    Decision::Refuse(patched, refusal, why)
 }
 
 /// The pod with everything in it. Every index below stands on [`ReviewedPod::read`]: what it has
 /// typed is an object or a list here, or is not there.
-fn patched(pod: &ReviewedPod, context: &Context<'_>, earlier: Option<&EarlierPass>) -> Value {
+fn patched(
+    pod: &ReviewedPod,
+    context: &Context<'_>,
+    earlier: Option<&EarlierPass>,
+    fitted: &Fitted,
+) -> Decision {
     // A bootstrap under another key comes with a pod that was copied from a running one: the hooks
     // that it took over still count, the rest is stale.
     let kept = earlier
         .and_then(|earlier| earlier.bootstrap.as_ref())
         .filter(|bootstrap| bootstrap.key == context.key.id);
-    let mut bootstrap = kept.cloned().unwrap_or_else(|| new_bootstrap(pod, context));
+    let mut bootstrap = kept
+        .cloned()
+        .unwrap_or_else(|| new_bootstrap(context, fitted));
     let grace = Grace::of(pod, &bootstrap.settings);
     bootstrap.grace_seconds = grace.raised;
     bootstrap.original_grace_seconds = grace.original;
@@ -152,21 +183,25 @@ fn patched(pod: &ReviewedPod, context: &Context<'_>, earlier: Option<&EarlierPas
         TakenNames::default()
     };
     bootstrap.capture.ports.clone_from(&names.ports);
+    let parts = Parts {
+        config: context.sidecar,
+        resources: &fitted.resources,
+    };
     if kept.is_some() {
         containers::renew(spec, &bootstrap);
     } else {
-        containers::put(spec, pod, context, &bootstrap);
+        containers::put(spec, parts, &bootstrap);
     }
     if app.commands {
-        hold::put(spec, pod, context.sidecar);
+        hold::put(spec, parts);
     }
     names.declare(spec);
     volume::put(spec);
     metadata::mark_injected(&mut patched["metadata"], &bootstrap, &app.unheld);
-    patched
+    Decision::Inject(patched, bootstrap.fitted)
 }
 
-fn new_bootstrap(pod: &ReviewedPod, context: &Context<'_>) -> Bootstrap {
+fn new_bootstrap(context: &Context<'_>, fitted: &Fitted) -> Bootstrap {
     let (settings, capture) = match &context.policy {
         Some(policy) => (policy.settings.clone(), policy.capture.clone()),
         None => (Settings::without_policy(), CaptureSettings::default()),
@@ -186,7 +221,8 @@ fn new_bootstrap(pod: &ReviewedPod, context: &Context<'_>) -> Bootstrap {
             modes: capture.mode.chain(context.rules()),
             ports: Vec::new(),
         },
-        limits: ContainerResources::of(pod, &context.sidecar.resources).limits,
+        limits: fitted.resources.limits.clone(),
+        fitted: fitted.told.clone(),
     }
 }
 

@@ -124,19 +124,28 @@ fn judge(
             );
             Verdict::unchanged(reason.as_str())
         }
-        Ok(Decision::Refuse(wanted, refusal)) => {
+        Ok(Decision::Refuse(wanted, refusal, why)) => {
             let reason = refusal.as_str();
-            info!(namespace, pod = name, reason, dry_run, "not injected");
+            info!(namespace, pod = name, reason, why, dry_run, "not injected");
+            let warning = why.map(|why| {
+                format!(
+                    "Ebb leaves pod {name} alone, which could not be made with its sidecar: {why}"
+                )
+            });
             Verdict {
                 patch: difference(&pod, &wanted),
+                warnings: warning.into_iter().collect(),
                 ..Verdict::unchanged(reason)
             }
         }
-        Ok(Decision::Inject(wanted)) => {
+        Ok(Decision::Inject(wanted, fitted)) => {
             info!(namespace, pod = name, dry_run, "injected");
+            let fitted = fitted
+                .into_iter()
+                .map(|it| format!("Ebb's containers in pod {name} get {it}"));
             Verdict {
                 patch: difference(&pod, &wanted),
-                warnings: warnings(&pod),
+                warnings: warnings(&pod).into_iter().chain(fitted).collect(),
                 ..Verdict::unchanged("Injected")
             }
         }

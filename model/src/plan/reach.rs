@@ -21,6 +21,9 @@ pub struct Reach {
     /// Those that can, in a mode that is not the best: how many by the mode and by what their
     /// sidecars say of better ones.
     pub stepped_down: BTreeMap<(Mode, Vec<Step>), u32>,
+    /// Those that can, and whose sidecar asks for something else than was wanted, since a
+    /// LimitRange does not admit that: how many by what is said of it.
+    pub fitted: BTreeMap<Vec<String>, u32>,
     /// Those that can, and whose sidecar has limits that the webhook did not give it: how many by
     /// what they are.
     pub imposed: BTreeMap<Vec<Imposed>, u32>,
@@ -74,9 +77,9 @@ pub fn reach<'a>(
                     let pods = reach.stepped_down.entry((mode, steps.to_vec()));
                     *pods.or_default() += 1;
                 }
-                let sidecar = pod.sidecar.as_ref().filter(|it| !it.imposed.is_empty());
-                if let Some(sidecar) = sidecar {
-                    *reach.imposed.entry(sidecar.imposed.clone()).or_default() += 1;
+                if let Some(sidecar) = &pod.sidecar {
+                    count(&mut reach.fitted, &sidecar.fitted);
+                    count(&mut reach.imposed, &sidecar.imposed);
                 }
             }
             Some(gap) => {
@@ -90,6 +93,13 @@ pub fn reach<'a>(
         }
     }
     reach
+}
+
+/// One more pod of which these things are to be said, if any are.
+fn count<T: Clone + Ord>(pods: &mut BTreeMap<Vec<T>, u32>, said: &[T]) {
+    if !said.is_empty() {
+        *pods.entry(said.to_vec()).or_default() += 1;
+    }
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ pub fn protected(policy: &PolicyView, reach: &Reach) -> Finding {
 
 /// What is to be told of pods that can drain, however many others can't.
 fn of_those_protected(reach: &Reach) -> String {
-    stepped_down(reach) + &imposed(reach) + &waiting_for_memory(reach)
+    stepped_down(reach) + &fitted(reach) + &imposed(reach) + &waiting_for_memory(reach)
 }
 
 /// A sentence for each mode that is not the best and that some pods run in.
@@ -102,6 +102,16 @@ fn stepped_down(reach: &Reach) -> String {
     let sentences = reach.stepped_down.iter().map(|((mode, steps), count)| {
         let why = capture::sentence(steps).unwrap_or_default();
         format!(" {} in mode {mode}: {why}.", runs(*count))
+    });
+    sentences.collect()
+}
+
+/// A sentence for each way in which LimitRanges have changed what sidecars ask for.
+fn fitted(reach: &Reach) -> String {
+    let sentences = reach.fitted.iter().map(|(said, pods)| {
+        let has = plural(usize::try_from(*pods).unwrap_or(usize::MAX), "has", "have");
+        let said = said.join("; ");
+        format!(" {pods} {has} a sidecar whose resources were fitted to the namespace ({said}).")
     });
     sentences.collect()
 }

@@ -30,6 +30,12 @@ pub fn sentence(gap: &Gap) -> String {
             "NameTaken" => {
                 "have a container or a volume with a name that Ebb's sidecar needs".to_owned()
             }
+            "LimitRange" => {
+                "have no sidecar, which the LimitRanges of the namespace would not admit beside \
+                 the pods' own containers; whoever made the pods was told which, and the log of \
+                 the controller has it"
+                    .to_owned()
+            }
             "Windows" => "run on Windows, where Ebb has no sidecar".to_owned(),
             STATIC => "are static pods, which kubelet makes without asking anybody".to_owned(),
             word => format!("were left alone by Ebb's webhook ({word})"),

@@ -1,7 +1,7 @@
 //! A namespace, and all that is known in it.
 
 use super::selection::Selection;
-use super::{EndpointIndex, InvalidPolicy, PodView, PolicyView};
+use super::{EndpointIndex, InvalidPolicy, LimitRangeView, PodView, PolicyView};
 use ebb_api::names::{Inject, POD_SECURITY_LABEL};
 use std::collections::BTreeMap;
 
@@ -24,6 +24,7 @@ pub struct NamespaceView {
     pub endpoints: EndpointIndex,
     policies: BTreeMap<String, PolicyView>,
     invalid: BTreeMap<String, InvalidPolicy>,
+    limit_ranges: BTreeMap<String, LimitRangeView>,
     pods: BTreeMap<String, PodView>,
     selection: Selection,
 }
@@ -62,6 +63,7 @@ impl NamespaceView {
         self.labels.is_empty()
             && self.policies.is_empty()
             && self.invalid.is_empty()
+            && self.limit_ranges.is_empty()
             && self.pods.is_empty()
             && self.selection.is_empty()
             && self.endpoints.is_empty()
@@ -86,6 +88,21 @@ impl NamespaceView {
     /// The invalid policy of that name.
     pub fn invalid_policy(&self, name: &str) -> Option<&InvalidPolicy> {
         self.invalid.get(name)
+    }
+
+    /// The LimitRanges, in the order of their names.
+    pub fn limit_ranges(&self) -> impl Iterator<Item = &LimitRangeView> {
+        self.limit_ranges.values()
+    }
+
+    /// Takes in a LimitRange that was added or has changed.
+    pub fn set_limit_range(&mut self, range: LimitRangeView) {
+        self.limit_ranges.insert(range.name.clone(), range);
+    }
+
+    /// Forgets a LimitRange that is gone.
+    pub fn remove_limit_range(&mut self, name: &str) {
+        self.limit_ranges.remove(name);
     }
 
     /// The pods, in the order of their names.

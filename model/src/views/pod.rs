@@ -71,6 +71,9 @@ pub struct SidecarView {
     pub unheld: Vec<String>,
     /// The pod's annotations that Ebb can't use, each with its value and what would be right.
     pub unusable: Vec<String>,
+    /// What the webhook says of amounts that are not those that were wanted, since a LimitRange
+    /// does not admit them.
+    pub fitted: Vec<String>,
     /// Limits of its container that the webhook did not give it.
     pub imposed: Vec<Imposed>,
     /// Whether it runs now.

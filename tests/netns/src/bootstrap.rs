@@ -39,6 +39,7 @@ pub fn of(settings: Settings) -> Bootstrap {
         proxy_protocol_ports: Vec::new(),
         capture: Wanted::default(),
         limits: BTreeMap::new(),
+        fitted: Vec::new(),
     }
 }
 

@@ -4,7 +4,6 @@
 //! only in the container that ends at once; no root file system to write to; none of the app's
 //! credentials; no liveness or startup probe that could ever keep the pod from running.
 
-use super::Context;
 use super::resources::{ContainerResources, SidecarResources};
 use super::{hooks, volume};
 use crate::admission::pod::ReviewedPod;
@@ -39,6 +38,13 @@ pub struct SidecarConfig {
     pub resources: SidecarResources,
 }
 
+/// What our containers are made of, whichever it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts<'a> {
+    pub(super) config: &'a SidecarConfig,
+    pub(super) resources: &'a ContainerResources,
+}
+
 /// A pod's init containers, ours apart from the others.
 struct InitContainers {
     /// See `hold`.
@@ -50,18 +56,12 @@ struct InitContainers {
 
 /// Puts our containers in front of all init containers. What an earlier pass has put there is
 /// replaced.
-pub(super) fn put(
-    spec: &mut Value,
-    pod: &ReviewedPod,
-    context: &Context<'_>,
-    bootstrap: &Bootstrap,
-) {
-    let config = context.sidecar;
+pub(super) fn put(spec: &mut Value, parts: Parts<'_>, bootstrap: &Bootstrap) {
     let mut all = InitContainers::take(spec);
     all.hold = None;
-    all.sidecar = Some(sidecar(config, pod, bootstrap));
+    all.sidecar = Some(sidecar(parts, bootstrap));
     let needs_init = bootstrap.capture.needs_init();
-    all.redirect = needs_init.then(|| redirect(config, pod, bootstrap));
+    all.redirect = needs_init.then(|| redirect(parts, bootstrap));
     all.put(spec);
 }
 
@@ -118,8 +118,8 @@ impl InitContainers {
 }
 
 /// The one-shot init container that writes the redirect rules.
-fn redirect(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &Bootstrap) -> Value {
-    let mut container = common(config, pod, bootstrap);
+fn redirect(parts: Parts<'_>, bootstrap: &Bootstrap) -> Value {
+    let mut container = common(parts, bootstrap);
     container["name"] = json!(REDIRECT_CONTAINER);
     container["args"] = json!(["redirect"]);
     container["securityContext"] = json!({
@@ -135,8 +135,8 @@ fn redirect(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &Bootstrap) ->
 }
 
 /// The sidecar.
-fn sidecar(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &Bootstrap) -> Value {
-    let mut container = common(config, pod, bootstrap);
+fn sidecar(parts: Parts<'_>, bootstrap: &Bootstrap) -> Value {
+    let mut container = common(parts, bootstrap);
     container["name"] = json!(SIDECAR_CONTAINER);
     container["restartPolicy"] = json!("Always");
     let mut context = unprivileged();
@@ -145,7 +145,7 @@ fn sidecar(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &Bootstrap) -> 
         context["capabilities"]["add"] = json!(["NET_RAW"]);
     }
     container["securityContext"] = context;
-    let several = config.workers.filter(|workers| workers.get() > 1);
+    let several = parts.config.workers.filter(|workers| workers.get() > 1);
     if let (Some(workers), Some(variables)) = (several, container["env"].as_array_mut()) {
         variables.push(json!({"name": WORKERS_VARIABLE, "value": workers.to_string()}));
     }
@@ -186,12 +186,12 @@ fn readiness_probe() -> Value {
 
 /// What both containers have: the same image and environment, of which the redirect needs the ports
 /// that it is to leave alone.
-fn common(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &Bootstrap) -> Value {
+fn common(parts: Parts<'_>, bootstrap: &Bootstrap) -> Value {
     let field = |name: &str, path: &str| {
         let source = json!({"fieldRef": {"apiVersion": "v1", "fieldPath": path}});
         json!({"name": name, "valueFrom": source})
     };
-    let mut container = bare(config, pod);
+    let mut container = bare(parts);
     container["env"] = json!([
         {"name": BOOTSTRAP_VARIABLE, "value": text(bootstrap)},
         field(POD_UID_VARIABLE, "metadata.uid"),
@@ -202,12 +202,13 @@ fn common(config: &SidecarConfig, pod: &ReviewedPod, bootstrap: &Bootstrap) -> V
 }
 
 /// What every container of ours has.
-pub(super) fn bare(config: &SidecarConfig, pod: &ReviewedPod) -> Value {
+pub(super) fn bare(parts: Parts<'_>) -> Value {
+    let config = parts.config;
     let mut container = json!({
         "image": config.image,
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "File",
-        "resources": ContainerResources::of(pod, &config.resources).object(),
+        "resources": parts.resources.object(),
         "volumeMounts": [volume::mount()],
     });
     if let Some(policy) = &config.image_pull_policy {

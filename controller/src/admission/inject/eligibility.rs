@@ -34,6 +34,8 @@ pub enum Refusal {
     PortTaken,
     /// One of its containers or volumes has one of our names.
     NameTaken,
+    /// The LimitRanges of the namespace admit no container of ours beside its own.
+    LimitRange,
 }
 
 /// Why a pod stays as it came.
@@ -93,6 +95,7 @@ impl Refusal {
             Refusal::Windows => "Windows",
             Refusal::PortTaken => "PortTaken",
             Refusal::NameTaken => "NameTaken",
+            Refusal::LimitRange => "LimitRange",
         }
     }
 }

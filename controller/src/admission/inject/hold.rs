@@ -5,9 +5,8 @@
 //! takes such a pod for one that can move, which it does not with an emptyDir on disk. (`kubectl
 //! drain` makes no difference between the two: see docs/policy.md.)
 
-use super::containers::{self, SidecarConfig};
+use super::containers::{self, Parts};
 use super::volume;
-use crate::admission::pod::ReviewedPod;
 use ebb_api::hold::{FOLDER, Held, INSTALL, PROGRAM, PROGRAM_IN_IMAGE};
 use ebb_api::names::HOLD_CONTAINER;
 use k8s_openapi::api::core::v1::Container;
@@ -46,7 +45,7 @@ pub(super) fn mount(container: &mut Value) {
 
 /// Brings it into the pod: the volume, and in front of all init containers the one that fills it.
 /// One that is there stays as it is.
-pub(super) fn put(spec: &mut Value, pod: &ReviewedPod, config: &SidecarConfig) {
+pub(super) fn put(spec: &mut Value, parts: Parts<'_>) {
     let memory = json!({"medium": "Memory", "sizeLimit": VOLUME_SIZE});
     let filled = json!({"name": HOLD_CONTAINER, "emptyDir": memory});
     volume::add(&mut spec["volumes"], filled);
@@ -54,13 +53,13 @@ pub(super) fn put(spec: &mut Value, pod: &ReviewedPod, config: &SidecarConfig) {
         return;
     };
     if !init.iter().any(|it| it["name"] == HOLD_CONTAINER) {
-        init.insert(0, container(pod, config));
+        init.insert(0, container(parts));
     }
 }
 
 /// The one-shot init container. It passes Pod Security `restricted`.
-fn container(pod: &ReviewedPod, config: &SidecarConfig) -> Value {
-    let mut container = containers::bare(config, pod);
+fn container(parts: Parts<'_>) -> Value {
+    let mut container = containers::bare(parts);
     container["name"] = json!(HOLD_CONTAINER);
     container["command"] = json!([PROGRAM_IN_IMAGE, INSTALL, PROGRAM]);
     container["securityContext"] = containers::unprivileged();

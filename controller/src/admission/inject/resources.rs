@@ -1,20 +1,26 @@
 //! What our containers ask of the node, without changing what kind of pod they are in.
 
+use super::fit::Fitting;
 use crate::admission::pod::ReviewedPod;
 use ebb_api::annotations::Annotations;
 use ebb_api::names::CONTAINERS;
 use ebb_api::quantity::billionths;
+use ebb_model::views::LimitRangeView;
 use k8s_openapi::api::core::v1::Container;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+/// What a container of ours requests where nobody says anything else. The horizontal autoscaler
+/// does not work for pods in which a container lacks a request of the resource that it goes by
+/// (pkg/controller/podautoscaler/replica_calculator.go of Kubernetes 1.35).
+const LEAST_REQUESTS: [(&str, &str); 2] = [("cpu", "10m"), ("memory", "16Mi")];
+
 /// What our containers ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SidecarResources {
-    /// Small requests: the horizontal autoscaler does not work for pods with a container that has
-    /// none.
+    /// Small requests.
     #[serde(default)]
     pub requests: BTreeMap<String, String>,
     /// Limits, if any.
@@ -32,14 +38,43 @@ pub(super) struct ContainerResources {
     pub(super) limits: BTreeMap<String, String>,
 }
 
+/// What our containers get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fitted {
+    pub(super) resources: ContainerResources,
+    /// A sentence for each resource of which something else is used than was asked for.
+    pub(super) told: Vec<String>,
+}
+
 // === impl ContainerResources ===
 
 impl ContainerResources {
-    /// What the pod's annotations ask for, and where they are silent what the chart says.
-    pub(super) fn of(pod: &ReviewedPod, resources: &SidecarResources) -> ContainerResources {
+    /// What the pod's annotations ask for, where they are silent what the chart says, and of that
+    /// what the LimitRanges of the namespace admit.
+    ///
+    /// # Errors
+    ///
+    /// Fails with a sentence if they admit nothing.
+    pub(super) fn fitted(
+        pod: &ReviewedPod,
+        resources: &SidecarResources,
+        ranges: &[LimitRangeView],
+    ) -> Result<Fitted, String> {
+        let fitting = Fitting {
+            pod,
+            ranges,
+            is_guaranteed: is_guaranteed_pod(pod),
+            fallback: &resources.guaranteed,
+        };
+        fitting.fit(&ContainerResources::asked(pod, resources))
+    }
+
+    /// The same, whatever LimitRanges say.
+    pub(super) fn asked(pod: &ReviewedPod, resources: &SidecarResources) -> ContainerResources {
         let asked = Annotations::read(|name| pod.annotation(name));
         let is_guaranteed = is_guaranteed_pod(pod);
-        let (mut requests, mut limits) = if pod.spec().resources.is_some() {
+        let has_own = pod.spec().resources.is_some();
+        let (mut requests, mut limits) = if has_own {
             // With resources at the level of the pod, the class depends on those alone, and the sum
             // of the containers' requests must not be above them, or the pod is refused.
             (BTreeMap::new(), BTreeMap::new())
@@ -68,6 +103,13 @@ impl ContainerResources {
                 };
                 let amount = from.get(name).cloned();
                 set(to, name, amount);
+            }
+        }
+        if !has_own {
+            for (name, least) in LEAST_REQUESTS {
+                // A request that is not given is the limit.
+                let given = limits.get(name).cloned().unwrap_or(least.to_owned());
+                requests.entry(name.to_owned()).or_insert(given);
             }
         }
         ContainerResources { requests, limits }

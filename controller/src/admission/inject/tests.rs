@@ -5,6 +5,7 @@ use ebb_api::capture::CaptureMode;
 use ebb_api::names::{BOOTSTRAP_VARIABLE, OWN_HOOK_ANNOTATION, WORKERS_VARIABLE};
 
 mod eligibility;
+mod limit_ranges;
 mod reinvocation;
 
 fn sidecar() -> SidecarConfig {
@@ -41,6 +42,7 @@ fn context(sidecar: &SidecarConfig) -> Context<'_> {
             base64: "cHVibGlj".to_owned(),
         },
         token: "fresh-token".to_owned(),
+        limit_ranges: Vec::new(),
         sidecar,
     }
 }
@@ -64,7 +66,7 @@ fn decide(pod: &Value, context: &Context<'_>) -> Decision {
 
 fn injected(pod: &Value, context: &Context<'_>) -> Value {
     match decide(pod, context) {
-        Decision::Inject(pod) => pod,
+        Decision::Inject(pod, _) => pod,
         other => panic!("expected the pod to be injected, got {other:?}"),
     }
 }
@@ -265,6 +267,26 @@ fn annotations_set_the_sidecar_s_resources() {
         let [cpu, memory] = requests;
         let expected = json!({"requests": {"cpu": cpu, "memory": memory}, "limits": limits});
         assert_eq!(found, expected, "{annotations}");
+    }
+}
+
+/// The horizontal autoscaler fails for pods in which a container lacks a request, so none of ours
+/// ever does, whatever the chart says: they ask, or have a limit that counts as both.
+#[test]
+fn each_of_our_containers_has_requests() {
+    let mut sidecar = sidecar();
+    sidecar.resources.requests.clear();
+    let mut pod = web();
+    pod["spec"]["containers"][0]["lifecycle"] = json!({"preStop": {"exec": {"command": ["quit"]}}});
+    for (limit, expected) in [(None, "10m"), (Some("5m"), "5m")] {
+        let limits = limit.map(|limit| ("cpu".to_owned(), limit.to_owned()));
+        sidecar.resources.limits = limits.into_iter().collect();
+        let pod = injected(&pod, &context(&sidecar));
+        for index in 0..3 {
+            let requests = &pod["spec"]["initContainers"][index]["resources"]["requests"];
+            let expected = json!({"cpu": expected, "memory": "16Mi"});
+            assert_eq!(*requests, expected, "container {index}");
+        }
     }
 }
 

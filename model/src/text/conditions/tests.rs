@@ -212,6 +212,23 @@ fn limits_of_others_are_told() {
     );
 }
 
+/// What LimitRanges made of the sidecars' resources is told, in the webhook's words.
+#[test]
+fn resources_that_were_fitted_are_told() {
+    let mut reach = reach(3, vec![]);
+    let cpu = "cpu request 50m instead of 10m: the LimitRange a has min 50m for each container";
+    let memory = "memory limit 32Mi instead of 64Mi: the LimitRange a has max 32Mi for each \
+                  container";
+    reach.fitted = [(vec![cpu.to_owned(), memory.to_owned()], 2)].into();
+    assert_eq!(
+        protected(&policy("web", 1), &reach).message,
+        format!(
+            "All 3 pods can drain. 2 have a sidecar whose resources were fitted to the namespace \
+             ({cpu}; {memory})."
+        )
+    );
+}
+
 /// Pods whose new connections wait for memory are named, whatever else there is to say.
 #[test]
 fn who_waits_for_memory_is_named() {

@@ -24,6 +24,11 @@ const TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
 /// The most letters that the reason of an Event may have.
 const LONGEST_REASON: usize = 128;
 
+/// How many sentences of the webhook's about a sidecar's resources are kept, and how many letters
+/// of each. It writes no more than these; what stands in a pod may be anybody's.
+const MOST_SENTENCES: usize = 4;
+const LONGEST_SENTENCE: usize = 300;
+
 /// A pod, read no further than is needed.
 #[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = Pod)]
@@ -175,6 +180,9 @@ impl NarrowPod {
             }
             _ => Vec::new(),
         };
+        let fitted = bootstrap.iter().flat_map(|bootstrap| &bootstrap.fitted);
+        let shown = |text: &String| text.chars().take(LONGEST_SENTENCE).collect();
+        let fitted = fitted.take(MOST_SENTENCES).map(shown).collect();
         Some(SidecarView {
             key: annotation(KEY_ANNOTATION).cloned().unwrap_or_default(),
             bootstrap_settings: bootstrap
@@ -191,6 +199,7 @@ impl NarrowPod {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
+            fitted,
             imposed,
             state: status.map_or(SidecarState::NotStarted, ContainerStatus::sidecar_state),
             restarts: status.map_or(0, |status| status.restart_count.max(0).unsigned_abs()),

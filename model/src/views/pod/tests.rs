@@ -87,6 +87,23 @@ fn limits_that_others_set_are_seen() {
     assert_eq!(view(pod).sidecar.unwrap().imposed, []);
 }
 
+/// What the webhook says of resources that it fitted is seen; of a text that somebody else has put
+/// there, no more than the webhook would have written.
+#[test]
+fn what_was_fitted_is_seen() {
+    let mut pod = injected();
+    let text = &pod["spec"]["initContainers"][1]["env"][0]["value"];
+    let mut bootstrap: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
+    let mut seen = |fitted: Value| {
+        bootstrap["fitted"] = fitted;
+        pod["spec"]["initContainers"][1]["env"][0]["value"] = json!(bootstrap.to_string());
+        view(pod.clone()).sidecar.unwrap().fitted
+    };
+    assert_eq!(seen(json!(["cpu request 50m"])), ["cpu request 50m"]);
+    let long = seen(json!(vec!["x".repeat(1000); 100]));
+    assert!(long.len() <= 4 && long.iter().all(|text| text.len() <= 300));
+}
+
 /// A deletion tells its grace, which may be another than the pod's own.
 #[test]
 fn a_deletion_tells_its_grace() {

@@ -14,6 +14,7 @@ mod forged;
 mod hooks;
 mod kubectl_output;
 mod leaving;
+mod limit_ranges;
 mod outages;
 mod pauses;
 mod processes;

@@ -41,7 +41,7 @@ fn refusals_are_said_and_change_nothing_else() {
         let mut expected = pod(&spec);
         let decision = decide(&expected, &context(&sidecar()));
         expected["metadata"]["annotations"] = json!({REFUSED_ANNOTATION: refusal.as_str()});
-        assert_eq!(decision, Decision::Refuse(expected, refusal));
+        assert_eq!(decision, Decision::Refuse(expected, refusal, None));
     }
 }
 
