@@ -46,6 +46,12 @@ enum Task {
         /// Writes the table as JSON too.
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
+        /// The capture mode that the policy names; without it, the best that can be had.
+        ///
+        /// In Observe no client is told to leave: those that connect anew for each request lose
+        /// none.
+        #[arg(long, value_parser = ["Transparent", "Redirect", "NamedPorts", "Observe"])]
+        mode: Option<String>,
     },
     /// Runs the tests; without --fast on a real cluster that it brings up.
     ///
@@ -195,7 +201,7 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<u8> {
     match task {
-        Task::Demo { report } => {
+        Task::Demo { report, mode } => {
             requirements::of_the_cluster()?;
             if let Some(file) = &report {
                 report::check_writable(file)?;
@@ -203,8 +209,11 @@ fn run(task: Task) -> Result<u8> {
             let report = report
                 .into_iter()
                 .flat_map(|file| ["--report".into(), file.into_os_string()]);
+            let mode = mode
+                .into_iter()
+                .flat_map(|mode| ["--mode".into(), mode.into()]);
             match programs::bed("prepare", [])? {
-                0 => programs::demo(report),
+                0 => programs::demo(report.chain(mode)),
                 code => Ok(code),
             }
         }

@@ -1,6 +1,7 @@
 //! The three set-ups that are compared.
 
 use anyhow::Result;
+use ebb_api::capture::Mode;
 use ebb_load::Progress;
 use ebb_load::kind::Mix;
 use ebb_load::tally::Tally;
@@ -31,6 +32,17 @@ pub enum Setup {
     Ebb,
 }
 
+/// How the set-ups are compared.
+#[derive(Clone)]
+pub struct Comparison {
+    /// Where.
+    pub cluster: Cluster,
+    /// How often each is rolled.
+    pub rolls: usize,
+    /// The capture mode that the policy names, if any.
+    pub mode: Option<Mode>,
+}
+
 impl Setup {
     /// All of them, in the order in which they are shown.
     pub const ALL: [Self; 3] = [Self::Plain, Self::Sleep, Self::Ebb];
@@ -58,15 +70,19 @@ impl Setup {
     /// namespace and Ebb have to say about it.
     pub async fn measure(
         self,
-        cluster: &Cluster,
-        rolls: usize,
+        comparison: &Comparison,
         tell: impl FnMut(usize, Progress),
     ) -> Result<Tally> {
+        let Comparison {
+            cluster,
+            rolls,
+            mode,
+        } = comparison;
         let began = now_ms();
         let namespace = TestNamespace::create_anew(cluster.clone(), self.namespace()).await?;
         let measured = async {
-            let web = self.deploy(&namespace).await?;
-            roll_under_load(&namespace, &web, Mix::USUAL, rolls, tell).await
+            let web = self.deploy_with(&namespace, *mode).await?;
+            roll_under_load(&namespace, &web, Mix::USUAL, *rolls, tell).await
         };
         let measured = measured.await;
         if measured.is_err() {
@@ -79,6 +95,11 @@ impl Setup {
 
     /// Deploys the application in this set-up and waits until it is ready.
     pub async fn deploy(self, namespace: &TestNamespace) -> Result<Web> {
+        self.deploy_with(namespace, None).await
+    }
+
+    /// The same with a policy, where there is one, that names this capture mode.
+    pub async fn deploy_with(self, namespace: &TestNamespace, mode: Option<Mode>) -> Result<Web> {
         let mut web = Web::new(NAME, &namespace.cluster.images.sample_app).replicas(REPLICAS);
         match self {
             Self::Plain => {}
@@ -86,12 +107,19 @@ impl Setup {
                 web = web.container(json!({"lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}));
             }
             Self::Ebb => {
-                let spec =
+                let mut spec =
                     json!({"selector": {"matchLabels": {"app": NAME}}, "timeoutSeconds": 60});
+                if let Some(mode) = mode {
+                    spec["capture"] = json!({"mode": mode});
+                }
                 namespace.policy(NAME, spec).await?;
             }
         }
-        deploy(namespace, &web, &web.service()).await?;
+        let service = match mode {
+            Some(Mode::NamedPorts) => web.service_by_names(),
+            Some(Mode::Transparent | Mode::Redirect | Mode::Observe) | None => web.service(),
+        };
+        deploy(namespace, &web, &service).await?;
         Ok(web)
     }
 }

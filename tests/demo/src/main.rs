@@ -9,12 +9,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
+use ebb_api::capture::Mode;
 use ebb_bed::progress::{say, step};
 use ebb_bed::{Bed, exit};
 use ebb_cluster::cluster::Cluster;
 use ebb_cluster::inside::{MACHINE, spawn_inside};
 use ebb_cluster::installation;
-use ebb_cluster::setup::Setup;
+use ebb_cluster::setup::{Comparison, Setup};
 use tokio::runtime::Runtime;
 
 use table::Row;
@@ -27,6 +28,17 @@ struct Options {
     /// Writes the table as JSON to this file.
     #[arg(long)]
     report: Option<PathBuf>,
+    /// The capture mode that the policy names; without it, the best that can be had.
+    #[arg(long, value_parser = mode)]
+    mode: Option<Mode>,
+}
+
+fn mode(word: &str) -> Result<Mode, String> {
+    let found = Mode::ALL.into_iter().find(|mode| mode.as_str() == word);
+    found.ok_or_else(|| {
+        let all = Mode::ALL.map(Mode::as_str).join(", ");
+        format!("there is no such mode; there are {all}")
+    })
 }
 
 /// How often each set-up is rolled.
@@ -56,11 +68,16 @@ fn run_inside(runtime: &Runtime, bed: Bed, options: &Options) -> Result<()> {
     step("helm upgrade --install ebb charts/ebb", || {
         runtime.block_on(installation::install(&cluster))
     })?;
+    let comparison = Comparison {
+        cluster,
+        rolls: ROLLS,
+        mode: options.mode,
+    };
     let mut rows = Vec::new();
     for setup in Setup::ALL {
         let what = format!("{}: {ROLLS} rolling restarts under load", setup.title());
         let tally = step(&what, || {
-            runtime.block_on(setup.measure(&cluster, ROLLS, |roll, progress| {
+            runtime.block_on(setup.measure(&comparison, |roll, progress| {
                 say(format!(
                     "roll {roll} of {ROLLS} done: {} requests so far, {} failed",
                     table::grouped(progress.requests),
@@ -70,6 +87,7 @@ fn run_inside(runtime: &Runtime, bed: Bed, options: &Options) -> Result<()> {
         })?;
         rows.push(Row {
             setup,
+            mode: options.mode.filter(|_| setup == Setup::Ebb),
             summary: tally.summary(),
         });
     }
@@ -78,7 +96,7 @@ fn run_inside(runtime: &Runtime, bed: Bed, options: &Options) -> Result<()> {
         std::fs::write(path, json).with_context(|| format!("can't write {}", path.display()))?;
     }
     let drain = step("a drain, as kubectl describe shows it", || {
-        runtime.block_on(show::watch_a_drain(&cluster))
+        runtime.block_on(show::watch_a_drain(&comparison.cluster))
     })?;
     show::print(&rows, &drain)
 }

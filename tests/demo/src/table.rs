@@ -1,5 +1,6 @@
 //! The table that the demo prints, and its form as JSON.
 
+use ebb_api::capture::Mode;
 use ebb_cluster::setup::Setup;
 use ebb_load::kind::Kind;
 use ebb_load::tally::Summary;
@@ -10,9 +11,22 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Row {
     /// The set-up.
     pub(crate) setup: Setup,
+    /// The capture mode that its policy names, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mode: Option<Mode>,
     /// The numbers.
     #[serde(flatten)]
     pub(crate) summary: Summary,
+}
+
+impl Row {
+    fn title(&self) -> String {
+        let title = self.setup.title();
+        match self.mode {
+            Some(mode) => format!("{title}, {mode}"),
+            None => title.to_owned(),
+        }
+    }
 }
 
 /// The rows as a table for a person: how many requests each kind of client lost, and under the
@@ -38,7 +52,7 @@ pub(crate) fn render(rows: &[Row]) -> String {
         text.push('\n');
     }
     for row in rows.iter().filter(|row| !row.summary.reasons.is_empty()) {
-        text += &format!("\n{}: {}\n", row.setup.title(), why(&row.summary));
+        text += &format!("\n{}: {}\n", row.title(), why(&row.summary));
     }
     text
 }
@@ -46,7 +60,7 @@ pub(crate) fn render(rows: &[Row]) -> String {
 fn cells(row: &Row) -> Vec<String> {
     let numbers = &row.summary;
     let mut cells = vec![
-        row.setup.title().to_owned(),
+        row.title(),
         grouped(numbers.requests),
         grouped(numbers.failed),
     ];
@@ -114,10 +128,12 @@ mod tests {
         vec![
             Row {
                 setup: Setup::Plain,
+                mode: None,
                 summary: lossy,
             },
             Row {
                 setup: Setup::Ebb,
+                mode: None,
                 summary: clean,
             },
         ]

@@ -59,7 +59,7 @@ async fn speak(namespace: &TestNamespace) -> Result<()> {
 fn a_forged_hook_call_changes_nothing() {
     in_parallel("forged", async |namespace| {
         let leaving = Leaving::of(namespace, json!({"timeoutSeconds": 60}));
-        let mut leaving = leaving.request("/slow?seconds=20").ready().await?;
+        let mut leaving = leaving.request("/slow?seconds=10").ready().await?;
         protected(namespace, "web", "AllProtected").await?;
         let (pod, other) = (
             leaving.pod.clone(),

@@ -3,13 +3,12 @@
 use anyhow::Result;
 use ebb_api::capture::Mode;
 use ebb_cluster::namespace::{TestNamespace, exclusive};
-use ebb_cluster::rolls::{deploy, roll_under_load};
+use ebb_cluster::rolls::roll_under_load;
 use ebb_cluster::setup::{NAME, Setup};
 use ebb_load::kind::{Kind, Mix};
 use ebb_load::tally::Tally;
-use serde_json::json;
 
-use crate::fixtures::{policy, protected, status, web};
+use crate::fixtures::{protected, status};
 
 /// How often the Deployment is rolled, its three pods each time.
 const ROLLS: usize = 3;
@@ -72,20 +71,12 @@ fn rolls_with_ebb_lose_nothing() {
 
 /// One roll of an application whose policy names this mode: nothing is lost, nothing cut.
 async fn rolled_in(namespace: &TestNamespace, mode: Mode, mix: Mix) -> Result<()> {
-    const REPLICAS: u32 = 3;
-    let fields = json!({"timeoutSeconds": 60, "capture": {"mode": mode}});
-    policy(namespace, NAME, fields).await?;
-    let web = web(namespace, NAME).replicas(REPLICAS);
-    let service = match mode {
-        Mode::NamedPorts => web.service_by_names(),
-        Mode::Transparent | Mode::Redirect | Mode::Observe => web.service(),
-    };
-    deploy(namespace, &web, &service).await?;
+    let web = Setup::Ebb.deploy_with(namespace, Some(mode)).await?;
     let tally = roll_under_load(namespace, &web, mix, 1, |_, _| {}).await?;
     eprintln!("{mode}: {:?}", tally.summary());
     assert_eq!(tally.failed, 0, "{:?}\n{:#?}", tally.reasons, tally.samples);
     status(namespace, NAME, "all drained", |status| {
-        status.totals.drained == u64::from(REPLICAS)
+        status.totals.drained == u64::from(web.replicas)
     })
     .await?;
     protected(namespace, NAME, "AllProtected").await.map(drop)
