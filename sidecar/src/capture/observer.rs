@@ -5,15 +5,19 @@
 //!
 //! Each becomes a line of the census, and is in flight by the rule for what the relay cannot read:
 //! while the client spoke last, while bytes wait in a queue, and until the app was silent for a
-//! while. Nobody on them is told to leave, and nothing on them is cut.
+//! while. Heartbeats (`beats`) are silence. Nobody on them is told to leave, and nothing on them is cut.
 //!
 //! What cannot be seen: a connection that came and went between two looks; and which side spoke
 //! last where both did within one tick of the kernel's clock (1 to 10 ms). Then the app did, so
 //! that a request which comes that soon after an answer is waited for as long as a silent app is.
 
+mod beats;
+
 use super::kernel::{Socket, Sockets};
 use crate::census::{Census, Connection, Peer, Way};
+use crate::track::opaque::Side;
 use crate::upstream::is_alias;
+use beats::{Beats, Spoke};
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -54,6 +58,7 @@ struct Known {
     /// The last look that saw it.
     look: u64,
     heard: u32,
+    beats: Beats,
     /// The client said something that is not counted as work yet.
     new_work: bool,
     /// Since when somebody waits.
@@ -105,6 +110,7 @@ impl Observer {
                 } else {
                     socket.heard
                 },
+                beats: Beats::default(),
                 new_work: false,
                 waiting: None,
             });
@@ -144,7 +150,14 @@ impl Observer {
 
 impl Known {
     fn follow(&mut self, socket: &Socket, rules: Rules, now: Instant) {
-        self.new_work |= socket.heard != self.heard;
+        let (mut heard, mut said) = (ago(socket.heard_ago, now), ago(socket.said_ago, now));
+        let spoke = Spoke {
+            client: heard,
+            app: said,
+        };
+        let calm = self.beats.look(socket, spoke, now);
+        let calm = calm.filter(|_| !socket.closed);
+        self.new_work |= socket.heard != self.heard && calm.is_none();
         self.heard = socket.heard;
         let may_be_probe = rules.kubelet == Some(socket.remote.ip())
             && now.saturating_duration_since(self.first_seen) < PROBE;
@@ -152,9 +165,18 @@ impl Known {
             self.new_work = false;
             self.line.work_came(now);
         }
-        let (heard, said) = (ago(socket.heard_ago, now), ago(socket.said_ago, now));
         let before = self.waiting;
-        let waits = waits(socket);
+        let waits = match calm {
+            Some((Some(Side::Client), since)) => {
+                (heard, said) = (Some(since), None);
+                true
+            }
+            Some((_, since)) => {
+                said = Some(since);
+                false
+            }
+            None => waits(socket),
+        };
         // The app has spoken since, and now it is the client's word that waits: another request.
         let answered = before.is_some_and(|since| !waits || (said > Some(since) && heard > said));
         if answered {

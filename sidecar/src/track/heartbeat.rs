@@ -7,7 +7,7 @@ use super::opaque::Side;
 use std::time::{Duration, Instant};
 
 /// How long nothing must move before what comes next is another exchange.
-const PAUSE: Duration = Duration::from_secs(1);
+pub const PAUSE: Duration = Duration::from_secs(1);
 
 /// The most that one side says in a ping: one in TLS has 24 to 46 bytes, and hardly any request has
 /// so few.

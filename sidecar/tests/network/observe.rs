@@ -10,7 +10,9 @@ use ebb_api::report::Protocol;
 use ebb_netns::bootstrap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
+use std::time::Duration;
 
 /// A drain of at most `timeout_seconds`, in which a silent app is waited for one second.
 fn bootstrap(timeout_seconds: u32) -> Bootstrap {
@@ -73,6 +75,34 @@ fn a_client_that_waits_holds_the_hooks() {
     assert_eq!((drain.finished, drain.cut_in_all()), (2, 0), "{drain:?}");
     assert_eq!((drain.late, drain.bypassing), (0, 0), "{drain:?}");
     drop((inside, outgoing));
+}
+
+/// Heartbeats, each before the app was silent for long enough, hold no hook: they are told from work
+/// by what the kernel counts.
+#[test]
+fn heartbeats_do_not_hold_the_hooks() {
+    let pod = PodNetwork::new();
+    let app = pod.app("0.0.0.0:8080");
+    let mut bootstrap = bootstrap(60);
+    bootstrap.settings.connections.idle_seconds = 5;
+    let sidecar = pod.sidecar(&bootstrap);
+    let (mut client, mut served) = connection(pod.addresses[0], 8080, &app);
+    say(&mut client, &mut served, "question");
+    say(&mut served, &mut client, "answer");
+    let (stop, stopped) = mpsc::channel::<()>();
+    let beating = thread::spawn(move || {
+        // Longer than the pause by which exchanges are told apart.
+        let pause = Duration::from_millis(1200);
+        while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+            say(&mut client, &mut served, "ping");
+            say(&mut served, &mut client, "pong");
+        }
+    });
+    let drain = sidecar.call_hooks().released().drain.unwrap();
+    drop(stop);
+    beating.join().unwrap();
+    assert_eq!(drain.outcome, Outcome::Drained, "{drain:?}");
+    assert_eq!((drain.cut_in_all(), drain.unseen), (0, 0), "{drain:?}");
 }
 
 /// What is in flight at the timeout is counted; nothing is done to it.

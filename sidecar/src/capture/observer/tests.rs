@@ -194,6 +194,110 @@ fn silence_settles_it() {
     assert_eq!(bench.census.snapshot(settles_at).in_flight_in_all(), 0);
 }
 
+/// What was said on a connection, and when in milliseconds: by the client and by the app, in bytes.
+struct Talk(Vec<(u64, u64, u64)>);
+
+impl Talk {
+    /// Exchanges of this size, that often, with this many milliseconds between them.
+    fn and(mut self, times: u64, every: u64, (client, app): (u64, u64)) -> Talk {
+        let last = self.0.last().map_or(0, |(at, ..)| *at);
+        let exchanges = (1..=times).map(|number| (last + number * every, client, app));
+        self.0.extend(exchanges);
+        self
+    }
+
+    /// What the kernel tells at a moment. The app answers within 30 ms.
+    fn at(&self, now: u64) -> Socket {
+        let mut socket = silent(1, CLIENT);
+        for (at, client, app) in &self.0 {
+            if *at <= now && *client > 0 {
+                socket.received += client;
+                socket.heard += 1;
+                socket.heard_ago = milliseconds(now - at);
+            }
+            if *at + 30 <= now && *app > 0 {
+                socket.sent += app;
+                socket.said_ago = milliseconds(now - at - 30);
+            }
+        }
+        socket
+    }
+
+    /// Looks ten times a second while the pod leaves, from this moment on: when the connection
+    /// turned busy or idle.
+    fn turns(&self, from: u64) -> Vec<(u64, bool)> {
+        let mut bench = Bench::new();
+        let mut turns: Vec<(u64, bool)> = Vec::new();
+        let end = self.0.last().map_or(0, |(at, ..)| *at) + 5000;
+        for now in (from..end).step_by(100) {
+            let snapshot = bench.after(100).look(&[self.at(now)]);
+            let is_busy = snapshot.in_flight_in_all() > 0;
+            if turns
+                .last()
+                .is_none_or(|(_, was_busy)| *was_busy != is_busy)
+            {
+                turns.push((now - from, is_busy));
+            }
+        }
+        turns
+    }
+}
+
+/// A connection that carries heartbeats alone holds no drain, though each comes before the silence
+/// is long enough: from the fourth on it is idle. (TLS pings; MongoDB's `hello`; two sides that
+/// beat by themselves.)
+#[test]
+fn heartbeats_are_silence() {
+    let request = || Talk(vec![(1000, 500, 9000)]);
+    let by_themselves = (0..20).fold(request(), |talk, _| {
+        talk.and(1, 5000, (1, 0)).and(1, 5000, (0, 1))
+    });
+    for (what, talk) in [
+        ("pings", request().and(20, 10_000, (39, 39))),
+        ("hello", request().and(20, 10_000, (313, 1120))),
+        ("by themselves", by_themselves),
+    ] {
+        let turns = talk.turns(31_050);
+        let [(0, true), (idle, false)] = turns[..] else {
+            panic!("{what}: {turns:?}");
+        };
+        assert!(idle <= 40_000, "{what}: idle after {idle} ms");
+    }
+}
+
+/// What is no heartbeat holds it as ever: a request among them, a talk without pauses, an answer
+/// that is awaited behind them, and one that waits for its client.
+#[test]
+fn work_among_heartbeats_is_work() {
+    const PING: (u64, u64) = (39, 39);
+    let begun = || Talk(vec![(1000, 500, 9000)]);
+    let turns = begun()
+        .and(6, 10_000, PING)
+        .and(1, 5000, (500, 0))
+        .turns(5000);
+    let [.., (asked, true)] = turns[..] else {
+        panic!("{turns:?}");
+    };
+    assert_eq!(asked, 61_000, "when the request came: {turns:?}");
+    let turns = begun().and(100, 700, PING).turns(5000);
+    assert_eq!(turns, [(0, true)], "a talk");
+    let turns = Talk(vec![(1000, 500, 0)]).and(10, 10_000, PING).turns(5000);
+    assert_eq!(turns, [(0, true)], "an answer is awaited");
+
+    let talk = begun().and(8, 10_000, PING);
+    let mut bench = Bench::new();
+    let mut busy = |now, socket| bench.after(100).look(&[socket]).in_flight_in_all() == now;
+    for now in (5000..75_000).step_by(100) {
+        busy(0, talk.at(now));
+    }
+    assert!(busy(0, talk.at(75_000)), "known by now");
+    let unacknowledged = Socket {
+        unacknowledged: 100_000,
+        ..talk.at(75_100)
+    };
+    assert!(busy(1, unacknowledged), "an answer waits for its client");
+}
+
 /// A connection of kubelet's that lasts less than a second is no work: it may be a probe.
 #[test]
 fn probes_are_no_work() {
