@@ -5,6 +5,7 @@
 //! its own, which `kubectl apply` shows.
 
 mod connections;
+mod corrected;
 
 use crate::capture::CaptureMode;
 use crate::selector::Selector;

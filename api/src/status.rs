@@ -110,8 +110,6 @@ pub struct Totals {
     pub timed_out: u64,
     /// The grace period or the process ended first, or no report came.
     pub killed: u64,
-    /// The pod went back to serving.
-    pub cancelled: u64,
     /// The policy was disabled.
     pub skipped: u64,
     /// Requests and connections cut in all.
@@ -147,7 +145,8 @@ impl Totals {
             Outcome::Broken => &mut self.broken,
             Outcome::TimedOut => &mut self.timed_out,
             Outcome::Killed => &mut self.killed,
-            Outcome::Cancelled => &mut self.cancelled,
+            // No pod ends by one that was called off.
+            Outcome::Cancelled => return,
             Outcome::Skipped => &mut self.skipped,
         };
         *counter += 1;

@@ -147,7 +147,7 @@ fn gone_notice(gone: Gone) -> Notice {
     Notice::Gone {
         pod: PodName::of(&gone.pod),
         selected_by: gone.selected_by,
-        last: gone.pod.sidecar.and_then(|sidecar| sidecar.last),
+        sidecar: gone.pod.sidecar.map(Box::new),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::push::{Learned, News};
 use crate::timer;
 use drains::{Before, Contacted, DrainFacts, DrainLog, Ending, Entry, PodName};
-use ebb_api::report::FinalReport;
+use ebb_model::views::SidecarView;
 use events::Events;
 use kube::Client;
 use policies::{PolicyRecords, policies_of};
@@ -49,8 +49,8 @@ pub enum Notice {
         pod: PodName,
         /// The names of the policies that selected it.
         selected_by: Vec<String>,
-        /// Its sidecar's final report, if it has one.
-        last: Option<Box<FinalReport>>,
+        /// How its sidecar was when it was last seen, if it had one.
+        sidecar: Option<Box<SidecarView>>,
     },
     /// A policy of this namespace changed.
     Policies(String),
@@ -150,11 +150,11 @@ impl Reports {
             Notice::Gone {
                 pod,
                 selected_by,
-                last,
+                sidecar,
             } => {
                 let known = self.drains.pod(&pod.uid);
                 let policy = known.and_then(|known| known.settings.policy.clone());
-                if let Some(ending) = self.drains.gone(&pod.uid, last.as_deref()) {
+                if let Some(ending) = self.drains.gone(&pod.uid, sidecar.as_deref()) {
                     self.ended(&ending, Now::read());
                 }
                 self.changed(&pod.namespace, selected_by.into_iter().chain(policy));

@@ -52,6 +52,7 @@ pub fn injected(name: &str) -> PodView {
             state: SidecarState::Running,
             restarts: 0,
             last: None,
+            garbled: None,
         }),
         ..pod(name)
     }

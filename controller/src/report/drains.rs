@@ -14,7 +14,7 @@ use ebb_api::settings::Settings;
 use ebb_api::status::Counts;
 use ebb_model::text::sentence;
 use ebb_model::views::Contact;
-use ebb_model::views::{PodView, SidecarState};
+use ebb_model::views::{PodView, SidecarState, SidecarView};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use tokio::time::Instant;
@@ -172,9 +172,11 @@ impl DrainLog {
         entries
     }
 
-    /// Forgets a pod that is gone. `last` is its sidecar's final report, if it has one.
-    pub fn gone(&mut self, uid: &str, last: Option<&FinalReport>) -> Option<Ending> {
+    /// Forgets a pod that is gone. `sidecar` is how its sidecar was when it was last seen, if it
+    /// had one.
+    pub fn gone(&mut self, uid: &str, sidecar: Option<&SidecarView>) -> Option<Ending> {
         let mut known = self.pods.remove(uid)?;
+        let last = sidecar.and_then(|sidecar| sidecar.last.as_deref());
         if let Some(ending) = last.and_then(|last| known.end(last)) {
             return Some(ending);
         }
@@ -187,7 +189,13 @@ impl DrainLog {
         let last = ended.and_then(|report| Some((report.mode, report.last?)));
         Some(match last {
             Some((mode, drain)) => known.ended(known.settings.policy.clone(), mode, &drain),
-            None => known.killed(trigger, "it went without its sidecar's last words"),
+            None => match sidecar.and_then(|sidecar| sidecar.garbled.as_deref()) {
+                Some(error) => known.killed(
+                    trigger,
+                    &format!("its sidecar's last words can't be read ({error})"),
+                ),
+                None => known.killed(trigger, "it went without its sidecar's last words"),
+            },
         })
     }
 

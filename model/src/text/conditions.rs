@@ -32,14 +32,16 @@ pub fn ready(policy: &PolicyView, reach: &Reach) -> Finding {
     let ready = conditions::ready(reach);
     let selected = reach.targets.selected;
     let values = values(&policy.settings);
+    let message = match ready {
+        Ready::InForce => format!("In force for {}: {values}.", pods(selected)),
+        Ready::Overlapped => overlapped(reach, &values),
+    };
+    let corrected = policy.corrected.iter().map(|it| format!(" {it}."));
     Finding {
         kind: "Ready",
         holds: ready.holds(),
         reason: ready.reason().to_owned(),
-        message: match ready {
-            Ready::InForce => format!("In force for {}: {values}.", pods(selected)),
-            Ready::Overlapped => overlapped(reach, &values),
-        },
+        message: message + &corrected.collect::<String>(),
     }
 }
 

@@ -58,7 +58,7 @@ pub fn outcome(mode: Mode, drain: &Drain) -> String {
     let Drain { outcome, .. } = drain;
     match outcome {
         Outcome::Skipped if drain.abandoned.is_empty() => {
-            "Skipped: the policy is disabled".to_owned()
+            "Skipped: the policy is disabled, or selects the pod no more".to_owned()
         }
         Outcome::Drained
         | Outcome::Broken
@@ -307,7 +307,10 @@ mod tests {
             cut: BTreeMap::new(),
             ..timed_out()
         };
-        assert_eq!(outcome(&drain), "Skipped: the policy is disabled");
+        assert_eq!(
+            outcome(&drain),
+            "Skipped: the policy is disabled, or selects the pod no more"
+        );
         drain.abandoned = BTreeMap::from([(Protocol::Http2, 2)]);
         let told = outcome(&drain);
         assert!(

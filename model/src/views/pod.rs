@@ -82,6 +82,8 @@ pub struct SidecarView {
     pub restarts: u32,
     /// Its final report, once a start of it has ended with one.
     pub last: Option<Box<FinalReport>>,
+    /// It has ended with other words, which nobody can read: why not.
+    pub garbled: Option<String>,
 }
 
 /// Whether a sidecar runs.

@@ -25,6 +25,8 @@ pub struct PolicyView {
     pub selector: Selector,
     /// Its values with every default applied.
     pub settings: Settings,
+    /// What is said of its numbers that are out of their range, and so don't count.
+    pub corrected: Vec<String>,
     /// Whether it names the least length of the lame-duck phase, be it the default.
     pub names_min_seconds: bool,
     /// How connections are to reach the sidecars of its pods.
@@ -88,6 +90,7 @@ impl PolicyView {
                 .creation_timestamp
                 .map_or(Timestamp::MAX, |time| time.0),
             settings: policy.spec.resolve(&name),
+            corrected: policy.spec.corrected(),
             names_min_seconds: policy.spec.names_min_seconds(),
             capture: policy.spec.resolve_capture(),
             selector: policy.spec.selector,
@@ -118,6 +121,7 @@ impl PolicyView {
             created,
             selector,
             settings,
+            corrected,
             names_min_seconds,
             capture,
             status: _,
@@ -128,6 +132,7 @@ impl PolicyView {
             && *generation == other.generation
             && *created == other.created
             && *selector == other.selector
+            && *corrected == other.corrected
             && *settings == other.settings
             && *names_min_seconds == other.names_min_seconds
             && *capture == other.capture

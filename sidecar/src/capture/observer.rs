@@ -5,7 +5,8 @@
 //!
 //! Each becomes a line of the census, and is in flight by the rule for what the relay cannot read:
 //! while the client spoke last, while bytes wait in a queue, and until the app was silent for a
-//! while. Heartbeats (`beats`) are silence. Nobody on them is told to leave, and nothing on them is cut.
+//! while. Heartbeats (`beats`) are silence. Nobody on them is told to leave, and nothing on them is
+//! cut.
 //!
 //! What cannot be seen: a connection that came and went between two looks; and which side spoke
 //! last where both did within one tick of the kernel's clock (1 to 10 ms). Then the app did, so

@@ -77,8 +77,8 @@ fn a_client_that_waits_holds_the_hooks() {
     drop((inside, outgoing));
 }
 
-/// Heartbeats, each before the app was silent for long enough, hold no hook: they are told from work
-/// by what the kernel counts.
+/// Heartbeats, each before the app was silent for long enough, hold no hook: they are told from
+/// work by what the kernel counts.
 #[test]
 fn heartbeats_do_not_hold_the_hooks() {
     let pod = PodNetwork::new();

@@ -37,8 +37,7 @@ fn see(drains: &mut DrainLog, pod: &PodView) -> Vec<Entry> {
 }
 
 fn gone(drains: &mut DrainLog, pod: &PodView) -> Option<Ending> {
-    let last = pod.sidecar.as_ref().unwrap().last.as_deref();
-    drains.gone(&pod.uid, last)
+    drains.gone(&pod.uid, pod.sidecar.as_ref())
 }
 
 /// Kubelet writes the last words once, but events repeat them: MODIFIED, MODIFIED, DELETED.
@@ -72,6 +71,22 @@ fn an_object_that_goes_without_last_words_was_killed() {
         Outcome::Killed
     );
     assert_eq!(gone(&mut drains, &leaving("a")), None);
+}
+
+/// Last words that nobody can read are told from none.
+#[test]
+fn last_words_that_cannot_be_read_are_told() {
+    let mut drains = DrainLog::default();
+    let mut pod = leaving("a");
+    see(&mut drains, &pod);
+    pod.sidecar.as_mut().unwrap().garbled = Some("expected value at line 1".to_owned());
+    let ending = gone(&mut drains, &pod).unwrap();
+    assert_eq!(ending.outcome, Outcome::Killed);
+    assert_eq!(
+        ending.summary,
+        "Nothing is known of its connections: its sidecar's last words can't be read (expected \
+         value at line 1)"
+    );
 }
 
 /// The last that its stream said stands in for lost last words.

@@ -101,10 +101,11 @@ pub fn unprotected(policy: &PolicyName, reason: &str, message: &str) -> Note {
 
 fn kind(ending: &Ending) -> Option<EventType> {
     match ending.outcome {
-        Outcome::Drained | Outcome::Cancelled => Some(EventType::Normal),
+        Outcome::Drained => Some(EventType::Normal),
         Outcome::Broken | Outcome::TimedOut | Outcome::Killed => Some(EventType::Warning),
         Outcome::Skipped if ending.counts.abandoned > 0 => Some(EventType::Warning),
-        Outcome::Skipped => None,
+        // One that was called off has not ended the pod.
+        Outcome::Skipped | Outcome::Cancelled => None,
     }
 }
 

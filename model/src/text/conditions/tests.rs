@@ -212,6 +212,20 @@ fn limits_of_others_are_told() {
     );
 }
 
+/// A number that does not count as it stands is told with the values in force.
+#[test]
+fn numbers_that_do_not_count_are_told() {
+    let mut policy = policy("web", 1);
+    policy.corrected = vec![
+        "connections.webSocketCode 1006 is not allowed, and 1012 counts in its \
+                             place"
+            .to_owned(),
+    ];
+    let message = ready(&policy, &reach(3, vec![])).message;
+    let said = "connections.webSocketCode 1006 is not allowed, and 1012 counts in its place.";
+    assert!(message.ends_with(said), "{message}");
+}
+
 /// What LimitRanges made of the sidecars' resources is told, in the webhook's words.
 #[test]
 fn resources_that_were_fitted_are_told() {

@@ -9,6 +9,7 @@ use ebb_api::names::{
     BOOTSTRAP_VARIABLE, Inject, KEY_ANNOTATION, ORIGINAL_GRACE_ANNOTATION, REDIRECT_CONTAINER,
     REFUSED_ANNOTATION, SIDECAR_CONTAINER, UNHELD_ANNOTATION,
 };
+use ebb_api::report::FinalReport;
 use ebb_api::settings::{DEFAULT_GRACE_SECONDS, Settings};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -183,6 +184,11 @@ impl NarrowPod {
         let fitted = bootstrap.iter().flat_map(|bootstrap| &bootstrap.fitted);
         let shown = |text: &String| text.chars().take(LONGEST_SENTENCE).collect();
         let fitted = fitted.take(MOST_SENTENCES).map(shown).collect();
+        let (last, garbled) = match status.and_then(ContainerStatus::last_words) {
+            Some(Ok(last)) => (Some(last), None),
+            Some(Err(error)) => (None, Some(error.to_string())),
+            None => (None, None),
+        };
         Some(SidecarView {
             key: annotation(KEY_ANNOTATION).cloned().unwrap_or_default(),
             bootstrap_settings: bootstrap
@@ -203,7 +209,8 @@ impl NarrowPod {
             imposed,
             state: status.map_or(SidecarState::NotStarted, ContainerStatus::sidecar_state),
             restarts: status.map_or(0, |status| status.restart_count.max(0).unsigned_abs()),
-            last: status.and_then(ContainerStatus::last_words),
+            last,
+            garbled,
         })
     }
 }
@@ -231,13 +238,14 @@ impl ContainerStatus {
         }
     }
 
-    fn last_words(&self) -> Option<Box<ebb_api::report::FinalReport>> {
+    /// A sidecar that has nothing to tell leaves none.
+    fn last_words(&self) -> Option<serde_json::Result<Box<FinalReport>>> {
         let ends = [&self.state.terminated, &self.last_state.terminated];
         let message = ends
             .into_iter()
             .flatten()
             .find_map(|end| end.message.as_deref())?;
-        serde_json::from_str(message).ok()
+        (!message.is_empty()).then(|| serde_json::from_str(message))
     }
 }
 

@@ -151,6 +151,8 @@ fn garbage_is_read_as_unset() {
     let sidecar = view.sidecar.unwrap();
     assert_eq!(sidecar.bootstrap_settings, Settings::without_policy());
     assert_eq!((sidecar.original_grace_seconds, sidecar.last), (30, None));
+    let garbled = sidecar.garbled.unwrap();
+    assert!(garbled.starts_with("expected value"), "{garbled}");
 }
 
 /// Containers that a drain can't hold are known by name; names of nobody are none.
