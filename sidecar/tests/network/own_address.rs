@@ -2,10 +2,11 @@
 //! takes no connection to another, and nobody else.
 
 use crate::client::{connection, say};
+use crate::sidecar::PATIENCE;
 use crate::transparent::{peer, protected};
 use ebb_api::capture::{Mode, Why};
+use ebb_netns::eventually;
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 /// An app that listens on the pod's own address alone is served, and sees that address.
 #[test]
@@ -51,7 +52,7 @@ fn an_app_that_leaves_the_pod_s_own_address_sees_its_clients() {
 #[test]
 fn a_client_of_an_app_whose_queue_is_full_is_still_seen_as_itself() {
     const QUEUE: usize = 2;
-    let (pod, _sidecar) = protected();
+    let (pod, sidecar) = protected();
     let address = pod.addresses[0];
     let app = pod.listener("[::]:8080");
     rustix::net::listen(&app, i32::try_from(QUEUE).unwrap() - 1).unwrap();
@@ -59,8 +60,15 @@ fn a_client_of_an_app_whose_queue_is_full_is_still_seen_as_itself() {
     let clients: Vec<_> = (0..2 * QUEUE)
         .map(|_| TcpStream::connect((address, 8080)).unwrap())
         .collect();
-    // What is waited for is that the relay's patience ends, which nothing tells.
-    std::thread::sleep(Duration::from_millis(3500));
+    let waiting = || sidecar.dialing();
+    let all_wait = || Ok(Some(waiting()).filter(|all| all.len() == QUEUE));
+    let first = eventually("the queue to be full", PATIENCE, all_wait).unwrap();
+    // Its patience has ended when it tries again.
+    eventually("the relay to try again", PATIENCE, || {
+        let now = waiting();
+        Ok((now.len() == QUEUE && now.is_disjoint(&first)).then_some(()))
+    })
+    .unwrap();
     let accepted = || peer(&app.accept().unwrap().0);
     let mut seen: Vec<_> = clients.iter().map(|_| accepted()).collect();
     let mut own: Vec<_> = clients.iter().map(|it| it.local_addr().unwrap()).collect();

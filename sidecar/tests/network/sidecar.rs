@@ -6,6 +6,7 @@ use ebb_netns::bootstrap::APP;
 use ebb_netns::process::resident;
 use ebb_netns::{admin, sidecar};
 use rustix::process::Signal;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Far more than anything here takes, far less than a person waits.
@@ -93,6 +94,19 @@ impl Sidecar {
     /// The memory that is resident, in bytes.
     pub(crate) fn resident(&self) -> u64 {
         resident(self.0.process.pid()).unwrap()
+    }
+
+    /// The connections over IPv4 of its network that are being made and have no answer yet, each by
+    /// the number of its socket.
+    pub(crate) fn dialing(&self) -> BTreeSet<u64> {
+        const SYN_SENT: &str = "02";
+        let path = format!("/proc/{}/net/tcp", self.0.process.pid());
+        let table = std::fs::read_to_string(path).unwrap();
+        let rows = table
+            .lines()
+            .map(|row| row.split_whitespace().collect::<Vec<_>>());
+        let dialing = rows.filter(|row| row.get(3) == Some(&SYN_SENT));
+        dialing.map(|row| row[9].parse().unwrap()).collect()
     }
 
     /// Kills it, as a lack of memory would, and waits until the process has ended.

@@ -200,10 +200,10 @@ mod tests {
         let program = Program {
             name: "ebb-sidecar",
             content: b"program",
-            capability: Some(&capability::value()),
+            capability: Some(&capability::VALUE),
         };
         let key = "SCHILY.xattr.security.capability".to_owned();
-        let expected = vec![(key, capability::value().to_vec())];
+        let expected = vec![(key, capability::VALUE.to_vec())];
         assert_eq!(records(&of_programs(&[program]).unwrap()), expected);
         assert_eq!(records(&pause(b"program")), []);
     }

@@ -129,20 +129,13 @@ fn static_programs(package: &str, programs: &[&str]) -> Result<Vec<PathBuf>> {
 
 /// Writes the archive of an image with these programs, the first of which is what it runs.
 fn write(name: &str, files: &[PathBuf]) -> Result<String> {
-    let capability = capability::value();
     let read = |file: &PathBuf| {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let content = fs::read(file).with_context(|| format!("can't read {}", file.display()))?;
         anyhow::Ok((name.into_owned(), content))
     };
     let files = files.iter().map(read).collect::<Result<Vec<_>>>()?;
-    let programs = files.iter().map(|(name, content)| Program {
-        name,
-        content,
-        // It takes transparent sockets, as a user without privileges.
-        capability: (name == super::SIDECAR).then_some(&capability),
-    });
-    let archive = archive::of_programs(&programs.collect::<Vec<_>>())?;
+    let archive = archive::of_programs(&with_capabilities(&files))?;
     fs::create_dir_all(super::folder())?;
     let path = archive_path(name);
     fs::write(&path, &archive.bytes).with_context(|| format!("can't write {}", path.display()))?;
@@ -153,4 +146,45 @@ fn write(name: &str, files: &[PathBuf]) -> Result<String> {
         path.display()
     ));
     Ok(archive.name)
+}
+
+/// The programs with the capabilities that their files have: the sidecar takes transparent sockets,
+/// as a user without privileges.
+fn with_capabilities(files: &[(String, Vec<u8>)]) -> Vec<Program<'_>> {
+    let programs = files.iter().map(|(name, content)| Program {
+        name,
+        content,
+        capability: (name == super::SIDECAR).then_some(&capability::VALUE),
+    });
+    programs.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The images that people build by the Containerfile and those of the tests have the same
+    /// capability on the same program, and on no other: without it no pod runs in the mode
+    /// Transparent, and with an effective one none starts where the rules of its pod forbid it.
+    #[test]
+    fn the_sidecar_alone_has_the_capability_in_both_builds() {
+        let containerfile = workspace::folder().join("deploy/Containerfile");
+        let containerfile = fs::read_to_string(containerfile).unwrap();
+        let commands = containerfile.lines().filter(|line| !line.starts_with('#'));
+        let set: Vec<&str> = commands.filter(|line| line.contains("setcap")).collect();
+        let program = super::super::SIDECAR;
+        assert_eq!(set, [format!(" && setcap cap_net_raw+p /{program}")]);
+
+        let names = [program, "ebb-hold", super::super::CONTROLLER];
+        let files = names.map(|name| (name.to_owned(), Vec::new()));
+        let programs = with_capabilities(&files).into_iter();
+        let with: Vec<_> = programs
+            .filter_map(|it| Some((it.name, it.capability?)))
+            .collect();
+        // The number of NET_RAW is 13; the lowest bit of the first word would make it effective.
+        let mut permitted = [0; 20];
+        permitted[3] = 2;
+        permitted[5] = 1 << (13 - 8);
+        assert_eq!(with, [(program, &permitted[..])]);
+    }
 }
