@@ -109,6 +109,21 @@ pub struct Conflict {
     pub boot: String,
     /// The highest revision that it has accepted.
     pub revision: Revision,
+    /// That state, where the one that was refused is of an earlier term: proof that a later leader
+    /// has been there, since nobody but a controller can sign one. Whoever answers at a pod's
+    /// address can claim any revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Signed>,
+}
+
+/// A desired state as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Signed {
+    /// The body, in JSON.
+    pub body: String,
+    /// Its signature by the key that the pod was born with: Ed25519, in standard base64.
+    pub signature: String,
 }
 
 #[cfg(test)]

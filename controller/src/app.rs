@@ -1,9 +1,9 @@
 //! The wiring: every socket, channel and long-lived task of the process.
 //!
 //! Here is what every replica has: the watches that feed the views, the keys and the certificate,
-//! the webhook and the controller's own port. What plans and acts is in `acting`.
+//! the webhook and the controller's own port. What only the leader does is in `leading`.
 
-mod acting;
+mod leading;
 mod tasks;
 
 use crate::admin;
@@ -12,12 +12,13 @@ use crate::api_server::Clients;
 use crate::certificate::{self, Served, Webhook};
 use crate::cluster::SharedCluster;
 use crate::config::Config;
+use crate::hexadecimal::hexadecimal;
 use crate::keyring::{self, Keyring};
+use crate::lease::{self, Candidate};
 use crate::metrics::Metrics;
 use crate::readiness::{Guard, Readiness};
 use crate::server;
 use crate::watch::{self, Watched, endpoints};
-use acting::Acting;
 use anyhow::{Context, bail};
 use ebb_api::policy::DrainPolicy;
 use ebb_model::views::{NarrowPod, NarrowSlice};
@@ -25,7 +26,9 @@ use k8s_openapi::api::core::v1::{LimitRange, Namespace};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher;
 use kube::{Api, Client};
+use leading::Leading;
 use prometheus_client::registry::Registry;
+use ring::rand::{SecureRandom, SystemRandom};
 use std::sync::Arc;
 use std::time::Duration;
 use tasks::Tasks;
@@ -37,7 +40,8 @@ use tracing::{info, warn};
 const WEBHOOK_SERVICE: &str = "ebb-webhook";
 /// The MutatingWebhookConfiguration that names it.
 const WEBHOOK_CONFIGURATION: &str = "ebb";
-/// How long open calls and due writes are waited for at the end.
+/// How long open calls and due writes are waited for at the end. Less than what is left of the
+/// Lease between two renewals: all of it is written by the leader.
 const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// Runs the controller until `stop` is cancelled.
@@ -59,9 +63,12 @@ pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> a
     let trusted = readiness.guard("webhook trusted");
     let served = follow_certificate(&mut tasks, &client, &config.namespace, trusted).await?;
 
-    let acting = Acting {
+    let identity = config.pod_name.clone().unwrap_or_else(nameless);
+    let (candidate, leadership) =
+        Candidate::new(client.clone(), &config.namespace, identity.clone());
+    let leading = Leading {
         cluster: Arc::clone(&cluster),
-        client,
+        client: client.clone(),
         keyring: keyring.clone(),
         redirect: config.sidecar.redirect,
         pod_name: config.pod_name,
@@ -80,10 +87,14 @@ pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> a
     let serving = webhook.serve(admission::router(admission), stop.clone());
     tasks.spawn_finishing("webhook", serving);
 
-    acting.start(&mut tasks, async move {
+    tasks.spawn("lease", async move {
+        // Nobody leads who does not know what there is.
         caches.ready().await;
         drop(complete);
+        candidate.run().await;
     });
+    let leading = leading.run(leadership, stop.clone());
+    tasks.spawn_finishing("leading", leading);
 
     let admin = server::bind(admin::port(config.admin))
         .await
@@ -97,10 +108,20 @@ pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> a
         ended = tasks.ended() => bail!("{ended} ended, and must not"),
     }
     // Nothing new comes in; what is under way is finished: answers, due statuses, Events.
-    if !tasks.stop(LAST_WORK).await {
-        warn!(within = ?LAST_WORK, "stopped with Events unwritten or calls open");
+    if !tasks.stop(LAST_WORK + Duration::from_secs(1)).await {
+        warn!(within = ?LAST_WORK, "stopped with calls open");
     }
+    lease::release(client, &config.namespace, &identity).await;
     Ok(())
+}
+
+/// What a process that runs in no pod is called: like no other.
+fn nameless() -> String {
+    let mut random = [0; 8];
+    match SystemRandom::new().fill(&mut random) {
+        Ok(()) => format!("ebb-controller-{}", hexadecimal(&random)),
+        Err(_) => format!("ebb-controller-{}", std::process::id()),
+    }
 }
 
 /// Feeds the views from the API server. What is returned is ready when all of them are complete.
@@ -167,9 +188,9 @@ async fn follow_certificate(
         service: WEBHOOK_SERVICE.to_owned(),
         configuration: WEBHOOK_CONFIGURATION.to_owned(),
     };
-    let (_, certified) = certificate::load(client, &webhook).await?;
+    let (present, certified) = certificate::load(client, &webhook, None).await?;
     let (sender, served) = latest::channel(certified);
-    let following = certificate::follow(client.clone(), webhook, sender, trusted);
+    let following = certificate::follow(client.clone(), webhook, present, sender, trusted);
     tasks.spawn("certificate", following);
     Ok(served)
 }

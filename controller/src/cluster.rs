@@ -7,17 +7,18 @@ use ebb_model::views::{
     InvalidPolicy, LimitRangeView, NamespaceLabels, NamespaceView, PodView, PolicyView, SliceView,
 };
 use std::collections::{BTreeSet, HashMap};
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 use tokio::sync::Notify;
 
 /// Everything that is known, by namespace.
 #[derive(Debug, Default)]
 pub struct Cluster {
     namespaces: HashMap<String, NamespaceView>,
-    changes: Changes,
+    /// `None` while nobody wants to know.
+    changes: Option<Changes>,
 }
 
-/// What changed since the last [`Cluster::take_changes`].
+/// What changed since the last [`Noting::take`].
 #[derive(Debug, Default, PartialEq)]
 pub struct Changes {
     /// Namespaces in which a policy changed, so that every pod may be meant by another one.
@@ -36,6 +37,10 @@ pub struct Gone {
     /// The names of the policies that selected it.
     pub selected_by: Vec<String>,
 }
+
+/// While it exists, it is noted what changes: by one at a time.
+#[derive(Debug)]
+pub struct Noting(Arc<SharedCluster>);
 
 /// The [`Cluster`], shared by the watches that write it and all that read it.
 #[derive(Debug, Default)]
@@ -57,9 +62,20 @@ impl Cluster {
         self.namespaces.iter()
     }
 
+    /// Begins to note what changes: to somebody who knows nothing yet, everything has.
+    pub fn note_changes(&mut self) {
+        self.changes = Some(Changes {
+            namespaces: self.namespaces.keys().cloned().collect(),
+            ..Changes::default()
+        });
+    }
+
     /// What changed since the last call.
     pub fn take_changes(&mut self) -> Changes {
-        std::mem::take(&mut self.changes)
+        self.changes
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// Notes what the labels of a namespace say.
@@ -87,14 +103,14 @@ impl Cluster {
             Err(policy) => policy.namespace.clone(),
         };
         if self.entry(&namespace).set_policy(policy) {
-            self.changes.namespaces.insert(namespace);
+            self.note(|changes| changes.namespaces.insert(namespace));
         }
     }
 
     /// Forgets a policy that is gone.
     pub fn remove_policy(&mut self, namespace: &str, name: &str) {
         self.entry(namespace).remove_policy(name);
-        self.changes.namespaces.insert(namespace.to_owned());
+        self.note(|changes| changes.namespaces.insert(namespace.to_owned()));
         self.forget_if_empty(namespace);
     }
 
@@ -109,12 +125,13 @@ impl Cluster {
         if let Some(before) = view.set_pod(pod)
             && before.uid != uid
         {
-            self.changes.gone.push(Gone {
+            let gone = Gone {
                 pod: before,
                 selected_by,
-            });
+            };
+            self.note(|changes| changes.gone.push(gone));
         }
-        self.changes.pods.insert((namespace, name));
+        self.note(|changes| changes.pods.insert((namespace, name)));
     }
 
     /// Forgets a pod that is gone. `last` is how it was when it went, where that is known.
@@ -122,13 +139,14 @@ impl Cluster {
         let view = self.entry(namespace);
         let selected_by = selected_by(view, name);
         if let Some(before) = view.remove_pod(name) {
-            self.changes.gone.push(Gone {
+            let gone = Gone {
                 pod: last.unwrap_or(before),
                 selected_by,
+            };
+            self.note(|changes| {
+                changes.gone.push(gone);
+                changes.pods.insert((namespace.to_owned(), name.to_owned()));
             });
-            self.changes
-                .pods
-                .insert((namespace.to_owned(), name.to_owned()));
         }
         self.forget_if_empty(namespace);
     }
@@ -137,8 +155,14 @@ impl Cluster {
     pub fn set_slice(&mut self, namespace: &str, slice: &str, says: SliceView) {
         let touched = self.entry(namespace).endpoints.set(slice, says);
         let touched = touched.into_iter().map(|pod| (namespace.to_owned(), pod));
-        self.changes.pods.extend(touched);
+        self.note(|changes| changes.pods.extend(touched));
         self.forget_if_empty(namespace);
+    }
+
+    fn note<T>(&mut self, note: impl FnOnce(&mut Changes) -> T) {
+        if let Some(changes) = &mut self.changes {
+            note(changes);
+        }
     }
 
     fn entry(&mut self, namespace: &str) -> &mut NamespaceView {
@@ -177,23 +201,46 @@ impl SharedCluster {
         look(&self.cluster.read().expect("no holder of the lock panics"))
     }
 
-    /// Writes, and wakes whoever waits in [`SharedCluster::changed`].
+    /// Writes, and wakes whoever waits in [`Noting::changed`].
     pub fn write<T>(&self, change: impl FnOnce(&mut Cluster) -> T) -> T {
         let result = change(&mut self.cluster.write().expect("no holder of the lock panics"));
         self.changed.notify_one();
         result
     }
 
+    /// Begins to note what changes. To whoever begins, everything has changed.
+    pub fn note_changes(self: &Arc<Self>) -> Noting {
+        self.write(Cluster::note_changes);
+        Noting(Arc::clone(self))
+    }
+}
+
+// === impl Noting ===
+
+impl Noting {
     /// What changed since the last call.
-    pub fn take_changes(&self) -> Changes {
+    pub fn take(&self) -> Changes {
         // Not through `write`: taking note of changes is none.
-        let mut cluster = self.cluster.write().expect("no holder of the lock panics");
+        let mut cluster = self
+            .0
+            .cluster
+            .write()
+            .expect("no holder of the lock panics");
         cluster.take_changes()
     }
 
-    /// Waits until something was written. For one caller at a time; cancel safe.
+    /// Waits until something was written. Cancel safe.
     pub async fn changed(&self) {
-        self.changed.notified().await;
+        self.0.changed.notified().await;
+    }
+}
+
+impl Drop for Noting {
+    fn drop(&mut self) {
+        // A panic elsewhere is no reason for a second one here.
+        if let Ok(mut cluster) = self.0.cluster.write() {
+            cluster.changes = None;
+        }
     }
 }
 
@@ -206,6 +253,7 @@ mod tests {
     #[test]
     fn a_new_uid_under_an_old_name_means_the_old_pod_is_gone() {
         let mut cluster = Cluster::default();
+        cluster.note_changes();
         let first = pod("web-0");
         let mut second = first.clone();
         second.uid = "another".to_owned();
@@ -223,10 +271,33 @@ mod tests {
     #[test]
     fn a_repeated_pod_is_no_change() {
         let mut cluster = Cluster::default();
+        cluster.note_changes();
         cluster.set_pod(pod("web-0"));
         cluster.take_changes();
         cluster.set_pod(pod("web-0"));
         assert_eq!(cluster.take_changes(), Changes::default());
+    }
+
+    /// While nobody plans, nothing is kept of what comes and goes; whoever begins is told of all
+    /// that is there.
+    #[test]
+    fn what_nobody_wants_to_know_is_not_kept() {
+        let cluster = Arc::new(SharedCluster::default());
+        let (namespace, change) = (pod("web-0").namespace, |name: &str| {
+            cluster.write(|cluster| cluster.set_pod(pod(name)));
+        });
+        let noting = cluster.note_changes();
+        change("web-0");
+        assert!(!noting.take().pods.is_empty());
+        drop(noting);
+        change("web-1");
+        cluster.write(|cluster| cluster.remove_pod(&namespace, "web-1", None));
+        assert!(cluster.read(|cluster| cluster.changes.is_none()));
+        let everything = Changes {
+            namespaces: BTreeSet::from([namespace]),
+            ..Changes::default()
+        };
+        assert_eq!(cluster.note_changes().take(), everything);
     }
 
     /// Namespaces come and go; nothing of them stays behind.

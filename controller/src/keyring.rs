@@ -15,7 +15,7 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use ring::digest;
 use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,13 +29,15 @@ pub const KEYRING_SECRET: &str = "ebb-keyring";
 const CURRENT: &str = "current";
 
 /// How often the Secret is read again. Changes are rare and not urgent: a key must be known to all
-/// replicas before `current` names it.
+/// replicas before `current` names it. One that was deleted is made again from what is known.
 const REREAD_EVERY: Duration = Duration::from_secs(30);
 
 /// The keys, and which of them new pods are born with.
 pub struct Keyring {
     current: PublicKey,
     keys: BTreeMap<String, Ed25519KeyPair>,
+    /// The same as the Secret holds it.
+    stored: BTreeMap<String, ByteString>,
 }
 
 /// The public half of a key of the controller.
@@ -71,15 +73,6 @@ pub enum KeyringError {
         /// What is wrong with it.
         why: String,
     },
-    /// The Secret was deleted while the controller runs.
-    #[error(
-        "the Secret {namespace}/{KEYRING_SECRET} is gone; restore it, or restart the controller to \
-         have a new one made (pods made before then drain by what they were born with)"
-    )]
-    Gone {
-        /// The controller's namespace.
-        namespace: String,
-    },
     /// The system gives no random numbers.
     #[error("cannot make a key: the system's random number generator failed")]
     Random,
@@ -111,15 +104,17 @@ pub async fn load(client: &Client, namespace: &str) -> Result<Keyring, KeyringEr
     Keyring::of(&stored, namespace)
 }
 
-/// Reads the keyring periodically, and publishes changes. Never returns. A failure, or a Secret
-/// that is gone, is logged and leaves the keys as they are: running pods accept no others.
+/// Reads the keyring periodically, and publishes changes. Never returns. A failure is logged and
+/// leaves the keys as they are: running pods accept no others. For the same reason a Secret that is
+/// gone is made again with the same keys.
 pub async fn follow(client: Client, namespace: String, keyring: watch::Sender<Arc<Keyring>>) {
     loop {
         tokio::time::sleep(REREAD_EVERY).await;
-        match read_again(&client, &namespace).await {
+        let present = Arc::clone(&keyring.borrow());
+        match read_again(&client, &namespace, &present).await {
             Ok(read) => {
                 keyring.send_if_modified(|present| {
-                    let changed = !present.holds_the_same_as(&read);
+                    let changed = present.stored != read.stored;
                     if changed {
                         info!(current = read.current.id, "the keyring has changed");
                         *present = Arc::new(read);
@@ -135,13 +130,25 @@ pub async fn follow(client: Client, namespace: String, keyring: watch::Sender<Ar
     }
 }
 
-async fn read_again(client: &Client, namespace: &str) -> Result<Keyring, KeyringError> {
+async fn read_again(
+    client: &Client,
+    namespace: &str,
+    present: &Keyring,
+) -> Result<Keyring, KeyringError> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let stored = secrets.get_opt(KEYRING_SECRET).await;
-    let stored = stored.map_err(|source| api_error(namespace, source))?;
-    let stored = stored.ok_or_else(|| KeyringError::Gone {
-        namespace: namespace.to_owned(),
-    })?;
+    let failed = |source| api_error(namespace, source);
+    let stored = match secrets.get_opt(KEYRING_SECRET).await.map_err(failed)? {
+        Some(stored) => stored,
+        None => {
+            let again = secret(present.stored.clone());
+            let again = secrets.create(&PostParams::default(), &again).await;
+            warn!(
+                secret = KEYRING_SECRET,
+                "it was deleted; made it again, with the same keys"
+            );
+            again.map_err(failed)?
+        }
+    };
     Keyring::of(&stored, namespace)
 }
 
@@ -165,6 +172,15 @@ impl Keyring {
     pub fn sign(&self, key: &str, body: &[u8]) -> Option<String> {
         let key = self.keys.get(key)?;
         Some(BASE64.encode(key.sign(body)))
+    }
+
+    /// Whether that is the signature of the body by the key of that id, in standard base64.
+    pub fn has_signed(&self, key: &str, body: &[u8], signature: &str) -> bool {
+        let (Some(key), Ok(signature)) = (self.keys.get(key), BASE64.decode(signature)) else {
+            return false;
+        };
+        let public = UnparsedPublicKey::new(&ED25519, key.public_key());
+        public.verify(body, &signature).is_ok()
     }
 
     fn of(secret: &Secret, namespace: &str) -> Result<Keyring, KeyringError> {
@@ -198,16 +214,8 @@ impl Keyring {
                 id: current,
             },
             keys,
+            stored: data.clone(),
         })
-    }
-
-    fn holds_the_same_as(&self, other: &Keyring) -> bool {
-        let public = |keyring: &Keyring| -> Vec<(String, Vec<u8>)> {
-            let keys = keyring.keys.iter();
-            keys.map(|(id, key)| (id.clone(), key.public_key().as_ref().to_vec()))
-                .collect()
-        };
-        self.current == other.current && public(self) == public(other)
     }
 }
 
@@ -228,17 +236,21 @@ fn fresh() -> Result<Secret, KeyringError> {
         Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| KeyringError::Random)?;
     let key = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).map_err(|_| KeyringError::Random)?;
     let id = id(key.public_key().as_ref());
-    Ok(Secret {
+    Ok(secret(BTreeMap::from([
+        (CURRENT.to_owned(), ByteString(id.clone().into_bytes())),
+        (id, ByteString(pkcs8.as_ref().to_vec())),
+    ])))
+}
+
+fn secret(data: BTreeMap<String, ByteString>) -> Secret {
+    Secret {
         metadata: ObjectMeta {
             name: Some(KEYRING_SECRET.to_owned()),
             ..ObjectMeta::default()
         },
-        data: Some(BTreeMap::from([
-            (CURRENT.to_owned(), ByteString(id.clone().into_bytes())),
-            (id, ByteString(pkcs8.as_ref().to_vec())),
-        ])),
+        data: Some(data),
         ..Secret::default()
-    })
+    }
 }
 
 /// A key's id: the first eight bytes of the hash of its public half, so that it can't be given to
@@ -251,7 +263,6 @@ fn id(public: &[u8]) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use ring::signature::{ED25519, UnparsedPublicKey};
 
     /// A keyring with one new key.
     pub(crate) fn keyring() -> Keyring {
@@ -270,6 +281,20 @@ pub(crate) mod tests {
         assert!(public.verify(b"other body", &signature).is_err());
     }
 
+    /// What a controller has signed is told from what somebody claims that it has.
+    #[test]
+    fn a_signature_of_ours_is_known_again() {
+        let (keyring, other) = (keyring(), keyring());
+        let key = keyring.current().id.clone();
+        let signature = keyring.sign(&key, b"body").unwrap();
+        assert!(keyring.has_signed(&key, b"body", &signature));
+        assert!(!keyring.has_signed(&key, b"other body", &signature));
+        assert!(!keyring.has_signed(&key, b"body", "no base64"));
+        assert!(!keyring.has_signed("unknown", b"body", &signature));
+        let forged = other.sign(&other.current().id, b"body").unwrap();
+        assert!(!keyring.has_signed(&key, b"body", &forged));
+    }
+
     /// A pod's key is used as long as it is there, whichever is current.
     #[test]
     fn an_old_key_still_signs() {
@@ -281,6 +306,14 @@ pub(crate) mod tests {
         assert_ne!(keyring.current().id, old_id);
         assert!(keyring.sign(&old_id, b"body").is_some());
         assert!(keyring.sign("unknown", b"body").is_none());
+    }
+
+    /// What a running controller knows is enough to make a Secret again that was deleted.
+    #[test]
+    fn a_deleted_secret_can_be_made_again() {
+        let lost = fresh().unwrap();
+        let keyring = Keyring::read(&lost).unwrap();
+        assert_eq!(secret(keyring.stored), lost);
     }
 
     /// A damaged Secret is an error that says what is wrong, never a panic and never a new key.

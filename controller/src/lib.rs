@@ -7,9 +7,10 @@
 //!  API server --> admission ---+ (reads)          +--> report ----> status, Events
 //! ```
 //!
-//! Data enters on the left and leaves on the right; no room reaches back. What is read from an
-//! object, what is decided about it and the sentences that say so are pure, and shared with other
-//! programs: they are the crate `ebb-model`.
+//! All left of the planner is in every replica; the planner and what is right of it is in the one
+//! that holds the lease. Data enters on the left and leaves on the right; no room reaches back.
+//! What is read from an object, what is decided about it and the sentences that say so are pure,
+//! and shared with other programs: they are the crate `ebb-model`.
 
 pub mod admin;
 pub mod admission;
@@ -21,6 +22,7 @@ pub mod cluster;
 pub mod config;
 pub mod hexadecimal;
 pub mod keyring;
+pub mod lease;
 pub mod log_limit;
 pub mod metrics;
 pub mod planner;

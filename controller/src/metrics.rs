@@ -35,6 +35,10 @@ macro_rules! metrics {
 }
 
 metrics! {
+    leader: Gauge = Gauge::default(),
+        "leader", "Whether this replica leads (1), or stands by to take over (0)";
+    terms: Counter = Counter::default(),
+        "terms", "How often this replica has become the leader";
     sidecars: Gauge = Gauge::default(),
         "sidecars", "Sidecars that the controller speaks to";
     puts: Counter = Counter::default(),
@@ -113,6 +117,13 @@ impl Metrics {
                 .get_or_create(&TargetLabels { state })
                 .set(count);
         }
+    }
+
+    /// Takes note that this replica leads no longer: what is the case now, another one says.
+    pub fn leads_no_longer(&self) {
+        self.leader.set(0);
+        self.sidecars.set(0);
+        self.targets(0, 0);
     }
 
     /// Counts a drain that has ended.

@@ -31,11 +31,12 @@ type Last = HashMap<String, Settings>;
 /// Runs until nobody listens any more. To be started when the views are complete: a pod without
 /// endpoints, or without a policy, must be known to have none.
 pub async fn run(cluster: Arc<SharedCluster>, outlets: Outlets) {
+    let noting = cluster.note_changes();
     let mut last = Last::new();
     loop {
-        let changes = cluster.take_changes();
+        let changes = noting.take();
         if changes == Changes::default() {
-            cluster.changed().await;
+            noting.changed().await;
         } else if pass_on(&cluster, changes, &mut last, &outlets)
             .await
             .is_none()

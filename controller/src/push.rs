@@ -11,6 +11,7 @@ pub mod queue;
 #[cfg(test)]
 mod tests;
 
+use crate::lease::Term;
 use crate::metrics::Metrics;
 use crate::timer;
 use client::{CallError, Sidecar};
@@ -35,6 +36,9 @@ pub trait Sign: Send + Sync + 'static {
     /// The signature of the body by the key of that id, in standard base64; `None` if there is no
     /// such key.
     fn sign(&self, key: &str, body: &[u8]) -> Option<String>;
+
+    /// Whether that is the signature of the body by the key of that id.
+    fn has_signed(&self, key: &str, body: &[u8], signature: &str) -> bool;
 }
 
 /// What the plan asks of this room.
@@ -67,6 +71,7 @@ pub enum Learned {
 /// All that is pushed to the sidecars, and those that are followed.
 pub struct Push<S> {
     signer: Arc<S>,
+    term: Term,
     metrics: Arc<Metrics>,
     news: mpsc::Sender<News>,
     queue: Queue,
@@ -77,10 +82,16 @@ pub struct Push<S> {
 }
 
 impl<S: Sign> Push<S> {
-    /// Signs states by `signer`, and sends to `news` what is learned.
-    pub fn new(signer: Arc<S>, metrics: Arc<Metrics>, news: mpsc::Sender<News>) -> Self {
+    /// Signs states by `signer` as the leader of that term, and sends to `news` what is learned.
+    pub fn new(
+        signer: Arc<S>,
+        term: Term,
+        metrics: Arc<Metrics>,
+        news: mpsc::Sender<News>,
+    ) -> Self {
         Push {
             signer,
+            term,
             metrics,
             news,
             queue: Queue::default(),
@@ -121,9 +132,9 @@ impl<S: Sign> Push<S> {
     fn start(&mut self) {
         while let Some(Next { wanted, peer }) = self.queue.next(Instant::now()) {
             let pod = wanted.pod.clone();
-            let signer = Arc::clone(&self.signer);
+            let (signer, term) = (Arc::clone(&self.signer), self.term.clone());
             let task = self.attempts.spawn(async move {
-                let result = Box::pin(put::put(&*signer, &wanted, peer)).await;
+                let result = Box::pin(put::put(&*signer, &term, &wanted, peer)).await;
                 (wanted, result)
             });
             // A leaving pod does not wait for an attempt that began when it was serving.
@@ -177,6 +188,9 @@ impl<S: Sign> Push<S> {
             }
             Err(failure) => {
                 self.metrics.put_failures.inc();
+                if let Failure::Outbid(by) = failure {
+                    self.term.outbid(by);
+                }
                 let failures = self.queue.failed(&pod, now);
                 debug!(
                     pod.namespace = namespace,

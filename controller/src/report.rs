@@ -18,7 +18,6 @@ use crate::timer;
 use drains::{Before, Contacted, DrainFacts, DrainLog, Ending, Entry, PodName};
 use ebb_model::views::SidecarView;
 use events::Events;
-use kube::Client;
 use policies::{PolicyRecords, policies_of};
 use status::Now;
 use std::sync::Arc;
@@ -70,18 +69,18 @@ pub struct Reports {
 // === impl Reports ===
 
 impl Reports {
-    /// Reports on what `cluster` holds. `redirect` is the chart's `sidecar.redirect`.
+    /// Reports on what `cluster` holds, by `writes`. `redirect` is the chart's `sidecar.redirect`.
     pub fn new(
         cluster: Arc<SharedCluster>,
         redirect: bool,
-        client: Client,
+        writes: Writes,
         metrics: Arc<Metrics>,
         events: Events,
     ) -> Reports {
         Reports {
             cluster,
             redirect,
-            writes: Writes::new(client, Arc::clone(&metrics)),
+            writes,
             metrics,
             events,
             drains: DrainLog::default(),

@@ -25,7 +25,7 @@ use crate::log_limit::LogLimit;
 use crate::stance::{Conduct, Stance};
 use crate::termination::TerminationMessage;
 use app_probe::AppProbe;
-use ebb_api::desired::Revision;
+use ebb_api::desired::{Revision, Signed};
 use ebb_api::settings::Settings;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -60,6 +60,8 @@ pub(crate) struct Lifecycle {
     uid: String,
     boot: String,
     revision: Revision,
+    /// The state that was accepted last, as it was sent.
+    accepted: Option<Signed>,
     /// The last moment of the drain that went on last: own hooks may use what is left of it.
     limit: Option<Instant>,
     grace: Duration,
@@ -112,6 +114,7 @@ impl Lifecycle {
             uid: config.uid.clone(),
             boot,
             revision: Revision::default(),
+            accepted: None,
             limit: None,
             grace,
             termination: TerminationMessage::new(
@@ -169,9 +172,14 @@ impl Lifecycle {
     fn serve(&mut self, message: Message) {
         match message {
             Message::Hook(call) => self.called(call),
-            Message::Desired { desired, answer } => {
+            Message::Desired {
+                desired,
+                signed,
+                answer,
+            } => {
                 let verdict = self.judge(&desired).map(|()| {
                     self.revision = desired.revision;
+                    self.accepted = Some(signed);
                     expect_back(&self.census, &desired.settings);
                     self.step(Event::Desired(desired));
                     self.report(Instant::now())

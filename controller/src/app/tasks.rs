@@ -45,6 +45,12 @@ impl Tasks {
         }
     }
 
+    /// Aborts all of them, and waits until what they hold is dropped.
+    pub(super) async fn abandon(mut self) {
+        self.lasting.shutdown().await;
+        self.finishing.shutdown().await;
+    }
+
     /// Aborts the tasks that last, then waits until the others have finished, but no longer than
     /// `within`. Returns whether they have.
     pub(super) async fn stop(mut self, within: Duration) -> bool {
@@ -61,6 +67,7 @@ fn name(ended: Result<&'static str, JoinError>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
     use tokio::sync::oneshot;
 
     /// The first task to end is named, and a panic is no end unseen.
@@ -73,6 +80,25 @@ mod tests {
         tasks.spawn("plan", async { panic!("a bug") });
         let ended = tasks.ended().await;
         assert!(ended.starts_with("a task ("), "{ended}");
+    }
+
+    /// Nothing of abandoned tasks is left when the next ones begin.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_is_abandoned_is_gone() {
+        for _ in 0..100 {
+            let mut tasks = Tasks::default();
+            let held = Arc::new(());
+            for name in ["plan", "push"] {
+                let held = Arc::clone(&held);
+                tasks.spawn(name, async move {
+                    let _held = held;
+                    std::future::pending().await
+                });
+            }
+            tasks.spawn_finishing("report", std::future::pending());
+            tasks.abandon().await;
+            assert_eq!(Arc::strong_count(&held), 1);
+        }
     }
 
     /// What finishes gets its time after what lasts has been aborted; what never does is given up.

@@ -53,7 +53,8 @@ pub enum CertificateError {
     Contended,
 }
 
-/// Reads the certificate, and makes or renews it first where that is needed.
+/// Reads the certificate, and makes or renews it first where that is needed. What is `at_hand`
+/// takes the place of a Secret that was deleted or damaged: other replicas serve it, too.
 ///
 /// # Errors
 ///
@@ -61,15 +62,20 @@ pub enum CertificateError {
 pub async fn load(
     client: &Client,
     webhook: &Webhook,
+    at_hand: Option<&Material>,
 ) -> Result<(Material, Arc<CertifiedKey>), CertificateError> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &webhook.namespace);
     let failed = |error| CertificateError::Secret(Box::new(error));
+    let make = |now| match at_hand {
+        Some(material) => Ok(material.clone()),
+        None => Material::make(webhook, now),
+    };
     for _ in 0..ATTEMPTS {
         let now = Timestamp::now();
         let stored = secrets.get_opt(CERTIFICATE_SECRET).await.map_err(failed)?;
         let written = match &stored {
             None => {
-                let material = Material::make(webhook, now).map_err(CertificateError::Make)?;
+                let material = make(now).map_err(CertificateError::Make)?;
                 let secret = secret(&material, None);
                 secrets
                     .create(&PostParams::default(), &secret)
@@ -87,9 +93,9 @@ pub async fn load(
                         Err(why) => {
                             warn!(
                                 secret = CERTIFICATE_SECRET,
-                                why, "the certificate is damaged; making a new one"
+                                why, "the certificate is damaged; writing it anew"
                             );
-                            Material::make(webhook, now)
+                            make(now)
                         }
                     };
                 let renewed = renewed.map_err(CertificateError::Make)?;
@@ -103,7 +109,11 @@ pub async fn load(
         };
         match written {
             Ok(material) => {
-                info!(secret = CERTIFICATE_SECRET, ?material, "made a certificate");
+                info!(
+                    secret = CERTIFICATE_SECRET,
+                    ?material,
+                    "wrote the certificate"
+                );
                 return served(material);
             }
             // Another replica was faster, or somebody deleted it: read again.
@@ -114,25 +124,26 @@ pub async fn load(
     Err(CertificateError::Contended)
 }
 
-/// Keeps the certificate fresh, and trusted by the API server; never returns. `trusted` is dropped
+/// Keeps the certificate, of which `present` is served now, fresh, stored, and trusted by the API
+/// server; never returns. `trusted` is dropped
 /// as soon as the API server trusts us, or has no configuration by which it would call us.
 pub async fn follow<G>(
     client: Client,
     webhook: Webhook,
+    mut present: Material,
     served: watch::Sender<Arc<CertifiedKey>>,
     trusted: G,
 ) {
     let mut trusted = Some(trusted);
-    let mut present: Option<Material> = None;
     let mut complaint = String::new();
     loop {
         let mut step = async || -> Result<(), CertificateError> {
-            let (material, certified) = load(&client, &webhook).await?;
+            let (material, certified) = load(&client, &webhook, Some(&present)).await?;
             // The API server trusts the new one before anybody serves it.
             trust(&client, &webhook, material.bundle()).await?;
-            if present.as_ref() != Some(&material) {
+            if present != material {
                 served.send_replace(certified);
-                present = Some(material);
+                present = material;
             }
             Ok(())
         };

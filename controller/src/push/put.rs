@@ -2,6 +2,7 @@
 
 use super::Sign;
 use super::client::{CallError, Sidecar};
+use crate::lease::Term;
 use bytes::Bytes;
 use ebb_api::capture::Step;
 use ebb_api::desired::{Conflict, Desired, Revision};
@@ -11,8 +12,8 @@ use ebb_model::text::truncate::truncate;
 use ebb_model::views::{Contact, Seen};
 use hyper::StatusCode;
 
-/// How often an attempt gives way to a revision that is newer than ours. More than once means that
-/// somebody else puts states, too, or that the sidecar restarts in between.
+/// How often an attempt is repeated because the sidecar has restarted, or an attempt of ours that
+/// was given up has reached it after all.
 const ROUNDS: u32 = 4;
 
 /// How much of a sidecar's own words finds its way into a policy's status, in bytes.
@@ -64,16 +65,27 @@ pub enum Failure {
     /// Newer revisions kept coming in between.
     #[error("it had a newer revision {ROUNDS} times in a row; is another controller telling it?")]
     Contested,
+    /// It claims to have a state of a later term, and can't show one.
+    #[error("it claims a state of the term {0}, which no controller has signed")]
+    Unproven(u64),
+    /// A later leader has told it something.
+    #[error("a controller has told it a state of the later term {0}")]
+    Outbid(u64),
+    /// This controller does not lead any more.
+    #[error("this controller leads no longer")]
+    Deposed,
 }
 
-/// Puts the wanted state to the sidecar; `peer` is what the last attempt learned. Losing, repeating
-/// or reordering attempts does no harm: the sidecar takes only what is newer than what it has.
+/// Puts the wanted state to the sidecar, as the leader of that term; `peer` is what the last
+/// attempt learned. Losing, repeating or reordering attempts does no harm: the sidecar takes only
+/// what is newer than what it has. A later term than ours is never outbid here.
 ///
 /// # Errors
 ///
 /// Fails if the sidecar did not accept it; the caller tries again.
 pub async fn put(
     signer: &impl Sign,
+    term: &Term,
     wanted: &Wanted,
     peer: Option<Peer>,
 ) -> Result<Accepted, Failure> {
@@ -93,9 +105,10 @@ pub async fn put(
         }
     };
     for _ in 0..ROUNDS {
-        // The sidecar's number comes from outside: above the highest there is none, and it is
-        // contested.
-        peer.revision.sequence = peer.revision.sequence.saturating_add(1);
+        peer.revision = next(peer.revision, term.number());
+        if !term.holds() {
+            return Err(Failure::Deposed);
+        }
         let body = body(wanted, &peer);
         let signature = signer
             .sign(&wanted.key, &body)
@@ -119,12 +132,42 @@ pub async fn put(
                 why: truncate(String::from_utf8_lossy(&answer).trim(), LONGEST_WORDS),
             });
         };
+        if conflict.revision.term > term.number() {
+            return Err(later(signer, &wanted.key, term, conflict));
+        }
         peer = Peer {
             boot: conflict.boot,
             revision: conflict.revision,
         };
     }
     Err(Failure::Contested)
+}
+
+/// The revision to put next, where the sidecar has that one.
+fn next(present: Revision, term: u64) -> Revision {
+    let sequence = match present.term == term {
+        // The number comes from outside: above the highest there is none, and it is contested.
+        true => present.sequence.saturating_add(1),
+        // Of a later term it will be refused, with the proof.
+        false => 1,
+    };
+    Revision::new(term, sequence)
+}
+
+/// What to make of a sidecar that has a state of a later term.
+fn later(signer: &impl Sign, key: &str, term: &Term, conflict: Conflict) -> Failure {
+    let claimed = conflict.revision.term;
+    let signed = conflict
+        .accepted
+        .filter(|it| signer.has_signed(key, it.body.as_bytes(), &it.signature));
+    let proven = signed
+        .and_then(|it| serde_json::from_str::<Desired>(&it.body).ok())
+        .map(|desired| desired.revision.term)
+        .filter(|proven| *proven > term.number());
+    match proven {
+        Some(proven) => Failure::Outbid(proven),
+        None => Failure::Unproven(claimed),
+    }
 }
 
 fn contact(report: Report) -> Contact {

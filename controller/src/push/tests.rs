@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use ebb_api::capture::Mode;
-use ebb_api::desired::{Conflict, Desired, Endpoints, Leave, Revision, Services};
+use ebb_api::desired::{Conflict, Desired, Endpoints, Leave, Revision, Services, Signed};
 use ebb_api::phase::{Phase, Trigger};
 use ebb_api::report::Census;
 use ebb_api::settings::Settings;
@@ -21,11 +21,18 @@ use tokio::sync::watch;
 /// How long anything may take here; all of it is on loopback.
 const SOON: Duration = Duration::from_secs(10);
 
+/// The term that these tests lead in.
+const TERM: u64 = 3;
+
 struct Initials;
 
 impl Sign for Initials {
     fn sign(&self, key: &str, _body: &[u8]) -> Option<String> {
         (key == "k1").then(|| "signed".to_owned())
+    }
+
+    fn has_signed(&self, key: &str, _body: &[u8], signature: &str) -> bool {
+        key == "k1" && signature == "signed"
     }
 }
 
@@ -33,6 +40,8 @@ impl Sign for Initials {
 #[derive(Debug)]
 struct Standing {
     now: Mutex<(String, Revision)>,
+    /// What it shows to a sender of an earlier term.
+    accepted: Mutex<Option<Signed>>,
     taken: watch::Sender<Vec<Desired>>,
 }
 
@@ -69,7 +78,12 @@ async fn put_desired(
     let mut now = standing.now.lock().unwrap();
     if desired.boot != now.0 || desired.revision <= now.1 {
         let (boot, revision) = now.clone();
-        return (StatusCode::CONFLICT, Json(Conflict { boot, revision })).into_response();
+        let conflict = Conflict {
+            boot,
+            revision,
+            accepted: standing.accepted.lock().unwrap().clone(),
+        };
+        return (StatusCode::CONFLICT, Json(conflict)).into_response();
     }
     now.1 = desired.revision;
     standing.taken.send_modify(|taken| taken.push(desired));
@@ -89,6 +103,7 @@ async fn status(State(standing): State<Arc<Standing>>, uri: Uri) -> Response {
 async fn sidecar(servers: &mut JoinSet<()>, boot: &str) -> (SocketAddr, Arc<Standing>) {
     let standing = Arc::new(Standing {
         now: Mutex::new((boot.to_owned(), Revision::default())),
+        accepted: Mutex::default(),
         taken: watch::Sender::default(),
     });
     let router = Router::new()
@@ -131,7 +146,7 @@ fn push(tasks: &mut JoinSet<()>) -> (mpsc::Sender<Command>, mpsc::Receiver<News>
     let metrics = Arc::new(Metrics::register(&mut Registry::default()));
     let (tell_news, news) = mpsc::channel(64);
     let (commands, receiver) = mpsc::channel(64);
-    let push = Push::new(Arc::new(Initials), metrics, tell_news);
+    let push = Push::new(Arc::new(Initials), Term::for_ever(TERM), metrics, tell_news);
     tasks.spawn(push.run(receiver));
     (commands, news)
 }
@@ -155,7 +170,7 @@ async fn a_new_sidecar_is_told_and_known_to_be_reachable() {
     let taken = standing.taken(1).await;
     assert_eq!(
         (taken[0].boot.as_str(), taken[0].revision),
-        ("b1", Revision::new(0, 1))
+        ("b1", Revision::new(TERM, 1))
     );
     let reached = Contact::Reached {
         mode: Mode::Redirect,
@@ -165,32 +180,89 @@ async fn a_new_sidecar_is_told_and_known_to_be_reachable() {
     assert_eq!(next(&mut news).await, Learned::Contact(reached));
 }
 
-/// A change goes out with a higher revision; what an earlier process has put does not stand in its
-/// way.
+/// A change goes out with a higher revision; what an earlier leader has put does not stand in its
+/// way, nor does an attempt of this one that was given up and arrived all the same.
 #[tokio::test]
-async fn orders_rise_above_what_the_sidecar_has() {
+async fn revisions_rise_above_what_the_sidecar_has() {
     let mut tasks = JoinSet::new();
     let (address, standing) = sidecar(&mut tasks, "b1").await;
-    standing.now.lock().unwrap().1 = Revision::new(3, 7);
+    standing.now.lock().unwrap().1 = Revision::new(TERM - 1, 70);
     let (commands, _news) = push(&mut tasks);
     tell(&commands, wanted(address)).await;
-    assert_eq!(standing.taken(1).await[0].revision, Revision::new(3, 8));
-    // Somebody else has put in between.
-    standing.now.lock().unwrap().1 = Revision::new(3, 20);
+    assert_eq!(standing.taken(1).await[0].revision, Revision::new(TERM, 1));
+    standing.now.lock().unwrap().1 = Revision::new(TERM, 20);
     tell(&commands, leaving(address)).await;
     let taken = standing.taken(2).await;
-    assert_eq!(taken[1].revision, Revision::new(3, 21));
+    assert_eq!(taken[1].revision, Revision::new(TERM, 21));
     assert!(taken[1].leave.is_some());
 }
 
 /// The highest revision that there is comes from no controller; it is no reason to fall over.
 #[tokio::test]
-async fn an_order_that_nothing_can_rise_above_is_contested() {
+async fn a_revision_that_nothing_can_rise_above_is_contested() {
     let mut tasks = JoinSet::new();
     let (address, standing) = sidecar(&mut tasks, "b1").await;
-    standing.now.lock().unwrap().1 = Revision::new(0, u64::MAX);
-    let told = put::put(&Initials, &wanted(address), None).await;
+    standing.now.lock().unwrap().1 = Revision::new(TERM, u64::MAX);
+    let told = put::put(&Initials, &Term::for_ever(TERM), &wanted(address), None).await;
     assert!(matches!(told, Err(Failure::Contested)), "{told:?}");
+}
+
+/// What a later leader has said is never outbid, and whoever only claims that there is one deposes
+/// nobody: it takes a state of a later term with a controller's signature.
+#[tokio::test]
+async fn a_later_leader_is_not_outbid() {
+    let mut tasks = JoinSet::new();
+    let (address, standing) = sidecar(&mut tasks, "b1").await;
+    let later = Revision::new(TERM + 2, 5);
+    standing.now.lock().unwrap().1 = later;
+    let term = Term::for_ever(TERM);
+    let put = async || put::put(&Initials, &term, &wanted(address), None).await;
+    let signed = |term, signature: &str| {
+        let desired = Desired {
+            pod: "p1".to_owned(),
+            boot: "b1".to_owned(),
+            revision: Revision::new(term, 5),
+            settings: Settings::without_policy(),
+            leave: None,
+            endpoints: Endpoints::Present,
+            services: Services::default(),
+        };
+        Some(Signed {
+            body: serde_json::to_string(&desired).unwrap(),
+            signature: signature.to_owned(),
+        })
+    };
+    let claims = [
+        None,
+        signed(TERM + 2, "forged"),
+        signed(TERM, "signed"),
+        Some(Signed {
+            body: "no state".to_owned(),
+            signature: "signed".to_owned(),
+        }),
+    ];
+    for claim in claims {
+        *standing.accepted.lock().unwrap() = claim.clone();
+        let told = put().await;
+        let unproven = matches!(told, Err(Failure::Unproven(5)));
+        assert!(unproven, "{claim:?}: {told:?}");
+    }
+    *standing.accepted.lock().unwrap() = signed(TERM + 2, "signed");
+    let told = put().await;
+    assert!(matches!(told, Err(Failure::Outbid(5))), "{told:?}");
+    assert_eq!(standing.now.lock().unwrap().1, later);
+    assert!(standing.taken.borrow().is_empty());
+}
+
+/// Whoever has lost the Lease, and may not know it yet, puts nothing any more.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_put_when_the_term_is_over() {
+    let mut tasks = JoinSet::new();
+    let (address, standing) = sidecar(&mut tasks, "b1").await;
+    let term = Term::until(TERM, Instant::now());
+    let told = put::put(&Initials, &term, &wanted(address), None).await;
+    assert!(matches!(told, Err(Failure::Deposed)), "{told:?}");
+    assert!(standing.taken.borrow().is_empty());
 }
 
 /// Another start knows nothing, even if nothing that is wanted has changed.

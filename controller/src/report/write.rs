@@ -4,6 +4,7 @@
 use super::events::PolicyName;
 use super::schedule::{PolicyKey, Schedule};
 use crate::api_error::Class;
+use crate::lease::Term;
 use crate::metrics::Metrics;
 use ebb_api::policy::DrainPolicy;
 use ebb_api::status::DrainPolicyStatus;
@@ -24,6 +25,7 @@ pub struct Writes {
     /// Whose status is due when.
     pub schedule: Schedule,
     client: Client,
+    term: Term,
     metrics: Arc<Metrics>,
     under_way: JoinSet<Write>,
 }
@@ -39,18 +41,22 @@ pub struct Write {
 // === impl Writes ===
 
 impl Writes {
-    /// Writes by that client.
-    pub fn new(client: Client, metrics: Arc<Metrics>) -> Writes {
+    /// Writes by that client, as the leader of that term.
+    pub fn new(client: Client, term: Term, metrics: Arc<Metrics>) -> Writes {
         Writes {
             schedule: Schedule::default(),
             client,
+            term,
             metrics,
             under_way: JoinSet::new(),
         }
     }
 
-    /// Begins to write a status.
+    /// Begins to write a status; not any more when another controller may have begun to.
     pub fn begin(&mut self, policy: PolicyName, status: DrainPolicyStatus, now: Instant) {
+        if !self.term.holds() {
+            return;
+        }
         self.schedule.begin(key_of(&policy), now);
         let client = self.client.clone();
         self.under_way.spawn(async move {

@@ -7,7 +7,7 @@ use crate::lifecycle::{Message, Refusal};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use ebb_api::desired::{Conflict, Desired};
+use ebb_api::desired::{Conflict, Desired, Signed};
 use ebb_api::names::{KEY_HEADER, SIGNATURE_HEADER};
 use ebb_api::phase::Trigger;
 use http_body_util::{BodyExt, Limited};
@@ -80,7 +80,7 @@ async fn accept(
         .map_err(|_| Refused::Slow)?
         .map_err(|_| Refused::Large)?
         .to_bytes();
-    verify(admin, &head.headers, &body)?;
+    let signature = verify(admin, &head.headers, &body)?;
     let desired: Desired = serde_json::from_slice(&body).map_err(Refused::Garbage)?;
     if let Some(leave) = desired.leave
         && rules(leave.trigger).source == Source::Kubelet
@@ -90,6 +90,11 @@ async fn accept(
     let (answer, verdict) = oneshot::channel();
     let request = Message::Desired {
         desired: Box::new(desired),
+        signed: Signed {
+            // It is JSON, so it is UTF-8.
+            body: String::from_utf8_lossy(&body).into_owned(),
+            signature,
+        },
         answer,
     };
     // The lifecycle ends just before the process does.
@@ -105,19 +110,19 @@ async fn accept(
     }
 }
 
-/// Nothing of the body is looked at before its signature was found good.
-fn verify(admin: &Admin, headers: &HeaderMap, body: &Bytes) -> Result<(), Refused> {
+/// Nothing of the body is looked at before its signature was found good. Returns the signature.
+fn verify(admin: &Admin, headers: &HeaderMap, body: &Bytes) -> Result<String, Refused> {
     let key = admin.key.as_ref().ok_or(Refused::NoKey)?;
-    let header = |name| headers.get(name).map(|value| value.as_bytes());
-    if header(KEY_HEADER) != Some(key.id.as_bytes()) {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if header(KEY_HEADER) != Some(key.id.as_str()) {
         return Err(Refused::OtherKey);
     }
-    let signature = header(SIGNATURE_HEADER)
-        .and_then(|text| BASE64_STANDARD.decode(text).ok())
-        .ok_or(Refused::Signature)?;
+    let text = header(SIGNATURE_HEADER).ok_or(Refused::Signature)?;
+    let signature = BASE64_STANDARD.decode(text);
     UnparsedPublicKey::new(&ED25519, &key.public)
-        .verify(body, &signature)
-        .map_err(|_| Refused::Signature)
+        .verify(body, &signature.map_err(|_| Refused::Signature)?)
+        .map_err(|_| Refused::Signature)?;
+    Ok(text.to_owned())
 }
 
 // === impl Refused ===

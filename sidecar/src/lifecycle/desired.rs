@@ -12,6 +12,10 @@ impl Lifecycle {
             return Err(Refusal::Conflict(Conflict {
                 boot: self.boot.clone(),
                 revision: self.revision,
+                accepted: match desired.revision.term < self.revision.term {
+                    true => self.accepted.clone(),
+                    false => None,
+                },
             }));
         }
         Ok(())

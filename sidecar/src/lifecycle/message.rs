@@ -2,7 +2,7 @@
 
 use crate::hooks::Call;
 use crate::stance::Conduct;
-use ebb_api::desired::{Conflict, Desired};
+use ebb_api::desired::{Conflict, Desired, Signed};
 use ebb_api::phase::Phase;
 use ebb_api::report::Report;
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ pub(crate) enum Message {
     /// A desired state with a good signature.
     Desired {
         desired: Box<Desired>,
+        /// The same as it was sent.
+        signed: Signed,
         answer: oneshot::Sender<Result<Report, Refusal>>,
     },
     /// What the sidecar says about itself.

@@ -3,7 +3,7 @@
 use crate::running::{Sidecar, TOKEN, call, quick, within};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use ebb_api::desired::{Conflict, Endpoints, Revision};
+use ebb_api::desired::{Conflict, Desired, Endpoints, Revision};
 use ebb_api::phase::Phase;
 use ebb_api::report::Report;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -96,7 +96,8 @@ async fn other_signatures_are_refused() {
     );
 }
 
-/// Another pod's state, another start's, and an old one: refused, and the conflict says what is.
+/// Another pod's state, another start's, and an old one: refused, and the conflict says what is. To
+/// a sender of an earlier term it shows the state that a later leader has signed.
 #[tokio::test]
 async fn states_for_others_and_old_ones_are_refused() {
     let mut sidecar = Sidecar::start(quick(30)).await;
@@ -113,7 +114,7 @@ async fn states_for_others_and_old_ones_are_refused() {
     repeated.revision = first.revision;
     let mut old = repeated.clone();
     old.revision = Revision::new(0, 1000);
-    for refused in [earlier_start, repeated, old] {
+    for (refused, of_earlier_term) in [(earlier_start, false), (repeated, false), (old, true)] {
         let answer = sidecar.put(&refused).await;
         assert_eq!(answer.status, 409, "{answer:?}");
         let conflict: Conflict = serde_json::from_str(&answer.body).unwrap();
@@ -121,6 +122,14 @@ async fn states_for_others_and_old_ones_are_refused() {
             (conflict.boot, conflict.revision),
             (first.boot.clone(), first.revision)
         );
+        assert_eq!(conflict.accepted.is_some(), of_earlier_term);
+        let Some(shown) = conflict.accepted else {
+            continue;
+        };
+        let signature = BASE64_STANDARD.encode(sidecar.key.sign(shown.body.as_bytes()));
+        assert_eq!(shown.signature, signature);
+        let shown: Desired = serde_json::from_str(&shown.body).unwrap();
+        assert_eq!(shown, first);
     }
     assert_eq!(sidecar.report().await.phase, Phase::Serving);
 }

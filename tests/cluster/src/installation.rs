@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use ebb_paths::workspace;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::ListParams;
 use tokio::sync::OnceCell;
 
@@ -19,6 +20,18 @@ const RELEASE: &str = "ebb";
 
 /// The labels of the controller's pods and of its Deployment.
 pub const SELECTOR: &str = "app.kubernetes.io/name=ebb";
+
+/// The name of the Lease that the leader holds.
+pub const LEASE: &str = "ebb-controller";
+
+/// Which of the controllers leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leader {
+    /// The name of its pod.
+    pub name: String,
+    /// Its term.
+    pub term: u64,
+}
 
 /// How long the controller may take to be ready.
 const READY: Duration = Duration::from_secs(60);
@@ -104,6 +117,16 @@ pub async fn wait_until_ready(cluster: &Cluster) -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// Who leads now, by the Lease.
+pub async fn leader(cluster: &Cluster) -> Result<Leader> {
+    let lease = cluster.api::<Lease>(NAMESPACE).get(LEASE).await?;
+    let spec = lease.spec.unwrap_or_default();
+    Ok(Leader {
+        name: spec.holder_identity.context("nobody leads")?,
+        term: u64::try_from(spec.lease_transitions.unwrap_or(0))?,
+    })
 }
 
 /// The value that names an image, as the chart wants it.

@@ -2,6 +2,7 @@
 
 use super::Note;
 use crate::api_error::Class;
+use crate::lease::Term;
 use crate::metrics::Metrics;
 use ebb_model::text::truncate::truncate;
 use kube::runtime::events::{Event, Recorder};
@@ -16,12 +17,20 @@ const PACE: Duration = Duration::from_millis(100);
 /// The longest note that the API server takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
 
-/// Writes the Events that are handed in, until no more can come.
-pub async fn write(recorder: Recorder, mut notes: mpsc::Receiver<Note>, metrics: Arc<Metrics>) {
+/// Writes the Events that are handed in, as the leader of that term, until no more can come.
+pub async fn write(
+    recorder: Recorder,
+    term: Term,
+    mut notes: mpsc::Receiver<Note>,
+    metrics: Arc<Metrics>,
+) {
     let mut pace = tokio::time::interval(PACE);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while let Some(note) = notes.recv().await {
         pace.tick().await;
+        if !term.holds() {
+            continue;
+        }
         let event = Event {
             type_: note.kind,
             reason: note.reason,

@@ -13,6 +13,7 @@ mod fixtures;
 mod forged;
 mod hooks;
 mod kubectl_output;
+mod leadership;
 mod leaving;
 mod limit_ranges;
 mod outages;

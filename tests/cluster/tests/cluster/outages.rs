@@ -9,13 +9,14 @@ use ebb_api::policy::DrainPolicy;
 use ebb_bed::machine::NODES;
 use ebb_cluster::eventually;
 use ebb_cluster::installation::{self, NAMESPACE, SELECTOR};
-use ebb_cluster::namespace::{TestNamespace, exclusive};
+use ebb_cluster::namespace::{TestNamespace, exclusive, in_parallel};
 use ebb_cluster::pods;
 use ebb_cluster::rolls::{restart, under_load};
 use ebb_cluster::setup::{NAME, Setup};
 use ebb_cluster::web::Web;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
 use crate::fixtures::{any_pod, policy, protected, web};
@@ -34,7 +35,11 @@ async fn controllers(namespace: &TestNamespace) -> Result<Vec<Pod>> {
         .items)
 }
 
-async fn scale_controller(namespace: &TestNamespace, replicas: usize) -> Result<()> {
+/// Makes the number of controllers that, and returns what it was.
+pub(crate) async fn scale_controller(namespace: &TestNamespace, replicas: i32) -> Result<i32> {
+    let deployments = namespace.cluster.api::<Deployment>(NAMESPACE);
+    let deployment = deployments.get("ebb-controller").await?;
+    let before = deployment.spec.and_then(|it| it.replicas).unwrap_or(1);
     let replicas_argument = format!("--replicas={replicas}");
     let arguments = [
         "-n",
@@ -47,10 +52,11 @@ async fn scale_controller(namespace: &TestNamespace, replicas: usize) -> Result<
     ];
     namespace.cluster.kubectl(&arguments).await?;
     if replicas > 0 {
-        return installation::wait_until_ready(&namespace.cluster).await;
+        installation::wait_until_ready(&namespace.cluster).await?;
+        return Ok(before);
     }
     eventually(
-        "the controller to be gone",
+        "the controllers to be gone",
         Duration::from_secs(60),
         async || {
             let left = controllers(namespace).await?.len();
@@ -58,7 +64,8 @@ async fn scale_controller(namespace: &TestNamespace, replicas: usize) -> Result<
             Ok(())
         },
     )
-    .await
+    .await?;
+    Ok(before)
 }
 
 /// With no controller at all a pod drains by the policy that it was born with: a request in flight
@@ -76,9 +83,9 @@ fn pods_drain_without_a_controller() {
         let brief = Leaving::of(namespace, brief).app(web(namespace, "brief"));
         let brief = brief.ready().await?;
         protected(namespace, NAME, "AllProtected").await?;
-        scale_controller(namespace, 0).await?;
+        let replicas = scale_controller(namespace, 0).await?;
         let result = drain_by_bootstrap(namespace, &rolled, patient, brief).await;
-        scale_controller(namespace, 1).await?;
+        scale_controller(namespace, replicas).await?;
         result?;
         // Back again, it names the pods that were made while nobody could give them a sidecar.
         protected(namespace, NAME, "NotInjected").await?;
@@ -116,8 +123,8 @@ async fn drain_by_bootstrap(
     Ok(())
 }
 
-/// Draining the node that the controller runs on, and then one that it does not run on, loses
-/// nothing.
+/// Draining the node that the leader runs on, and then one that it does not run on, loses nothing;
+/// and since a controller is left at any time, every new pod gets its sidecar.
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn node_drains_lose_nothing() {
@@ -133,19 +140,19 @@ fn node_drains_lose_nothing() {
 }
 
 async fn drain_both_nodes(namespace: &TestNamespace, web: &Web) -> Result<()> {
-    for of_the_controller in [true, false] {
-        // Pods that were made while the controller moved have no sidecar; and all may be on one
-        // node.
+    for of_the_leader in [true, false] {
+        // All may be on one node.
         spread(namespace, web).await?;
-        let controller = controllers(namespace)
-            .await?
-            .first()
-            .and_then(node_of)
-            .context("no controller")?;
+        let leader = installation::leader(&namespace.cluster).await?.name;
+        let controllers = controllers(namespace).await?;
+        let leader = controllers
+            .iter()
+            .find(|pod| pod.metadata.name.as_ref() == Some(&leader));
+        let leaders = leader.and_then(node_of).context("the leader has no pod")?;
         let node = NODES
             .iter()
-            .find(|node| (**node == controller) == of_the_controller);
-        let node = *node.context("the controller runs on an unknown node")?;
+            .find(|node| (**node == leaders) == of_the_leader);
+        let node = *node.context("the leader runs on an unknown node")?;
         let tally = under_load(namespace, web, async |_| {
             let arguments = [
                 "drain",
@@ -159,14 +166,15 @@ async fn drain_both_nodes(namespace: &TestNamespace, web: &Web) -> Result<()> {
         })
         .await?;
         eprintln!(
-            "drain of {node}, controller there: {of_the_controller}: {:?}",
+            "drain of {node}, leader there: {of_the_leader}: {:?}",
             tally.summary()
         );
         assert_eq!(
             tally.failed, 0,
-            "drain of {node}, controller there: {of_the_controller}: {:?}\n{:#?}",
+            "drain of {node}, leader there: {of_the_leader}: {:?}\n{:#?}",
             tally.reasons, tally.samples
         );
+        protected(namespace, NAME, "AllProtected").await?;
         namespace.cluster.kubectl(&["uncordon", node]).await?;
         installation::wait_until_ready(&namespace.cluster).await?;
     }
@@ -194,6 +202,32 @@ async fn spread(namespace: &TestNamespace, web: &Web) -> Result<()> {
 
 fn node_of(pod: &Pod) -> Option<String> {
     pod.spec.as_ref().and_then(|spec| spec.node_name.clone())
+}
+
+/// Secrets that somebody deletes are made again as they were, by the controllers that know them:
+/// pods are spoken to with their own key, and the API server trusts the certificate that it knows.
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn deleted_secrets_are_made_again_as_they_were() {
+    in_parallel("secrets", async |namespace| {
+        let secrets = namespace.cluster.api::<Secret>(NAMESPACE);
+        for name in ["ebb-keyring", "ebb-webhook-certificate"] {
+            let before = secrets.get(name).await?;
+            secrets.delete(name, &DeleteParams::default()).await?;
+            let what = format!("the Secret {name} to be made again");
+            eventually(&what, Duration::from_secs(60), async || {
+                let again = secrets.get(name).await?;
+                ensure!(
+                    again.metadata.uid != before.metadata.uid,
+                    "it is still there"
+                );
+                assert!(again.data == before.data, "{name} has other contents");
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    });
 }
 
 /// An upgrade of Ebb, and its removal, leave running pods serving and draining; after the removal
