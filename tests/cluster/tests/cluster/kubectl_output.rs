@@ -20,8 +20,9 @@ use crate::leaving::Leaving;
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_drain_reads_well() {
     in_parallel("words", async |namespace| {
-        let leaving = Leaving::of(namespace, json!({"timeoutSeconds": 60}));
-        let leaving = leaving.app(unprobed(namespace, "web"));
+        // What is shown of a policy without a capture mode, whatever is asked of others.
+        let usual = json!({"timeoutSeconds": 60, "capture": null});
+        let leaving = Leaving::of(namespace, usual).app(unprobed(namespace, "web"));
         let mut leaving = leaving.ready().await?;
         protected(namespace, "web", "AllProtected").await?;
         status(namespace, "web", "one serves", |status| {
@@ -54,7 +55,7 @@ fn a_drain_reads_well() {
         event(namespace, "web drained").await?;
         insta::assert_snapshot!("describe_after_a_drain", described(namespace, "web").await?);
 
-        let brief = json!({"timeoutSeconds": 4, "shutdownSeconds": 2});
+        let brief = json!({"timeoutSeconds": 4, "shutdownSeconds": 2, "capture": null});
         let brief = Leaving::of(namespace, brief).app(unprobed(namespace, "brief"));
         let mut brief = brief.request("/slow?seconds=60").ready().await?;
         brief.delete().await?;

@@ -102,7 +102,8 @@ fn a_namespace_that_forbids_the_redirect_gets_serving_pods_and_a_reason() {
             .cluster
             .kubectl(&["label", "namespace", &namespace.name, level])
             .await?;
-        policy(namespace, "web", json!({"timeoutSeconds": 30})).await?;
+        // What pods fall back on, whatever is asked of others.
+        policy(namespace, "web", json!({"capture": {"mode": "Auto"}})).await?;
         let restricted = web(namespace, "web")
             .container(json!({"securityContext": {
                 "allowPrivilegeEscalation": false,
