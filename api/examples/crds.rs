@@ -2,7 +2,9 @@
 //! there.
 
 use ebb_api::policy::DrainPolicy;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSON;
 use kube::{CustomResourceExt, ResourceExt};
+use serde_json::json;
 use std::error::Error;
 use std::io::Write;
 
@@ -16,6 +18,16 @@ fn yaml() -> Result<String, Box<dyn Error>> {
     let mut definition = DrainPolicy::crd();
     let annotations = definition.annotations_mut();
     annotations.insert("helm.sh/resource-policy".to_owned(), "keep".to_owned());
+    for version in &mut definition.spec.versions {
+        let schema = version.schema.as_mut();
+        let schema = schema.and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let properties = schema.and_then(|schema| schema.properties.as_mut());
+        if let Some(status) = properties.and_then(|properties| properties.get_mut("status")) {
+            // A policy that nobody has looked at yet is of no generation. Without it, programs that
+            // wait for objects (`helm --wait` among them) take one without a status for ready.
+            status.default = Some(JSON(json!({"observedGeneration": -1})));
+        }
+    }
     // Lines of descriptions stay as they are: folding a long one would only make it hard to read.
     let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
     let definition = serde_saphyr::to_string_with_options(&definition, options)?;

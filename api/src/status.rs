@@ -19,13 +19,15 @@ pub struct DrainPolicyStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub active: Vec<Active>,
     /// Ready: whether the policy is in force. Protected: whether every pod that it selects can
-    /// drain.
+    /// drain. Stalled: it is invalid, and will not be in force until it is changed; else it is not
+    /// there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The values in force, defaults applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_force: Option<InForce>,
-    /// The generation of the spec that this status is about.
+    /// The generation of the spec that this status is about; -1 before the controller has seen the
+    /// policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// The last five drains that ended, newest first.

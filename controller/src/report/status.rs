@@ -94,14 +94,14 @@ pub fn invalid(
     before: &DrainPolicyStatus,
     now: Now,
 ) -> DrainPolicyStatus {
-    let ready = condition(
+    let findings = [
         conditions::invalid(&policy.why),
-        &before.conditions,
-        policy.generation,
-        now.wall,
-    );
+        conditions::stalled(&policy.why),
+    ];
     DrainPolicyStatus {
-        conditions: vec![ready],
+        conditions: findings
+            .map(|it| condition(it, &before.conditions, policy.generation, now.wall))
+            .into(),
         observed_generation: Some(policy.generation),
         recent: history.recent.clone(),
         totals: history.totals.clone(),

@@ -196,3 +196,31 @@ fn progress_is_no_news() {
     assert_ne!(first, later);
     assert!(!differs_beyond_progress(&first, &later));
 }
+
+/// Whoever waits for an invalid policy is told that waiting is of no use; one that is in force, or
+/// whose pods can't drain, is not stalled.
+#[test]
+fn only_an_invalid_policy_is_stalled() {
+    let namespace = namespace(vec![pod("web-0")]);
+    let valid = of(&namespace, &DrainLog::default(), "web");
+    let policy = InvalidPolicy {
+        namespace: "shop".to_owned(),
+        name: "web".to_owned(),
+        uid: "u1".to_owned(),
+        generation: 2,
+        why: "it is empty".to_owned(),
+        status: DrainPolicyStatus::default(),
+    };
+    let before = DrainPolicyStatus::default();
+    let invalid = invalid(&policy, &History::default(), &before, now());
+    let holds = |status: &DrainPolicyStatus| -> Vec<(String, bool)> {
+        let conditions = status.conditions.iter();
+        conditions
+            .map(|it| (it.type_.clone(), it.status == "True"))
+            .collect()
+    };
+    let is = |kind: &str, holds| (kind.to_owned(), holds);
+    assert_eq!(holds(&valid), [is("Ready", true), is("Protected", false)]);
+    assert_eq!(holds(&invalid), [is("Ready", false), is("Stalled", true)]);
+    assert_eq!(invalid.observed_generation, Some(2));
+}

@@ -5,24 +5,29 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result};
 use ebb_api::policy::DrainPolicy;
 use ebb_cluster::namespace::{TestNamespace, in_parallel};
+use kube::Api;
 use kube::api::{ApiResource, DynamicObject, PostParams};
-use kube::{Api, Resource as _};
 use serde_json::{Value, json};
 
-/// What the API server says to a policy with this spec; `None` if it takes it.
-async fn verdict(namespace: &TestNamespace, spec: &Value) -> Result<Option<String>> {
+/// The policy with this spec as the API server would make it.
+async fn tried(
+    namespace: &TestNamespace,
+    spec: &Value,
+) -> std::result::Result<DynamicObject, kube::Error> {
     let kind = ApiResource::erase::<DrainPolicy>(&());
     let policies: Api<DynamicObject> =
         Api::namespaced_with(namespace.cluster.client.clone(), &namespace.name, &kind);
-    let policy: DynamicObject = serde_json::from_value(json!({
-        "apiVersion": DrainPolicy::api_version(&()), "kind": DrainPolicy::kind(&()),
-        "metadata": {"name": "policy"}, "spec": spec,
-    }))?;
+    let policy = DynamicObject::new("policy", &kind).data(json!({"spec": spec}));
     let dry_run = PostParams {
         dry_run: true,
         ..PostParams::default()
     };
-    match policies.create(&dry_run, &policy).await {
+    policies.create(&dry_run, &policy).await
+}
+
+/// What the API server says to a policy with this spec; `None` if it takes it.
+async fn verdict(namespace: &TestNamespace, spec: &Value) -> Result<Option<String>> {
+    match tried(namespace, spec).await {
         Ok(_) => Ok(None),
         Err(kube::Error::Api(status)) if status.code == 422 => Ok(Some(status.message)),
         Err(error) => Err(error).context("the API server did not judge the policy"),
@@ -171,6 +176,18 @@ fn nonsense_is_refused_with_a_sentence() {
             assert!(said.contains(sentence), "{spec}: {said}");
             assert!(said.contains("\"policy\""), "it names the policy: {said}");
         }
+        Ok(())
+    });
+}
+
+/// A policy that no controller has seen is of no generation, so that whoever waits for it (`helm
+/// --wait`, Flux, `kubectl wait`) does not take it for ready.
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn a_policy_that_nobody_has_seen_is_not_ready() {
+    in_parallel("unseen", async |namespace| {
+        let made = tried(namespace, &json!({"selector": {}})).await?;
+        assert_eq!(made.data["status"]["observedGeneration"], -1);
         Ok(())
     });
 }
