@@ -39,6 +39,8 @@ pub enum Case {
     Goodbye,
     /// Two hundred drains that wait for one request each.
     Release,
+    /// What the proxy answers by itself, as it does to probes, under the load of `KeepAlive`.
+    Admin,
 }
 
 /// A number that is measured. The order is that of the table.
@@ -59,6 +61,10 @@ pub enum Metric {
     P99,
     /// The longest of the times.
     Longest,
+    /// The median of the times while there is nothing else to do.
+    IdleP50,
+    /// The time that 99 of 100 do not exceed then.
+    IdleP99,
     /// Resident memory after the start.
     ResidentAtStart,
     /// Resident memory under load.
@@ -99,6 +105,7 @@ impl Case {
             }
             (_, Proxy::Direct) => self.is_latency(),
             (_, Proxy::HaproxySplice) => self == Self::Bulk,
+            (Self::Admin, proxy) => proxy.own_port().is_some(),
             _ => true,
         };
         proxies.iter().filter(takes_part).copied().collect()
@@ -112,7 +119,10 @@ impl Case {
             (Metric::Cpu | Metric::CpuUser | Metric::CpuSystem, _) => "us/request",
             (Metric::Throughput, Self::Bulk) => "MB/s",
             (Metric::Throughput, _) => "requests/s",
-            (Metric::P50 | Metric::P99 | Metric::Longest, _) => "us",
+            (
+                Metric::P50 | Metric::P99 | Metric::Longest | Metric::IdleP50 | Metric::IdleP99,
+                _,
+            ) => "us",
             (Metric::ResidentAtStart | Metric::Resident | Metric::Group, _) => "MB",
         }
     }
@@ -128,6 +138,9 @@ impl Case {
                 "{self} ({} connections; times are what it adds to others)",
                 staying_connections()
             ),
+            Self::Admin => {
+                format!("{self} (what the proxy answers by itself, under load and at rest)")
+            }
             Self::Release => format!("{self} (from the last byte in flight to the hook's answer)"),
             _ => self.to_string(),
         }
@@ -147,6 +160,7 @@ impl fmt::Display for Case {
             Self::Idle => "idle",
             Self::Goodbye => "goodbye",
             Self::Release => "release",
+            Self::Admin => "admin",
         })
     }
 }
@@ -161,6 +175,8 @@ impl fmt::Display for Metric {
             Self::P50 => "p50",
             Self::P99 => "p99",
             Self::Longest => "longest",
+            Self::IdleP50 => "p50 at rest",
+            Self::IdleP99 => "p99 at rest",
             Self::ResidentAtStart => "resident memory at start",
             Self::Resident => "resident memory",
             Self::Group => "memory of the cgroup",
@@ -192,5 +208,8 @@ mod tests {
             [Proxy::Ebb, Proxy::HaproxySplice]
         );
         assert_eq!(Case::Goodbye.participants(&all), [Proxy::Ebb]);
+        let others = [Proxy::Ebb, Proxy::HaproxyTcp, Proxy::NginxHttp];
+        let with_an_own_answer = [Proxy::Ebb, Proxy::HaproxyTcp];
+        assert_eq!(Case::Admin.participants(&others), with_an_own_answer);
     }
 }

@@ -1,5 +1,6 @@
 //! What is measured in each case: one turn of one proxy.
 
+mod admin;
 mod goodbye;
 mod idle;
 mod latency;
@@ -58,6 +59,7 @@ impl Turn<'_> {
             Case::Idle => idle::measure(self),
             Case::Goodbye => goodbye::measure(self),
             Case::Release => release::measure(self),
+            Case::Admin => admin::measure(self),
         }
     }
 

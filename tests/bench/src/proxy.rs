@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use ebb_api::capture::Mode;
+use ebb_api::names::ADMIN_PORT;
 use ebb_netns::process::{self, Process};
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +130,23 @@ impl Proxy {
     /// Whether it is the sidecar that is to be built.
     pub fn is_ours(self) -> bool {
         matches!(self, Self::Ebb | Self::EbbRedirect)
+    }
+
+    /// The port at which it answers requests itself, where it has one.
+    pub fn own_port(self) -> Option<u16> {
+        match self {
+            Self::Ebb | Self::EbbRedirect | Self::EbbBeside => Some(ADMIN_PORT),
+            Self::HaproxyTcp
+            | Self::HaproxySplice
+            | Self::HaproxyHttp
+            | Self::Haproxy3Tcp
+            | Self::Haproxy3Http => Some(haproxy::OWN_PORT),
+            Self::Direct
+            | Self::NginxStream
+            | Self::NginxHttp
+            | Self::EnvoyTcp
+            | Self::EnvoyHttp => None,
+        }
     }
 
     /// Which build of the sidecar it is.

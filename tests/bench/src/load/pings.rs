@@ -73,7 +73,11 @@ pub fn ping(mut stream: TcpStream, stop: &AtomicBool) -> Result<Vec<Ping>> {
 }
 
 /// Lets this thread go before the others of its CPU.
-fn go_first() -> Result<()> {
+///
+/// # Errors
+///
+/// The kernel does not permit it.
+pub fn go_first() -> Result<()> {
     // On Linux a nice value belongs to a thread (sched(7)).
     let own = Some(rustix::thread::gettid());
     rustix::process::setpriority_process(own, FIRST).context("can't raise a thread's priority")

@@ -36,6 +36,9 @@ pub(super) const HTTP: Mode = Mode {
     series_3: false,
 };
 
+/// The port on which it answers by itself, as its statistics page would be.
+pub(super) const OWN_PORT: u16 = 9081;
+
 /// Pipes to splice through, each with two open files; one would do here.
 const PIPES: usize = 16;
 
@@ -78,6 +81,7 @@ impl Mode {
         };
         let mode = self.lines;
         let listen = Topology::address(PORT);
+        let own = Topology::address(OWN_PORT);
         let app = Topology::address(backend::port(protocol));
         let connections = (file_limit().saturating_sub(OWN_FILES) / 2).min(20_000);
         format!(
@@ -91,6 +95,10 @@ defaults
   timeout server 1h
   timeout http-keep-alive 1h
   {mode}
+frontend own
+  mode http
+  bind {own}
+  http-request return status 200 content-type text/plain string ok
 listen app
   bind {listen} backlog 4096{protocol_of_http}
   server app {app}{protocol_of_http}
