@@ -71,8 +71,8 @@ pub fn invalid(why: &str) -> Finding {
     }
 }
 
-/// The condition Stalled of an invalid policy: waiting is of no use. (What the words mean to programs
-/// that wait for objects is in kstatus, sigs.k8s.io/cli-utils.)
+/// The condition Stalled of an invalid policy: waiting is of no use. (What the words mean to
+/// programs that wait for objects is in kstatus, sigs.k8s.io/cli-utils.)
 pub fn stalled(why: &str) -> Finding {
     Finding {
         kind: "Stalled",
