@@ -24,7 +24,7 @@ fn yaml() -> Result<String, Box<dyn Error>> {
         let properties = schema.and_then(|schema| schema.properties.as_mut());
         if let Some(status) = properties.and_then(|properties| properties.get_mut("status")) {
             // A policy that nobody has looked at yet is of no generation. Without it, programs that
-            // wait for objects (`helm --wait` among them) take one without a status for ready.
+            // wait by kstatus' rules (Flux, helm 4) take one without a status for ready.
             status.default = Some(JSON(json!({"observedGeneration": -1})));
         }
     }

@@ -40,8 +40,8 @@ use tracing::{info, warn};
 const WEBHOOK_SERVICE: &str = "ebb-webhook";
 /// The MutatingWebhookConfiguration that names it.
 const WEBHOOK_CONFIGURATION: &str = "ebb";
-/// How long open calls and due writes are waited for at the end. Less than what is left of the
-/// Lease between two renewals: all of it is written by the leader.
+/// How long open calls and due writes are waited for at the end. What is written after the end of
+/// the Lease, which is not renewed meanwhile, is left out.
 const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// Runs the controller until `stop` is cancelled.
@@ -93,8 +93,12 @@ pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> a
         drop(complete);
         candidate.run().await;
     });
-    let leading = leading.run(leadership, stop.clone());
-    tasks.spawn_finishing("leading", leading);
+    let (stopping, namespace) = (stop.clone(), config.namespace.clone());
+    tasks.spawn_finishing("leading", async move {
+        leading.run(leadership, stopping).await;
+        // Before the webhook's last calls have ended: another can lead meanwhile.
+        lease::release(client, &namespace, &identity).await;
+    });
 
     let admin = server::bind(admin::port(config.admin))
         .await
@@ -111,7 +115,6 @@ pub async fn run(config: Config, clients: Clients, stop: CancellationToken) -> a
     if !tasks.stop(LAST_WORK + Duration::from_secs(1)).await {
         warn!(within = ?LAST_WORK, "stopped with calls open");
     }
-    lease::release(client, &config.namespace, &identity).await;
     Ok(())
 }
 

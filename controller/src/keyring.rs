@@ -106,7 +106,8 @@ pub async fn load(client: &Client, namespace: &str) -> Result<Keyring, KeyringEr
 
 /// Reads the keyring periodically, and publishes changes. Never returns. A failure is logged and
 /// leaves the keys as they are: running pods accept no others. For the same reason a Secret that is
-/// gone is made again with the same keys.
+/// gone is made again with the same keys, and one that another controller has made meanwhile, which
+/// knew none of them, gets them back.
 pub async fn follow(client: Client, namespace: String, keyring: watch::Sender<Arc<Keyring>>) {
     loop {
         tokio::time::sleep(REREAD_EVERY).await;
@@ -141,15 +142,35 @@ async fn read_again(
         Some(stored) => stored,
         None => {
             let again = secret(present.stored.clone());
-            let again = secrets.create(&PostParams::default(), &again).await;
-            warn!(
-                secret = KEYRING_SECRET,
-                "it was deleted; made it again, with the same keys"
-            );
-            again.map_err(failed)?
+            match secrets.create(&PostParams::default(), &again).await {
+                Ok(again) => {
+                    warn!(secret = KEYRING_SECRET, "deleted; made again as it was");
+                    again
+                }
+                // Another replica was faster.
+                Err(kube::Error::Api(status)) if status.code == 409 => {
+                    secrets.get(KEYRING_SECRET).await.map_err(failed)?
+                }
+                Err(error) => return Err(failed(error)),
+            }
         }
     };
-    Keyring::of(&stored, namespace)
+    let read = Keyring::of(&stored, namespace)?;
+    if !read.is_foreign_to(present) {
+        return Ok(read);
+    }
+    let joined = Secret {
+        data: Some(read.joined(present)),
+        ..stored
+    };
+    let how = PostParams::default();
+    let joined = secrets.replace(KEYRING_SECRET, &how, &joined).await;
+    let joined = joined.map_err(failed)?;
+    warn!(
+        secret = KEYRING_SECRET,
+        "made anew without the keys of running pods; put them back"
+    );
+    Keyring::of(&joined, namespace)
 }
 
 fn api_error(namespace: &str, source: kube::Error) -> KeyringError {
@@ -181,6 +202,18 @@ impl Keyring {
         };
         let public = UnparsedPublicKey::new(&ED25519, key.public_key());
         public.verify(body, &signature).is_ok()
+    }
+
+    /// Whether it has none of the keys that are known: nobody rotates keys like that.
+    fn is_foreign_to(&self, known: &Keyring) -> bool {
+        known.keys.keys().all(|id| !self.keys.contains_key(id))
+    }
+
+    /// What a Secret holds that has the keys of both; new pods get the key that this one names.
+    fn joined(&self, known: &Keyring) -> BTreeMap<String, ByteString> {
+        let mut data = known.stored.clone();
+        data.extend(self.stored.clone());
+        data
     }
 
     fn of(secret: &Secret, namespace: &str) -> Result<Keyring, KeyringError> {
@@ -314,6 +347,19 @@ pub(crate) mod tests {
         let lost = fresh().unwrap();
         let keyring = Keyring::read(&lost).unwrap();
         assert_eq!(secret(keyring.stored), lost);
+    }
+
+    /// A keyring that was made while the Secret was gone gets the keys of running pods back; one
+    /// from which a key was taken out does not.
+    #[test]
+    fn keys_of_running_pods_come_back() {
+        let (known, made_anew) = (keyring(), keyring());
+        assert!(made_anew.is_foreign_to(&known));
+        let joined = Keyring::read(&secret(made_anew.joined(&known))).unwrap();
+        assert_eq!(joined.current(), made_anew.current());
+        assert!(joined.sign(&known.current().id, b"body").is_some());
+        assert!(!joined.is_foreign_to(&known));
+        assert!(!known.is_foreign_to(&joined));
     }
 
     /// A damaged Secret is an error that says what is wrong, never a panic and never a new key.

@@ -2,7 +2,7 @@
 //!
 //! Every replica watches and answers the webhook. One of them plans, pushes, and writes statuses
 //! and Events: two would outbid each other at the sidecars and overwrite each other's words. Three
-//! things keep a second one from acting, and each of them holds where the others fail:
+//! things keep a second one from acting:
 //!
 //! - The API server gives the Lease to one holder at a time: each write names the version that it
 //!   replaces.
@@ -10,8 +10,9 @@
 //!   another replica takes over once it has seen no renewal for [`DURATION`] by *its* own. No clock
 //!   is compared with another machine's, so a wrong one does no harm.
 //! - Each change of hands has a higher [`Term`], which stands in every state that is pushed to a
-//!   sidecar, and a sidecar takes no state of an earlier term. So a holder that was frozen, and
-//!   goes on where it stood, tells nobody anything.
+//!   sidecar, and a sidecar takes no state of an earlier term. So a holder that was frozen together
+//!   with its clock (a virtual machine that is paused), and goes on where it stood, moves no pod;
+//!   a status or an Event it may write until its next renewal, which is refused.
 //!
 //! A crate would be welcome here. Those that were read compare the holder's clock with their own,
 //! and begin again at the first term when somebody deletes the Lease.
@@ -127,12 +128,14 @@ impl Term {
         });
     }
 
-    /// A term that is never lost, for what runs without other replicas.
-    pub fn for_ever(number: u64) -> Term {
+    /// A term that is never lost.
+    #[cfg(test)]
+    pub(crate) fn for_ever(number: u64) -> Term {
         Term::until(number, Instant::now() + Duration::from_hours(24 * 365))
     }
 
     /// A term that ends then.
+    #[cfg(test)]
     pub(crate) fn until(number: u64, until: Instant) -> Term {
         let held = Held {
             term: number,

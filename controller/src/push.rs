@@ -188,8 +188,11 @@ impl<S: Sign> Push<S> {
             }
             Err(failure) => {
                 self.metrics.put_failures.inc();
-                if let Failure::Outbid(by) = failure {
-                    self.term.outbid(by);
+                match failure {
+                    Failure::Outbid(by) => self.term.outbid(by),
+                    // All of this room ends with the term.
+                    Failure::Deposed => return,
+                    _ => {}
                 }
                 let failures = self.queue.failed(&pod, now);
                 debug!(

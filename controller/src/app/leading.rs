@@ -17,12 +17,17 @@ use crate::report::{Reports, events};
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 /// The most messages that wait between two rooms.
 const QUEUE: usize = 1024;
+
+/// How long a new leader waits before it reads what the one before has written last: its watches
+/// bring that within milliseconds.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// What the leader's parts are made of.
 pub(super) struct Leading {
@@ -52,11 +57,12 @@ impl Leading {
             info!(term = term.number(), "leading");
             self.metrics.leader.set(1);
             self.metrics.terms.inc();
+            tokio::time::sleep(SETTLED).await;
             let mut tasks = self.start(&term);
             tokio::select! {
                 () = term.lost() => {
                     warn!(term = term.number(), "leading no longer");
-                    // Not to be finished: another may have begun. And nothing of it may be left
+                    // Not to be finished: another may have begun. And no task of it may be left
                     // when the next term begins here.
                     tasks.abandon().await;
                     self.metrics.leads_no_longer();

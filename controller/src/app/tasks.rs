@@ -45,7 +45,7 @@ impl Tasks {
         }
     }
 
-    /// Aborts all of them, and waits until what they hold is dropped.
+    /// Aborts all of them, and waits until they have ended.
     pub(super) async fn abandon(mut self) {
         self.lasting.shutdown().await;
         self.finishing.shutdown().await;

@@ -4,8 +4,9 @@ use super::{DURATION, GIVE_UP, Held};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The longest that a holder's own word on the Lease's duration is believed: a slip of somebody's
-/// editor must not keep everybody out for ever.
+/// The longest that a holder's own word on the Lease's duration is believed; the least is
+/// [`DURATION`]. A slip of somebody's editor must neither keep everybody out for ever nor let two
+/// in.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// The holder of a Lease that was deleted and made anew: it can be taken as if that one had
@@ -103,18 +104,29 @@ impl Claim {
             // clock. Only of a Lease that is there can be known that it has not changed meanwhile.
             (None, None) => Step::Make,
             (Some(record), None) => match &record.holder {
+                // One that was put in its place as the chart makes it has forgotten the term, and
+                // somebody may hold it still.
+                None if record.term < self.highest => expired(DURATION),
+                // Made by the chart, or given back.
                 None => take,
                 // An earlier process of this pod, or a write of ours whose answer was lost.
                 Some(holder) if *holder == self.identity => take,
-                Some(_) => expired(record.duration.unwrap_or(DURATION).min(LONGEST)),
+                Some(_) => {
+                    let duration = record.duration.unwrap_or(DURATION);
+                    expired(duration.clamp(DURATION, LONGEST))
+                }
             },
         }
     }
 
-    /// Takes note that a write has been taken which was sent then.
-    pub(super) fn wrote(&mut self, record: Record, sent: Instant) {
+    /// Takes note that a write has been taken which was sent then. A renewal that is answered when
+    /// the term has ended does not bring it back.
+    pub(super) fn wrote(&mut self, record: Record, sent: Instant, now: Instant) {
         self.highest = self.highest.max(record.term);
-        self.held = Some(Held {
+        let is_over = self
+            .held
+            .is_some_and(|held| held.term == record.term && held.until <= now);
+        self.held = (!is_over).then(|| Held {
             term: record.term,
             until: sent + GIVE_UP,
         });

@@ -37,6 +37,20 @@ enum Failure {
     Silent(#[from] tokio::time::error::Elapsed),
 }
 
+// === impl Failure ===
+
+impl Failure {
+    /// The Lease is not what it was when it was read.
+    fn is_change(&self) -> bool {
+        match self {
+            Failure::Api(error) => {
+                matches!(Class::of(error), Class::Conflict | Class::NotFound)
+            }
+            Failure::Silent(_) => false,
+        }
+    }
+}
+
 // === impl Candidate ===
 
 impl Candidate {
@@ -73,19 +87,16 @@ impl Candidate {
             }
             let highest = *self.outbid.borrow_and_update();
             self.claim.heard(highest);
-            if let Err(failure) = self.look().await {
+            let mut looked = self.look().await;
+            if looked.as_ref().is_err_and(Failure::is_change) {
+                // Whoever has changed it may hold it now.
+                self.at_hand = None;
+                looked = self.look().await;
+            }
+            if let Err(failure) = looked {
                 self.at_hand = None;
                 let left = self.claim.held(Instant::now()).map(left);
-                match &failure {
-                    Failure::Api(error)
-                        if matches!(Class::of(error), Class::Conflict | Class::NotFound) =>
-                    {
-                        debug!(%failure, "the Lease has changed meanwhile");
-                    }
-                    failure => {
-                        warn!(%failure, lease = LEASE, ?left, "cannot take or renew the Lease")
-                    }
-                }
+                warn!(%failure, lease = LEASE, ?left, "cannot take or renew the Lease");
             }
             self.publish();
         }
@@ -129,7 +140,7 @@ impl Candidate {
             }
         };
         let written = tokio::time::timeout(ANSWER, written).await??;
-        self.claim.wrote(record(&written), sent);
+        self.claim.wrote(record(&written), sent, Instant::now());
         self.at_hand = Some(written);
         Ok(())
     }
@@ -172,23 +183,36 @@ impl Candidate {
 pub async fn release(client: Client, namespace: &str, identity: &str) {
     let leases: Api<Lease> = Api::namespaced(client, namespace);
     let given_back = async {
-        let Some(mut lease) = leases.get_opt(LEASE).await? else {
-            return Ok(());
-        };
-        match &mut lease.spec {
-            Some(spec) if spec.holder_identity.as_deref() == Some(identity) => {
-                spec.holder_identity = None;
+        match give_back(&leases, identity).await {
+            // A last renewal was still on its way.
+            Err(error) if Class::of(&error) == Class::Conflict => {
+                give_back(&leases, identity).await
             }
-            _ => return Ok(()),
+            done => done,
         }
-        let replaced = leases.replace(LEASE, &PostParams::default(), &lease).await;
-        replaced.map(|_| info!(identity, "gave the Lease back"))
     };
     match tokio::time::timeout(ANSWER, given_back).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!(%error, "the Lease was not given back"),
         Err(error) => debug!(%error, "the Lease was not given back"),
     }
+}
+
+async fn give_back(leases: &Api<Lease>, identity: &str) -> Result<(), kube::Error> {
+    let Some(mut lease) = leases.get_opt(LEASE).await? else {
+        return Ok(());
+    };
+    match &mut lease.spec {
+        Some(spec) if spec.holder_identity.as_deref() == Some(identity) => {
+            spec.holder_identity = None;
+        }
+        _ => return Ok(()),
+    }
+    leases
+        .replace(LEASE, &PostParams::default(), &lease)
+        .await?;
+    info!(identity, "gave the Lease back");
+    Ok(())
 }
 
 /// What a Lease says. Whatever is missing in it, or makes no sense, speaks for nobody.

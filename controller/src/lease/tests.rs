@@ -34,6 +34,10 @@ async fn a_lease_is_taken_when_nobody_can_hold_it() {
         duration: Some(Duration::from_hours(9999)),
         ..record
     });
+    let another_slip = held_by("b", 1, 4).map(|record| Record {
+        duration: Some(Duration::from_secs(1)),
+        ..record
+    });
     let take = |term| Step::Take { term };
     let rows = [
         ("made by the chart", given_back(1, 0), 0, take(1)),
@@ -48,6 +52,7 @@ async fn a_lease_is_taken_when_nobody_can_hold_it() {
         ("deleted, and perhaps still held", None, 0, Step::Make),
         ("deleted, and made anew", held_by(NOBODY, 9, 0), 15, take(1)),
         ("another's, for a year", a_slip, 60, take(5)),
+        ("another's, for a second", another_slip, 15, take(5)),
     ];
     for (what, record, waits, then) in rows {
         let mut claim = Claim::new("a".to_owned());
@@ -63,6 +68,24 @@ async fn a_lease_is_taken_when_nobody_can_hold_it() {
         }
         assert_eq!(claim.step(due), then, "{what}");
     }
+}
+
+/// Where somebody puts the chart's Lease in the place of one that is held, its holder may not have
+/// noticed; and a renewal that is answered too late does not bring a term back.
+#[tokio::test(start_paused = true)]
+async fn what_has_ended_does_not_come_back() {
+    let now = Instant::now();
+    let mut claim = Claim::new("a".to_owned());
+    claim.see(held_by("b", 1, 4), now);
+    claim.see(given_back(2, 0), now);
+    assert_eq!(claim.step(now + 14 * SECOND), Step::Wait);
+    assert_eq!(claim.step(now + 15 * SECOND), Step::Take { term: 5 });
+    let mut claim = Claim::new("a".to_owned());
+    claim.wrote(held_by("a", 2, 5).unwrap(), now, now);
+    let (sent, answered) = (now + 9 * SECOND, now + 11 * SECOND);
+    claim.wrote(held_by("a", 3, 5).unwrap(), sent, answered);
+    assert_eq!(claim.held(answered), None);
+    assert_eq!(claim.step(answered), Step::Take { term: 6 });
 }
 
 /// As long as it is renewed, it is another's; what is seen again unchanged is not a renewal.
@@ -87,7 +110,7 @@ async fn a_holder_renews_and_gives_up_by_itself() {
     let now = Instant::now();
     let mut claim = Claim::new("a".to_owned());
     claim.see(given_back(1, 4), now);
-    claim.wrote(held_by("a", 2, 5).unwrap(), now);
+    claim.wrote(held_by("a", 2, 5).unwrap(), now, now);
     assert_eq!(claim.step(now + 2 * SECOND), Step::Renew);
     let until = now + GIVE_UP;
     assert!(claim.held(until - Duration::from_millis(1)).is_some());
@@ -111,7 +134,7 @@ async fn what_others_write_ends_the_term() {
     ];
     for (what, record, holds, step) in rows {
         let mut claim = Claim::new("a".to_owned());
-        claim.wrote(held_by("a", 2, 5).unwrap(), now);
+        claim.wrote(held_by("a", 2, 5).unwrap(), now, now);
         claim.see(record, now + SECOND);
         assert_eq!(claim.held(now + SECOND).is_some(), holds, "{what}");
         assert_eq!(claim.step(now + SECOND), step, "{what}");
@@ -281,7 +304,7 @@ impl Scene {
                     && record.holder.as_deref() != Some(NOBODY)
                 {
                     replica.base = Some(record.version.clone());
-                    replica.claim.wrote(record, sent);
+                    replica.claim.wrote(record, sent, now);
                 }
             }
             Act::Release(i) => {

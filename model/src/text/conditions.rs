@@ -17,7 +17,7 @@ const COMMANDS: usize = 3;
 /// What a condition says, before it is known since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// `Ready` or `Protected`.
+    /// `Ready`, `Protected` or `Stalled`.
     pub kind: &'static str,
     /// Whether it is true.
     pub holds: bool,

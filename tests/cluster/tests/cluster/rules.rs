@@ -180,8 +180,8 @@ fn nonsense_is_refused_with_a_sentence() {
     });
 }
 
-/// A policy that no controller has seen is of no generation, so that whoever waits for it (`helm
-/// --wait`, Flux, `kubectl wait`) does not take it for ready.
+/// A policy that no controller has seen is of no generation, so that whoever waits for it by
+/// kstatus' rules does not take it for ready.
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_policy_that_nobody_has_seen_is_not_ready() {
