@@ -89,19 +89,21 @@ pub async fn load(client: &Client, namespace: &str) -> Result<Keyring, KeyringEr
     let failed = |source| api_error(namespace, source);
     let stored = match secrets.get_opt(KEYRING_SECRET).await.map_err(failed)? {
         Some(secret) => secret,
-        None => match secrets.create(&PostParams::default(), &fresh()?).await {
-            Ok(secret) => {
-                info!(secret = KEYRING_SECRET, "made a keyring");
-                secret
-            }
-            // Another replica was faster: its keys are ours.
-            Err(kube::Error::Api(status)) if status.code == 409 => {
-                secrets.get(KEYRING_SECRET).await.map_err(failed)?
-            }
-            Err(error) => return Err(failed(error)),
-        },
+        None => create(&secrets, &fresh()?).await.map_err(failed)?,
     };
     Keyring::of(&stored, namespace)
+}
+
+/// Creates the Secret, or reads that of another replica which was faster: its keys are ours.
+async fn create(secrets: &Api<Secret>, secret: &Secret) -> Result<Secret, kube::Error> {
+    match secrets.create(&PostParams::default(), secret).await {
+        Err(kube::Error::Api(status)) if status.code == 409 => secrets.get(KEYRING_SECRET).await,
+        created => {
+            let created = created?;
+            info!(secret = KEYRING_SECRET, "made a keyring");
+            Ok(created)
+        }
+    }
 }
 
 /// Reads the keyring periodically, and publishes changes. Never returns. A failure is logged and
@@ -141,18 +143,12 @@ async fn read_again(
     let stored = match secrets.get_opt(KEYRING_SECRET).await.map_err(failed)? {
         Some(stored) => stored,
         None => {
+            warn!(
+                secret = KEYRING_SECRET,
+                "deleted; making it again as it was"
+            );
             let again = secret(present.stored.clone());
-            match secrets.create(&PostParams::default(), &again).await {
-                Ok(again) => {
-                    warn!(secret = KEYRING_SECRET, "deleted; made again as it was");
-                    again
-                }
-                // Another replica was faster.
-                Err(kube::Error::Api(status)) if status.code == 409 => {
-                    secrets.get(KEYRING_SECRET).await.map_err(failed)?
-                }
-                Err(error) => return Err(failed(error)),
-            }
+            create(&secrets, &again).await.map_err(failed)?
         }
     };
     let read = Keyring::of(&stored, namespace)?;

@@ -9,13 +9,12 @@ use ebb_cluster::eventually;
 use ebb_cluster::installation::{self, LEASE, Leader, NAMESPACE};
 use ebb_cluster::namespace::{TestNamespace, exclusive};
 use ebb_cluster::pods;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::fixtures::{change, status, web};
 use crate::leaving::{Leaving, LeavingPod};
 use crate::outages::scale_controller;
-use crate::processes::with_variables;
+use crate::processes::{Stopped, with_variables};
 
 /// A leader that has vanished is replaced 15 s after its last renewal was seen.
 const TAKEOVER: Duration = Duration::from_secs(30);
@@ -25,25 +24,6 @@ const HANDOVER: Duration = Duration::from_secs(10);
 
 /// How long a drain may take, with all that begins later.
 const DRAIN: Duration = Duration::from_secs(60);
-
-/// A process that stands still until this is dropped.
-struct Frozen(Pid);
-
-impl Frozen {
-    fn controller(pod: &str) -> Result<Frozen> {
-        let pid = with_variables(&[("EBB_POD_NAME", pod)])?;
-        let pid = pid.with_context(|| format!("{pod} has no process"))?;
-        kill_process(pid, Signal::STOP)?;
-        Ok(Frozen(pid))
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        // One that has ended needs no signal.
-        let _ = kill_process(self.0, Signal::CONT);
-    }
-}
 
 /// Waits for a leader of whom that can be said.
 async fn leader(
@@ -104,7 +84,8 @@ fn a_frozen_leader_is_replaced_and_says_nothing_more() {
         let leaving = Leaving::of(namespace, json!({"timeoutSeconds": 60}));
         let mut leaving = leaving.request("/slow?seconds=25").ready().await?;
         let first = leader(namespace, "any", |_| true).await?;
-        let frozen = Frozen::controller(&first.name)?;
+        let pid = with_variables(&[("EBB_POD_NAME", &first.name)])?;
+        let frozen = Stopped::process(pid.context("the leader has no process")?)?;
         leaving.delete().await?;
         let second = leader(namespace, "another", |it| it.name != first.name).await?;
         assert!(second.term > first.term, "{first:?}, {second:?}");

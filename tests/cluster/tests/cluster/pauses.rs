@@ -2,39 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Context as _;
 use ebb_cluster::namespace::exclusive;
 use ebb_cluster::rolls::{goes_on, under_load};
 use ebb_cluster::setup::{NAME, Setup};
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fixtures::{in_service, protected};
-use crate::processes::{pods, sidecar};
-
-/// Processes that stand still until this is dropped.
-struct Stopped(Vec<Pid>);
-
-impl Stopped {
-    /// Stops the sidecars of these pods, by their UIDs.
-    fn sidecars(uids: &[String]) -> Result<Stopped> {
-        let mut stopped = Stopped(Vec::new());
-        for uid in uids {
-            let pid = sidecar(uid)?.with_context(|| format!("the pod {uid} has no sidecar"))?;
-            kill_process(pid, Signal::STOP)?;
-            stopped.0.push(pid);
-        }
-        Ok(stopped)
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        for pid in &self.0 {
-            // One that has ended needs no signal.
-            let _ = kill_process(*pid, Signal::CONT);
-        }
-    }
-}
+use crate::processes::{Stopped, pods, sidecar};
 
 /// All sidecars of an application stand still for 2 s under load: its pods stay in their Service,
 /// no request is lost, and all goes on.
@@ -51,7 +25,11 @@ fn a_pause_of_the_sidecars_changes_no_endpoint_and_loses_nothing() {
             .collect();
         let before = in_service(namespace, NAME).await?;
         let tally = under_load(namespace, &web, async |load| {
-            let stopped = Stopped::sidecars(&uids)?;
+            let mut stopped = Vec::new();
+            for uid in &uids {
+                let pid = sidecar(uid)?.with_context(|| format!("the pod {uid} has no sidecar"))?;
+                stopped.push(Stopped::process(pid)?);
+            }
             // Not a wait: this is the pause itself.
             tokio::time::sleep(Duration::from_secs(2)).await;
             drop(stopped);

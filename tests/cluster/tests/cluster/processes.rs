@@ -10,7 +10,24 @@ use ebb_cluster::setup::NAME;
 use ebb_netns::namespace::Namespace;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A process that stands still until this is dropped.
+pub(crate) struct Stopped(Pid);
+
+impl Stopped {
+    pub(crate) fn process(pid: Pid) -> Result<Stopped> {
+        kill_process(pid, Signal::STOP)?;
+        Ok(Stopped(pid))
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // One that has ended needs no signal.
+        let _ = kill_process(self.0, Signal::CONT);
+    }
+}
 
 /// The pods of the usual Deployment.
 pub(crate) async fn pods(namespace: &TestNamespace) -> Result<Vec<Pod>> {
